@@ -1,0 +1,1 @@
+"""AWS on a laptop: ministack, with an overlay that makes real what it only pretends."""

@@ -1,0 +1,88 @@
+"""A local AWS of its own for the tests that talk to one: started once, on a free port, stopped at the end."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+LOCALAWS_PYTHON = REPOSITORY / ".venvs" / "localaws" / "bin" / "python"
+REGION = "eu-central-1"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class LocalAws:
+    """A running `python -m localaws`: its endpoint, its state folder and its log."""
+
+    def __init__(self, state: Path, port: int, environment: dict[str, str]) -> None:
+        self.state, self.port = state, port
+        self.endpoint = f"http://127.0.0.1:{port}"
+        self.log = state.with_suffix(".log")
+        self.environment = environment
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [LOCALAWS_PYTHON, "-m", "localaws", "--port", str(self.port), "--state", str(self.state)],
+                cwd=REPOSITORY,
+                env={**os.environ, **self.environment},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                break
+            try:
+                urllib.request.urlopen(f"{self.endpoint}/_ministack/health", timeout=2).close()
+                return
+            except OSError:
+                time.sleep(0.1)
+        raise RuntimeError(f"localaws did not start:\n{self.log.read_text()[-4000:]}")
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(timeout=30)
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(timeout=30)
+
+    def client(self, service: str, **credentials: str) -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=self.endpoint,
+            region_name=REGION,
+            **{"aws_access_key_id": "test", "aws_secret_access_key": "test", **credentials},
+        )
+
+
+@pytest.fixture(scope="session")
+def localaws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
+    server = LocalAws(tmp_path_factory.mktemp("localaws") / "state", free_port(), {})
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def aws(localaws: LocalAws) -> Callable[..., Any]:
+    """`aws("s3")` is a boto3 client of the local AWS, as its administrator."""
+    return localaws.client
