@@ -16,7 +16,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LOCALAWS_PYTHON = REPOSITORY / ".venvs" / "localaws" / "bin" / "python"
-REGION = "eu-central-1"
+REGION = "us-east-1"
 
 
 def free_port() -> int:
