@@ -1,0 +1,65 @@
+"""What templates of the lake's DAGs can say: `{{ run_date() }}` and `{{ paths().raw }}`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import jinja2
+from airflow.sdk.exceptions import AirflowFailException
+
+from lake.contract import Contract
+from lake.paths import Paths
+from lake.settings import Settings
+
+# `airflow tasks test` makes a new temporary run for every task: one name for all lets them find each other's results.
+TEMPORARY_RUN = re.compile(r"__airflow_temporary_run_.*")
+
+
+def run_slug(run_id: str) -> str:
+    """Make an Airflow run id safe for an S3 key and a partition value: `[A-Za-z0-9_-]` only."""
+    if TEMPORARY_RUN.fullmatch(run_id):
+        return "tasks-test"
+    return re.sub(r"[^A-Za-z0-9_]+", "-", run_id).strip("-")
+
+
+def resolve_date(context: Any) -> str:
+    """Return the date (`YYYY-MM-DD`) that a run is about: the `date` parameter, else the logical date.
+
+    Raises:
+        AirflowFailException: when the run has neither, as manual and asset-triggered runs may.
+    """
+    given = (context.get("params") or {}).get("date") or context.get("ds")
+    if not given:
+        raise AirflowFailException(
+            f"run {context['run_id']} has no date: it was triggered without a logical date. "
+            'Trigger it again with {"date": "YYYY-MM-DD"}'
+        )
+    try:
+        return date.fromisoformat(given).isoformat()
+    except ValueError:
+        raise AirflowFailException(f"parameter date is {given!r}: it must be a date, YYYY-MM-DD") from None
+
+
+def lake_macros(settings: Settings, contract: Contract) -> dict[str, Callable[..., Any]]:
+    """Return the `user_defined_macros` of a dataset's DAG.
+
+    Args:
+        settings: the stack's names.
+        contract: the dataset.
+
+    Returns:
+        `run_date()`, the run's date as text, and `paths()`, its `Paths`.
+    """
+
+    @jinja2.pass_context
+    def run_date(context: jinja2.runtime.Context) -> str:
+        return resolve_date(context)
+
+    @jinja2.pass_context
+    def paths(context: jinja2.runtime.Context) -> Paths:
+        return Paths(settings, contract, resolve_date(context), run_slug(context["run_id"]))
+
+    return {"run_date": run_date, "paths": paths}

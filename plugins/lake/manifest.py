@@ -1,0 +1,43 @@
+"""Manifests: the small JSON files on S3 in which tasks report their results to those after them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from airflow.sdk.exceptions import AirflowException
+
+from lake.paths import split_s3
+
+
+def read_manifest(s3: Any, uri: str) -> dict[str, Any]:
+    """Return the manifest at `uri`.
+
+    Args:
+        s3: boto3 S3 client.
+        uri: `s3://bucket/key`.
+
+    Raises:
+        AirflowException: when there is none: the task that writes it has not succeeded in this run.
+    """
+    bucket, key = split_s3(uri)
+    try:
+        content = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    except s3.exceptions.NoSuchKey:
+        task = key.rpartition("/")[2].removesuffix(".json")
+        raise AirflowException(f"no manifest at {uri}: run task {task} of this run first") from None
+    manifest: dict[str, Any] = json.loads(content)
+    return manifest
+
+
+def write_manifest(s3: Any, uri: str, manifest: dict[str, Any]) -> None:
+    """Write `manifest` to `uri`.
+
+    Args:
+        s3: boto3 S3 client.
+        uri: `s3://bucket/key`.
+        manifest: what to write; must be JSON.
+    """
+    bucket, key = split_s3(uri)
+    body = json.dumps(manifest, indent=2).encode()
+    s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json")

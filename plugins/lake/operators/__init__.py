@@ -1,0 +1,1 @@
+"""Operators of the lake, one public class per file."""

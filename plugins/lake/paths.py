@@ -1,0 +1,84 @@
+"""Where everything of one run lies: the key layout of the lake, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from lake.contract import Contract
+from lake.settings import Settings
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The URIs of one DAG run of a dataset; folders end with a slash.
+
+    Args:
+        settings: the stack's names.
+        contract: the dataset.
+        ds: date of the run, `YYYY-MM-DD`.
+        run: the Airflow run id, made safe for keys (`run_slug`).
+    """
+
+    settings: Settings
+    contract: Contract
+    ds: str
+    run: str
+
+    @property
+    def raw(self) -> str:
+        """Folder in which the files of the date land."""
+        return f"s3://{self.settings.raw_bucket}/{self.contract.raw_prefix(self.ds)}"
+
+    @property
+    def raw_wildcard(self) -> str:
+        """Pattern of the raw files of the date, for S3KeySensor."""
+        return f"s3://{self.settings.raw_bucket}/{self.contract.raw_wildcard(self.ds)}"
+
+    @property
+    def staged(self) -> str:
+        """Folder of the raw files on the worker's data volume; the worker knows where that is mounted."""
+        return f"file://${{LAKE_DATA_DIR}}/{self.contract.dataset}/ds={self.ds}/run={self.run}/raw/"
+
+    @property
+    def staging(self) -> str:
+        """Folder of the clean rows before validation; `LAKE_RUN_ID` is minted with each submission."""
+        return (
+            f"s3://{self.settings.processed_bucket}/_staging/{self.contract.dataset}/ds={self.ds}/run=${{LAKE_RUN_ID}}/"
+        )
+
+    @property
+    def quarantine(self) -> str:
+        """Folder of the rows that broke a rule."""
+        return (
+            f"s3://{self.settings.processed_bucket}/{self.contract.quarantine_table}/ds={self.ds}/run=${{LAKE_RUN_ID}}/"
+        )
+
+    @property
+    def data_docs(self) -> str:
+        """Folder of the validation's Data Docs."""
+        return f"s3://{self.settings.artifacts_bucket}/data-docs/{self.contract.dataset}/ds={self.ds}/run={self.run}/"
+
+    def manifest(self, task_id: str) -> str:
+        """Manifest in which a task of this run reports its result."""
+        return f"s3://{self.settings.artifacts_bucket}/manifests/{self.contract.dataset}/ds={self.ds}/run={self.run}/{task_id}.json"
+
+    def promoted(self, run_id: str) -> str:
+        """Immutable folder of what a run published."""
+        return f"s3://{self.settings.processed_bucket}/{self.contract.runs_table}/ds={self.ds}/run={run_id}/"
+
+    def mart(self, mart: str) -> str:
+        """Folder of a mart's table."""
+        return f"s3://{self.settings.enriched_bucket}/{self.contract.dataset}/{mart}/"
+
+
+def split_s3(uri: str) -> tuple[str, str]:
+    """Split `s3://bucket/key` into bucket and key.
+
+    Raises:
+        ValueError: when the URI is not of that form.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme != "s3" or not parts.netloc:
+        raise ValueError(f"{uri!r} is not of the form s3://bucket/key")
+    return parts.netloc, parts.path.lstrip("/")

@@ -1,0 +1,54 @@
+"""What the stack is called here: the CloudFormation outputs, as environment variables `LAKE_…`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+
+class SettingsError(RuntimeError):
+    """An environment variable that the stack's deployment writes is missing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The outputs of `infra/lake.yaml` that Airflow needs.
+
+    Args:
+        raw_bucket: bucket in which files land.
+        processed_bucket: bucket of staging, quarantine and published runs.
+        enriched_bucket: bucket of the marts.
+        artifacts_bucket: bucket of job code, manifests, leases, Data Docs and command output.
+        athena_workgroup: workgroup in which the marts are computed.
+        worker_instance_id: EC2 instance that runs Spark.
+        worker_data_volume_id: EBS volume of that instance on which raw data is staged.
+        worker_log_group: CloudWatch log group of the worker's commands.
+        alert_topic_arn: SNS topic of the alerts.
+    """
+
+    raw_bucket: str
+    processed_bucket: str
+    enriched_bucket: str
+    artifacts_bucket: str
+    athena_workgroup: str
+    worker_instance_id: str
+    worker_data_volume_id: str
+    worker_log_group: str
+    alert_topic_arn: str
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
+        """Read each setting from `LAKE_<NAME>`.
+
+        Raises:
+            SettingsError: names every variable that is missing.
+        """
+        variables = {field.name: f"LAKE_{field.name.upper()}" for field in fields(cls)}
+        missing = [variable for variable in variables.values() if not environment.get(variable)]
+        if missing:
+            raise SettingsError(
+                f"{', '.join(missing)} not set: source the environment file that `make up` (.local/env) "
+                "or `make deploy` writes from the stack's outputs, before Airflow starts"
+            )
+        return cls(**{name: environment[variable] for name, variable in variables.items()})

@@ -1,0 +1,1 @@
+"""Triggers of the lake, one public class per file."""
