@@ -1,0 +1,57 @@
+# `make help` lists what there is. Needs make and Python 3.11 to 3.13; everything else is installed under .venvs/.
+# Every recipe runs from the checkout with relative paths, so that a path with spaces in it works.
+
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+AIRFLOW_PYTHON := .venvs/airflow/bin/python
+DEV := .venvs/dev/bin
+# The stack on AWS: `make deploy STACK=lake-staging`
+STACK ?= lake
+
+.PHONY: help demo up down status check test deploy teardown format screenshots environments airflow-environment
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1~\2/p' Makefile | awk -F'~' '{ printf "%-20s %s\n", $$1, $$2 }'
+	@printf '\nVariables: AIRFLOW_PORT (8080), LOCALAWS_PORT (4566), PYTHON (a Python 3.11 to 3.13), STACK (lake)\n'
+
+demo: environments  ## run a generated week of orders through the whole pipeline, show the result, stop everything
+	@$(AIRFLOW_PYTHON) -m tools.demo
+
+up: environments  ## start the local AWS and Airflow, deploy the stack there, write .local/env
+	@$(AIRFLOW_PYTHON) -m tools.stack up
+
+down: airflow-environment  ## stop everything that `make up` started
+	@$(AIRFLOW_PYTHON) -m tools.stack down
+
+status: airflow-environment  ## say what runs, and the memory it takes
+	@$(AIRFLOW_PYTHON) -m tools.stack status
+
+check: environments  ## lint, types, templates, fast tests: under two minutes
+	@$(DEV)/python -m tools.checks check
+
+test: environments  ## everything: check, then integration and end-to-end tests
+	@$(DEV)/python -m tools.checks test
+
+deploy: airflow-environment  ## deploy the stack to AWS with your own credentials, and write .local/aws.env
+	@mkdir -p .local
+	@.venvs/tools/bin/uv export --frozen --quiet --only-group worker --format requirements-txt --output-file .local/worker-requirements.txt
+	@$(AIRFLOW_PYTHON) -m infra.deploy deploy --stack '$(STACK)' --environment-file .local/aws.env --requirements .local/worker-requirements.txt
+	@echo 'Deployed. The outputs are in .local/aws.env; `. .local/aws.env` gives them to your shell.'
+
+teardown: airflow-environment  ## delete the stack from AWS, with your own credentials
+	@$(AIRFLOW_PYTHON) -m infra.deploy teardown --stack '$(STACK)'
+
+format: environments  ## format Python and SQL
+	@$(DEV)/ruff check --quiet --fix-only . && $(DEV)/ruff format .
+	@$(DEV)/sqlfluff fix --quiet include/sql
+
+screenshots: environments  ## take the pictures in docs/images again; needs chromium
+	@$(AIRFLOW_PYTHON) -m tools.screenshots
+
+environments:
+	@tools/bootstrap.sh airflow worker localaws dev
+
+airflow-environment:
+	@tools/bootstrap.sh airflow

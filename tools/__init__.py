@@ -1,0 +1,1 @@
+"""What the Makefile runs: the local stack, the demo, the checks, sample data, screenshots."""
