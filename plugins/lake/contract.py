@@ -21,7 +21,7 @@ DECIMAL_TYPE = re.compile(r"decimal\((\d{1,2}),\s*(\d{1,2})\)")
 CRON_FIELD = r"[\d*/,\-A-Za-z#?]+"
 DEFAULT_FORMATS = {"date": "yyyy-MM-dd", "timestamp": "yyyy-MM-dd HH:mm:ss"}
 RESERVED_COLUMNS = frozenset({"ds", "run", "run_date", "run_id", "source_file", "source_line"})
-RECORD_RULES = ("wrong_field_count", "broken_quotes", "not_text")
+RECORD_RULES = ("wrong_field_count", "malformed_record", "not_text")
 """Rules that a record breaks before it has columns: see spark_jobs/raw.py."""
 
 

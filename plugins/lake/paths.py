@@ -56,20 +56,17 @@ class Paths:
 
     @property
     def data_docs(self) -> str:
-        """Folder of the validation's Data Docs."""
-        return f"s3://{self.settings.artifacts_bucket}/data-docs/{self.contract.dataset}/ds={self.ds}/run={self.run}/"
+        """Folder of the Data Docs of one validation."""
+        return f"s3://{self.settings.artifacts_bucket}/data-docs/{self.contract.dataset}/ds={self.ds}/run=${{LAKE_RUN_ID}}/"
 
     def manifest(self, task_id: str) -> str:
         """Manifest in which a task of this run reports its result."""
         return f"s3://{self.settings.artifacts_bucket}/manifests/{self.contract.dataset}/ds={self.ds}/run={self.run}/{task_id}.json"
 
-    def promoted(self, run_id: str) -> str:
-        """Immutable folder of what a run published."""
-        return f"s3://{self.settings.processed_bucket}/{self.contract.runs_table}/ds={self.ds}/run={run_id}/"
-
-    def mart(self, mart: str) -> str:
-        """Folder of a mart's table."""
-        return f"s3://{self.settings.enriched_bucket}/{self.contract.dataset}/{mart}/"
+    @property
+    def promoted(self) -> str:
+        """Folder of the date's runs, each in an immutable folder of its own."""
+        return f"s3://{self.settings.processed_bucket}/{self.contract.runs_table}/ds={self.ds}/"
 
 
 def split_s3(uri: str) -> tuple[str, str]:

@@ -6,8 +6,8 @@ from typing import Any
 
 from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
 
-from lake.contract import QUARANTINE_COLUMNS, Contract
 from lake.catalog import PartitionedTable
+from lake.contract import QUARANTINE_COLUMNS, Contract
 from lake.operators.worker_job import WorkerJobOperator
 
 

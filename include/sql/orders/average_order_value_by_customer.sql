@@ -1,0 +1,5 @@
+SELECT
+    customer,
+    AVG(amount) AS average_order_value
+FROM {{ current }}
+GROUP BY customer

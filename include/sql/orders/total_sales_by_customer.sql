@@ -1,0 +1,5 @@
+SELECT
+    customer,
+    SUM(amount) AS total_amount
+FROM {{ current }}
+GROUP BY customer
