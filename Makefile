@@ -10,16 +10,16 @@ DEV := .venvs/dev/bin
 # The stack on AWS: `make deploy STACK=lake-staging`
 STACK ?= lake
 
-.PHONY: help demo up down status check test deploy teardown format screenshots environments airflow-environment
+.PHONY: help demo up down status check test deploy teardown format screenshots environments stack-environments airflow-environment
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1~\2/p' Makefile | awk -F'~' '{ printf "%-20s %s\n", $$1, $$2 }'
 	@printf '\nVariables: AIRFLOW_PORT (8080), LOCALAWS_PORT (4566), PYTHON (a Python 3.11 to 3.13), STACK (lake)\n'
 
-demo: environments  ## run a generated week of orders through the whole pipeline, show the result, stop everything
+demo: stack-environments  ## run a generated week of orders through the whole pipeline, show the result, stop everything
 	@$(AIRFLOW_PYTHON) -m tools.demo
 
-up: environments  ## start the local AWS and Airflow, deploy the stack there, write .local/env
+up: stack-environments  ## start the local AWS and Airflow, deploy the stack there, write .local/env
 	@$(AIRFLOW_PYTHON) -m tools.stack up
 
 down: airflow-environment  ## stop everything that `make up` started
@@ -29,10 +29,10 @@ status: airflow-environment  ## say what runs, and the memory it takes
 	@$(AIRFLOW_PYTHON) -m tools.stack status
 
 check: environments  ## lint, types, templates, fast tests: under two minutes
-	@$(DEV)/python -m tools.checks check
+	@$(AIRFLOW_PYTHON) -m tools.checks check
 
 test: environments  ## everything: check, then integration and end-to-end tests
-	@$(DEV)/python -m tools.checks test
+	@$(AIRFLOW_PYTHON) -m tools.checks test
 
 deploy: airflow-environment  ## deploy the stack to AWS with your own credentials, and write .local/aws.env
 	@mkdir -p .local
@@ -50,8 +50,11 @@ format: environments  ## format Python and SQL
 screenshots: environments  ## take the pictures in docs/images again; needs chromium
 	@$(AIRFLOW_PYTHON) -m tools.screenshots
 
-environments:
-	@tools/bootstrap.sh airflow worker localaws dev
+environments: stack-environments
+	@tools/bootstrap.sh dev
+
+stack-environments:
+	@tools/bootstrap.sh airflow worker localaws
 
 airflow-environment:
 	@tools/bootstrap.sh airflow

@@ -50,7 +50,7 @@ def aws_variables(ports: Ports) -> dict[str, str]:
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",  # noqa: S105  localaws' root user, on loopback only
+        "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "NO_PROXY": _with_loopback(os.environ.get("NO_PROXY", "")),
@@ -115,7 +115,7 @@ def write_environment(variables: dict[str, str]) -> None:
 
 
 def process_environment(variables: dict[str, str]) -> dict[str, str]:
-    """Return the environment for a program of the stack: the caller's, without its AWS and Airflow settings, plus ours."""
+    """Return a program's environment: the caller's without its AWS and Airflow settings, plus ours."""
     inherited = {
         name: value
         for name, value in os.environ.items()

@@ -66,7 +66,7 @@ def start(service: Service) -> None:
         stop(service.run_folder, service.name)
     service.log.parent.mkdir(parents=True, exist_ok=True)
     with service.log.open("ab") as log:
-        child = subprocess.Popen(  # noqa: S603
+        child = subprocess.Popen(
             service.command,
             env={**service.environment, OWNER: str(service.run_folder), "SPT_NOENV": "1"},
             stdin=subprocess.DEVNULL,

@@ -1,6 +1,6 @@
 """`python -m tools.stack up|down|status`: the local AWS and Airflow of this checkout.
 
-`up` is safe to repeat: it starts what does not run, restarts what runs with old settings, and deploys the template again.
+`up` is safe to repeat: it starts what does not run, restarts what runs with old settings, and deploys the template.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ def _component_healthy(port: int, component: str) -> bool:
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=5):
+        with urllib.request.urlopen(url, timeout=5):  # noqa: S310  our own address
             return True
     except (urllib.error.URLError, OSError):
         return False
@@ -205,7 +205,7 @@ def _answers(url: str) -> bool:
 
 def _checked(*command: object, env: dict[str, str]) -> None:
     """Run a command to its end in the checkout; StackError with the end of its output when it fails."""
-    result = subprocess.run(  # noqa: S603
+    result = subprocess.run(
         [str(word) for word in command], env=env, cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=600
     )
     if result.returncode:
