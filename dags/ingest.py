@@ -6,8 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
-from airflow.sdk import DAG, Param
-from airflow.sdk.definitions.timetables.interval import CronDataIntervalTimetable
+from airflow.sdk import DAG, CronDataIntervalTimetable, Param
 from lake.alerts import AlertNotifier
 from lake.contract import Contract, load_contracts
 from lake.documentation import dag_documentation
@@ -85,11 +84,8 @@ def ingest_dag(contract: Contract, settings: Settings) -> DAG:
         snapshot_raw = SnapshotVolumeOperator(
             task_id="snapshot_raw",
             volume_id=settings.worker_data_volume_id,
-            tags={
-                **dates,
-                "Name": f"{contract.dataset} {{{{ run_date() }}}}",
-                "staged": "{{ ti.xcom_pull(task_ids='stage_raw')['digest'] }}",
-            },
+            staged_manifest="{{ paths().manifest('stage_raw') }}",
+            tags={**dates, "Name": f"{contract.dataset} {{{{ run_date() }}}}"},
         )
         clean = CleanOperator(
             task_id="clean",
@@ -124,9 +120,7 @@ def ingest_dag(contract: Contract, settings: Settings) -> DAG:
             destination="{{ paths().promoted }}",
             manifest="{{ paths().manifest('promote') }}",
         )
-        crawl = CrawlOperator(
-            task_id="crawl", contract=contract, promote_manifest="{{ paths().manifest('promote') }}"
-        )
+        crawl = CrawlOperator(task_id="crawl", contract=contract, promote_manifest="{{ paths().manifest('promote') }}")
         publish = PublishOperator(
             task_id="publish",
             settings=settings,
@@ -136,7 +130,11 @@ def ingest_dag(contract: Contract, settings: Settings) -> DAG:
         )
         marts = [
             MartOperator(
-                task_id=mart.name, settings=settings, contract=contract, mart=mart, ds="{{ run_date() }}",
+                task_id=mart.name,
+                settings=settings,
+                contract=contract,
+                mart=mart,
+                ds="{{ run_date() }}",
                 doc_md=mart.description,
             )
             for mart in contract.marts

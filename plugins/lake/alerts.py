@@ -31,6 +31,10 @@ def describe_failure(settings: Settings, contract: Contract, context: Mapping[st
     ti, run_id = context["ti"], context["run_id"]
     ds = (context.get("params") or {}).get("date") or context.get("ds") or "no date"
     paths = Paths(settings, contract, ds, run_slug(run_id))
+    if ti.task_id in {mart.name for mart in contract.marts}:
+        visible = f"{contract.table} ds={ds} is published, the mart {ti.task_id} still shows its previous picture."
+    else:
+        visible = f"{contract.table} ds={ds} as it was before this run, unless its task publish succeeded."
     subject = f"{ti.dag_id} {ds}: {ti.task_id} failed"[:SUBJECT_LENGTH]
     text = "\n".join(
         [
@@ -38,11 +42,7 @@ def describe_failure(settings: Settings, contract: Contract, context: Mapping[st
             "",
             f"Why: {context.get('exception') or 'the task was killed or lost; its log has the last it said'}",
             "",
-            f"What readers see: {contract.table} ds={ds} is as it was before this run; marts already computed stay."
-            if ti.task_id in BEFORE_PUBLISH
-            else f"What readers see: {contract.table} ds={ds} is published; the mart {ti.task_id} shows its last picture."
-            if ti.task_id in {mart.name for mart in contract.marts}
-            else f"What readers see: look at {contract.table} ds={ds}.",
+            f"What readers see: {visible}",
             "What was received is safe: the raw files are untouched, and bad rows with their reason are in "
             f"{contract.database}.{contract.quarantine_table} where ds = '{ds}'.",
             "",
@@ -53,11 +53,6 @@ def describe_failure(settings: Settings, contract: Contract, context: Mapping[st
         ]
     )
     return subject, text
-
-
-BEFORE_PUBLISH = frozenset(
-    {"wait_for_raw", "start_worker", "stage_raw", "snapshot_raw", "clean", "validate", "stop_worker", "promote", "crawl"}
-)
 
 
 class AlertNotifier(BaseNotifier):

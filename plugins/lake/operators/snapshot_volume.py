@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from airflow.providers.amazon.aws.hooks.ec2 import EC2Hook
+from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk.exceptions import AirflowException
 from botocore.exceptions import WaiterError
+
+from lake.manifest import read_manifest
 
 POLL_SECONDS = 2
 
@@ -17,11 +21,12 @@ POLL_SECONDS = 2
 class SnapshotVolumeOperator(AwsBaseOperator[EC2Hook]):
     """Create a snapshot of an EBS volume, wait for it and return its id.
 
-    A try that finds a snapshot with all the same tags waits for that one instead of making another, so the tags
-    must name what is in the volume: dataset, date, run and a digest of the staged files.
+    The snapshot is tagged with a digest of the staged files, too. A try that finds one with all the same tags waits
+    for that one instead of making another.
 
     Args:
         volume_id: the volume.
+        staged_manifest: manifest of the job that staged files on the volume; templated.
         tags: tags of the snapshot; templated.
         timeout: how long the snapshot may take to complete, in seconds.
 
@@ -30,13 +35,22 @@ class SnapshotVolumeOperator(AwsBaseOperator[EC2Hook]):
     """
 
     aws_hook_class = EC2Hook
-    template_fields = aws_template_fields("volume_id", "tags")
+    template_fields = aws_template_fields("volume_id", "staged_manifest", "tags")
     template_fields_renderers: ClassVar = {"tags": "json"}
     ui_color = "#f5e6c8"
 
-    def __init__(self, *, volume_id: str, tags: Mapping[str, str], timeout: float = 3600, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        volume_id: str,
+        staged_manifest: str,
+        tags: Mapping[str, str],
+        timeout: float = 3600,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.volume_id = volume_id
+        self.staged_manifest = staged_manifest
         self.tags = dict(tags)
         self.timeout = timeout
 
@@ -47,7 +61,9 @@ class SnapshotVolumeOperator(AwsBaseOperator[EC2Hook]):
     def execute(self, context: Any) -> str:
         """Find or create the snapshot and wait until it is complete."""
         ec2 = self.hook.conn
-        snapshot_id = self._existing(ec2) or self._create(ec2)
+        staged = read_manifest(S3Hook(aws_conn_id=self.aws_conn_id).conn, self.staged_manifest)
+        tags = {**self.tags, "staged": _digest(staged["files"])}
+        snapshot_id = self._existing(ec2, tags) or self._create(ec2, tags)
         try:
             ec2.get_waiter("snapshot_completed").wait(
                 SnapshotIds=[snapshot_id],
@@ -60,8 +76,8 @@ class SnapshotVolumeOperator(AwsBaseOperator[EC2Hook]):
         self.log.info("snapshot %s of volume %s is complete", snapshot_id, self.volume_id)
         return snapshot_id
 
-    def _existing(self, ec2: Any) -> str | None:
-        filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in self.tags.items()]
+    def _existing(self, ec2: Any, tags: Mapping[str, str]) -> str | None:
+        filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in tags.items()]
         filters += [
             {"Name": "volume-id", "Values": [self.volume_id]},
             {"Name": "status", "Values": ["pending", "completed"]},
@@ -69,15 +85,21 @@ class SnapshotVolumeOperator(AwsBaseOperator[EC2Hook]):
         found = ec2.describe_snapshots(OwnerIds=["self"], Filters=filters)["Snapshots"]
         return str(found[0]["SnapshotId"]) if found else None
 
-    def _create(self, ec2: Any) -> str:
+    def _create(self, ec2: Any, tags: Mapping[str, str]) -> str:
         response = ec2.create_snapshot(
             VolumeId=self.volume_id,
-            Description=" ".join(f"{key}={value}" for key, value in self.tags.items())[:255],
+            Description=" ".join(f"{key}={value}" for key, value in tags.items())[:255],
             TagSpecifications=[
                 {
                     "ResourceType": "snapshot",
-                    "Tags": [{"Key": key, "Value": value} for key, value in self.tags.items()],
+                    "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
                 }
             ],
         )
         return str(response["SnapshotId"])
+
+
+def _digest(files: Sequence[Mapping[str, Any]]) -> str:
+    """Digest of the staged files' names and contents."""
+    lines = sorted(f"{file['sha256']} {file['key']}\n" for file in files)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
