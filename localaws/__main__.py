@@ -12,7 +12,9 @@ def main() -> None:
     """Set ministack's environment, install the overlay and serve."""
     parser = argparse.ArgumentParser(prog="localaws", description=__doc__)
     parser.add_argument("--port", type=int, default=4566)
-    parser.add_argument("--state", type=Path, required=True, help="folder that holds everything: state, objects, volumes")
+    parser.add_argument(
+        "--state", type=Path, required=True, help="folder that holds everything: state, objects, volumes"
+    )
     arguments = parser.parse_args()
     state = arguments.state.resolve()
     state.mkdir(parents=True, exist_ok=True)
@@ -30,6 +32,10 @@ def main() -> None:
         LOCALAWS_STATE=str(state),
     )
     from ministack import app
+
+    from localaws import cloudformation
+
+    cloudformation.install()
 
     sys.argv = sys.argv[:1]  # ministack parses the command line again
     app.main()
