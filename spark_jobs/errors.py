@@ -1,0 +1,10 @@
+"""What can go wrong because of the data, rather than because of a machine."""
+
+from __future__ import annotations
+
+
+class DataError(Exception):
+    """The batch as a whole cannot be used: the job exits with 65 and a retry cannot help.
+
+    The message says which file, which line where there is one, what was expected and what was found.
+    """

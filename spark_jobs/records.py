@@ -1,0 +1,76 @@
+"""Raw files as a Spark DataFrame of records, one task per file, read by spark_jobs/raw.py in the Python workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import pyarrow as pa
+from lake.contract import Contract
+from pyspark.sql import DataFrame, SparkSession
+
+from spark_jobs import raw, storage
+from spark_jobs.errors import DataError
+
+BATCH_ROWS = 20_000
+UNREADABLE = "unreadable_file"
+"""The rule of the one record that stands for the rest of a file that turns out to be damaged while it is read."""
+
+
+def schema(columns: Sequence[str]) -> str:
+    """The DDL of a frame of records: `received` holds the text of each of the contract's `columns`."""
+    received = ", ".join(f"`{name}`: string" for name in columns)
+    return (
+        "source_file string, source_line bigint, raw_row string, "
+        f"received struct<{received}>, record_rule string, record_reason string"
+    )
+
+
+def read(spark: SparkSession, files: Sequence[storage.StoredFile], contract: Contract) -> DataFrame:
+    """The records of `files` in the shape of `schema`; `received` is null where `record_rule` is not.
+
+    A file that cannot be read to its end yields one record of rule `UNREADABLE` with the reason in place of the rest.
+    """
+    names = [column.name for column in contract.columns]
+    sources = [column.source for column in contract.columns]
+    file_type, delimiter = contract.format.type, contract.format.delimiter
+
+    def records(file: storage.StoredFile) -> Iterator[raw.Record]:
+        with storage.open_stream(file.uri) as stream:
+            try:
+                yield from raw.read_records(stream, file.name, sources, file_type, delimiter)
+            except DataError as error:
+                yield raw.Record(0, "", None, UNREADABLE, str(error))
+
+    def batches(indexes: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for index in (value for batch in indexes for value in batch.column(0).to_pylist()):
+            file = files[index]
+            stream = records(file)
+            while chunk := list(islice(stream, BATCH_ROWS)):
+                yield record_batch(file.name, chunk, names)
+
+    # One partition per file: the id of a row is the file's place in the list.
+    partitions = max(len(files), 1)
+    return spark.range(0, len(files), 1, partitions).mapInArrow(batches, schema(names))
+
+
+def record_batch(file_name: str, records: Sequence[raw.Record], columns: Sequence[str]) -> pa.RecordBatch:
+    """Records of one file as an Arrow batch in the shape of `schema`."""
+    nothing = (None,) * len(columns)
+    by_column = zip(*(record.values or nothing for record in records), strict=True)
+    received = pa.StructArray.from_arrays(
+        [pa.array(values, pa.string()) for values in by_column],
+        names=list(columns),
+        mask=pa.array([record.values is None for record in records]),
+    )
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.array([file_name] * len(records), pa.string()),
+            pa.array([record.line for record in records], pa.int64()),
+            pa.array([record.raw for record in records], pa.string()),
+            received,
+            pa.array([record.rule for record in records], pa.string()),
+            pa.array([record.reason for record in records], pa.string()),
+        ],
+        names=["source_file", "source_line", "raw_row", "received", "record_rule", "record_reason"],
+    )

@@ -1,0 +1,138 @@
+"""Copy a date's raw files from S3 to the worker's data volume, so that a snapshot of the volume holds them.
+
+The folder appears whole or not at all, holds the files as they are under their own names plus `_manifest.json`,
+and is on the disk, not only in its cache, when the job ends. Run again, it is replaced. Staged folders of the
+dataset that nobody has touched for `KEEP_DAYS` days are removed.
+
+Manifest: `step, dataset, ds, run, raw, staged, bytes, files [{name, key, version_id, etag, bytes, sha256}],
+ignored [key], pruned [folder], seconds {phase: s}, versions`. `ignored` are markers, whose names start with `_` or `.`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from lake.contract import Contract
+from spark_jobs import job, storage
+from spark_jobs.errors import DataError
+
+STEP = "stage_raw"
+KEEP_DAYS = 7
+MANIFEST = "_manifest.json"
+
+
+def raw_objects(raw: str, contract: Contract) -> tuple[list[dict[str, Any]], list[str]]:
+    """The objects to stage as ListObjectsV2 describes them, each with its `Name` below `raw`, and the keys ignored.
+
+    :raises DataError: there is none, or one that the contract's format does not cover.
+    """
+    prefix = storage.split_s3(raw)[1].rstrip("/") + "/"
+    wanted, ignored = [], []
+    for item in storage.list_s3(raw):
+        name = item["Key"].removeprefix(prefix)
+        if not name or name.endswith("/") or storage.is_hidden(name):
+            ignored.append(item["Key"])
+        elif not name.endswith(contract.format.suffixes):
+            raise DataError(
+                f"{item['Key']}: a raw file of format {contract.format.type} must end in "
+                f"{' or '.join(contract.format.suffixes)}"
+            )
+        else:
+            wanted.append({**item, "Name": name})
+    if not wanted:
+        raise DataError(f"there is no raw file under {raw} (expected *{' or *'.join(contract.format.suffixes)})")
+    return wanted, ignored
+
+
+def stage(item: dict[str, Any], bucket: str, folder: Path) -> dict[str, Any]:
+    """Copy one object into `folder` and say what was copied.
+
+    :raises OSError: fewer or more bytes arrived than S3 holds.
+    """
+    # IfMatch: a file replaced since it was listed makes the copy fail, and the retry takes the new one whole.
+    answer = storage.s3().get_object(Bucket=bucket, Key=item["Key"], IfMatch=item["ETag"])
+    target = folder / item["Name"]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("wb") as file:
+        copied = storage.copy_hashed(answer["Body"], file)
+    if copied.size != item["Size"] or storage.sha256_of(target) != copied.sha256:
+        raise OSError(f"{item['Key']}: {copied.size} bytes arrived, S3 holds {item['Size']}")
+    return {
+        "name": item["Name"],
+        "key": item["Key"],
+        "version_id": answer.get("VersionId"),
+        "etag": item["ETag"].strip('"'),
+        "bytes": copied.size,
+        "sha256": copied.sha256,
+    }
+
+
+def prune(dataset_folder: Path, keep: Path, now: float) -> list[str]:
+    """Remove a dataset's run folders `ds=*/run=*`, but `keep`, last changed more than `KEEP_DAYS` days before `now`.
+
+    :param now: seconds since the epoch.
+    :return: the names of the folders removed, below `dataset_folder`.
+    """
+    removed = []
+    for folder in sorted(dataset_folder.glob("ds=*/run=*")):
+        if folder != keep and folder.is_dir() and folder.stat().st_mtime < now - KEEP_DAYS * 86400:
+            shutil.rmtree(folder)
+            removed.append(folder.relative_to(dataset_folder).as_posix())
+            if not any(folder.parent.iterdir()):
+                folder.parent.rmdir()
+    return removed
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Stage the raw files of one date; see the module's documentation."""
+    phases = job.Phases()
+    contract = job.contract_of(arguments.dataset)
+    staged = storage.local_path(arguments.staged)
+    run_folder = staged.parent
+    expected = f"{arguments.dataset}/ds={arguments.ds}/run={arguments.run}/raw"
+    if not staged.as_posix().endswith(f"/{expected}"):
+        raise ValueError(f"--staged {arguments.staged} does not end in {expected}")
+    with phases("list"):
+        wanted, ignored = raw_objects(arguments.raw, contract)
+    partial = run_folder / "_partial"
+    with phases("copy"):
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        bucket = storage.split_s3(arguments.raw)[0]
+        files = [stage(item, bucket, partial) for item in wanted]
+    manifest = job.frame(
+        STEP,
+        arguments,
+        raw=arguments.raw,
+        staged=arguments.staged,
+        bytes=sum(file["bytes"] for file in files),
+        files=files,
+        ignored=ignored,
+    )
+    storage.write_json(manifest, (partial / MANIFEST).as_uri())
+    with phases("flush"):
+        shutil.rmtree(staged, ignore_errors=True)
+        partial.rename(staged)
+        os.utime(run_folder)
+        # A snapshot of the volume holds only what has left the page cache.
+        os.sync()
+    pruned = prune(staged.parents[2], run_folder, time.time())
+    storage.write_json(
+        {**manifest, "pruned": pruned, "seconds": phases.seconds, "versions": job.versions("boto3")}, arguments.manifest
+    )
+    job.say(f"staged {len(files)} files, {manifest['bytes']:,} bytes, in {staged}")
+
+
+def main() -> None:
+    """Run the job from the command line."""
+    uris = {"raw": "s3:// folder of the raw files", "staged": "file:// folder to fill", "manifest": "JSON to write"}
+    job.main(STEP, job.parser(STEP, **uris), run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""Files by URI: `file://` is this machine's disk, `s3://` is copied by boto3.
+
+A URI of a folder may end in a slash or not. Names are relative to their folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import mimetypes
+import shutil
+import tempfile
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+import boto3
+from botocore.config import Config
+
+CHUNK = 1 << 20
+
+
+class StoredFile(NamedTuple):
+    """A file in a folder: `name` relative to it, `uri` complete, `size` in bytes."""
+
+    name: str
+    uri: str
+    size: int
+
+
+class Copied(NamedTuple):
+    """What was copied: `size` in bytes and the hex digest of its SHA-256."""
+
+    size: int
+    sha256: str
+
+
+@cache
+def s3() -> Any:
+    """The S3 client of this process, from the environment's region, endpoint and credentials."""
+    return boto3.client("s3", config=Config(retries={"mode": "standard", "max_attempts": 6}))
+
+
+def split_s3(uri: str) -> tuple[str, str]:
+    """`(bucket, key)` of an `s3://` URI.
+
+    :raises ValueError: it is not one.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme != "s3" or not parts.netloc:
+        raise ValueError(f"{uri!r} is not an s3:// URI")
+    return parts.netloc, uri.removeprefix(f"s3://{parts.netloc}").removeprefix("/")
+
+
+def local_path(uri: str) -> Path:
+    """The path of a `file://` URI.
+
+    :raises ValueError: it is not one, or not absolute.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme != "file" or parts.netloc or not parts.path.startswith("/"):
+        raise ValueError(f"{uri!r} is not a file:///absolute/path URI")
+    return Path(unquote(parts.path))
+
+
+def is_local(uri: str) -> bool:
+    """Whether `uri` names something on this machine's disk."""
+    return urlsplit(uri).scheme == "file"
+
+
+def join(folder: str, name: str) -> str:
+    """The URI of `name` in the folder."""
+    return f"{folder.rstrip('/')}/{name}"
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a name is that of a marker rather than of data: a part of it starts with `_` or `.`."""
+    return any(part.startswith(("_", ".")) for part in name.split("/"))
+
+
+def list_s3(uri: str) -> Iterator[dict[str, Any]]:
+    """The objects below a folder as ListObjectsV2 describes them, in the order of their keys."""
+    bucket, prefix = split_s3(uri.rstrip("/") + "/")
+    for page in s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        yield from page.get("Contents", [])
+
+
+def list_files(uri: str) -> list[StoredFile]:
+    """The data files below a folder (hidden ones left out), ordered by name."""
+    if is_local(uri):
+        folder = local_path(uri)
+        found = [
+            StoredFile(path.relative_to(folder).as_posix(), path.as_uri(), path.stat().st_size)
+            for path in folder.rglob("*")
+            if path.is_file()
+        ]
+    else:
+        bucket, prefix = split_s3(uri.rstrip("/") + "/")
+        found = [
+            StoredFile(item["Key"].removeprefix(prefix), f"s3://{bucket}/{item['Key']}", item["Size"])
+            for item in list_s3(uri)
+            if not item["Key"].endswith("/")
+        ]
+    return sorted(file for file in found if not is_hidden(file.name))
+
+
+def open_stream(uri: str) -> BinaryIO:
+    """The bytes of a file, buffered, without copying it to disk first."""
+    if is_local(uri):
+        return local_path(uri).open("rb")
+    bucket, key = split_s3(uri)
+    body = s3().get_object(Bucket=bucket, Key=key)["Body"]
+    return io.BufferedReader(body, CHUNK)
+
+
+def copy_hashed(source: BinaryIO, target: BinaryIO) -> Copied:
+    """Copy a stream to its end."""
+    digest, size = hashlib.sha256(), 0
+    while chunk := source.read(CHUNK):
+        target.write(chunk)
+        digest.update(chunk)
+        size += len(chunk)
+    return Copied(size, digest.hexdigest())
+
+
+def fetch(uri: str, path: Path) -> Copied:
+    """Copy the file at `uri` to the local `path`, making its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open_stream(uri) as source, path.open("wb") as target:
+        return copy_hashed(source, target)
+
+
+def sha256_of(path: Path) -> str:
+    """The hex digest of a local file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def store(path: Path, uri: str) -> None:
+    """Copy the local file `path` to `uri`, where it appears whole or not at all."""
+    if is_local(uri):
+        target = local_path(uri)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f"_{target.name}.partial")
+        shutil.copyfile(path, partial)
+        partial.replace(target)
+    else:
+        bucket, key = split_s3(uri)
+        kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        s3().upload_file(str(path), bucket, key, ExtraArgs={"ContentType": kind})
+
+
+def read_json(uri: str) -> Any:
+    """The document in a JSON file."""
+    with open_stream(uri) as stream:
+        return json.load(stream)
+
+
+def write_json(document: Any, uri: str) -> None:
+    """Write a document as a JSON file, which appears whole or not at all."""
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    if is_local(uri):
+        with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            store(Path(file.name), uri)
+    else:
+        bucket, key = split_s3(uri)
+        s3().put_object(Bucket=bucket, Key=key, Body=text.encode(), ContentType="application/json")
+
+
+def key_of(uri: str) -> str:
+    """The key of an S3 object in its bucket, or the path of a local file."""
+    return str(local_path(uri)) if is_local(uri) else split_s3(uri)[1]
