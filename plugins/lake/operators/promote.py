@@ -55,10 +55,9 @@ class PromoteOperator(AwsBaseOperator[S3Hook]):
                 f"(it says {verdict['run_id']}: {'passed' if verdict['success'] else 'failed'}): run validate again"
             )
         target = f"{self.destination}run={staged['run_id']}/"
+        source_bucket, _ = split_s3(staged["output"]["uri"])
         with ThreadPoolExecutor(PARALLEL_COPIES) as pool:
-            copies = [
-                pool.submit(self._copy, s3, staged["output"]["uri"], target, file) for file in staged["output"]["files"]
-            ]
+            copies = [pool.submit(self._copy, s3, source_bucket, file, target) for file in staged["output"]["files"]]
             for copy in copies:
                 copy.result()
         manifest = {
@@ -67,20 +66,19 @@ class PromoteOperator(AwsBaseOperator[S3Hook]):
             "run_id": staged["run_id"],
             "uri": target,
             "rows": staged["rows"]["published"],
-            "files": staged["output"]["files"],
+            "files": len(staged["output"]["files"]),
         }
         write_manifest(s3, self.manifest, manifest)
-        self.log.info("%d files, %d rows in %s", len(manifest["files"]), manifest["rows"], target)
+        self.log.info("%d files, %d rows in %s", manifest["files"], manifest["rows"], target)
         return {"uri": target, "rows": manifest["rows"]}
 
-    def _copy(self, s3: Any, source: str, target: str, file: dict[str, Any]) -> None:
-        source_bucket, source_folder = split_s3(source)
+    def _copy(self, s3: Any, source_bucket: str, file: dict[str, Any], target: str) -> None:
         bucket, folder = split_s3(target)
-        key = folder + file["key"]
+        key = folder + file["key"].rpartition("/")[2]
         if s3.list_objects_v2(Bucket=bucket, Prefix=key).get("KeyCount"):
             present = s3.head_object(Bucket=bucket, Key=key)["ContentLength"]
             if present != file["bytes"]:
                 raise AirflowFailException(f"s3://{bucket}/{key} has {present} bytes, {file['bytes']} were staged")
             return
         # boto3's managed copy splits what CopyObject cannot take in one call (above 5 GB).
-        s3.copy({"Bucket": source_bucket, "Key": source_folder + file["key"]}, bucket, key)
+        s3.copy({"Bucket": source_bucket, "Key": file["key"]}, bucket, key)
