@@ -1,4 +1,4 @@
-"""`python -m localaws --port 4566 --state DIR`: serve AWS on loopback until SIGTERM or SIGINT."""
+"""`python -m localaws --port 4566 --state DIR`: serve AWS until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 def main() -> None:
     """Set ministack's environment, install the overlay and serve."""
     parser = argparse.ArgumentParser(prog="localaws", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 only inside a container")
     parser.add_argument("--port", type=int, default=4566)
     parser.add_argument(
         "--state", type=Path, required=True, help="folder that holds everything: state, objects, volumes"
@@ -21,7 +22,7 @@ def main() -> None:
     # ministack reads its settings when it is imported, so they come first.
     os.environ.update(
         GATEWAY_PORT=str(arguments.port),
-        BIND_HOST="127.0.0.1",
+        BIND_HOST=arguments.host,
         AUTH="true",
         PERSIST_STATE="1",
         STATE_DIR=str(state / "services"),
