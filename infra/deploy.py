@@ -1,0 +1,477 @@
+"""Make the lake, take it away, and say where it is; on AWS and on the local AWS alike.
+
+    python -m infra.deploy deploy --requirements FILE [--environment-file FILE]
+    python -m infra.deploy env [--environment-file FILE]
+    python -m infra.deploy teardown [--delete-data]
+
+Credentials, region and endpoint are those of the environment (AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, ...).
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import re
+import shlex
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+TEMPLATE = CHECKOUT / "infra" / "lake.yaml"
+DATASETS = CHECKOUT / "include" / "datasets"
+WORKER_COMMAND = CHECKOUT / "infra" / "worker" / "lake-worker"
+
+WORKER_IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
+"""AWS's public parameter that names the newest Amazon Linux 2023 image of the region."""
+
+STACK_SECONDS = 3600
+"""How long CloudFormation may take over one operation."""
+
+INSTANCE_SECONDS = 600
+"""How long the worker may take to stop."""
+
+PROGRESS_SECONDS = 10
+"""At most this much time passes between two lines of progress."""
+
+NEVER_CREATED = frozenset({"CREATE_FAILED", "REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED"})
+"""States of a stack whose creation failed: it can only be deleted."""
+
+
+class DeployError(RuntimeError):
+    """Something the operator has to know; the message says what happened and what to do."""
+
+
+def say(line: str) -> None:
+    """Write one line to the terminal at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def dataset_names(folder: Path = DATASETS) -> list[str]:
+    """The datasets that have a contract.
+
+    Raises:
+        DeployError: when there is none, or two would share their resources' names in the template.
+    """
+    names = sorted(path.stem for path in folder.glob("*.yaml"))
+    if not names:
+        raise DeployError(f"there is no contract in {folder}: add one, such as orders.yaml, and deploy again")
+    logical = [name.replace("_", "") for name in names]
+    if len(set(logical)) < len(names):
+        raise DeployError(f"the datasets {', '.join(names)} must differ in more than underscores: rename one")
+    return names
+
+
+def output_variable(output: str) -> str:
+    """The environment variable of a stack output: `RawBucket` is `LAKE_RAW_BUCKET`."""
+    return "LAKE_" + re.sub(r"(?<!^)(?=[A-Z])", "_", output).upper()
+
+
+def environment_lines(outputs: dict[str, str]) -> str:
+    """Shell lines that export each output, quoted so that any value is safe to source."""
+    exports = (f"export {output_variable(name)}={shlex.quote(value)}\n" for name, value in sorted(outputs.items()))
+    return "".join(exports)
+
+
+def write_environment(path: Path, outputs: dict[str, str]) -> None:
+    """Write the outputs to a file that a shell can source; it is replaced whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_text(environment_lines(outputs), encoding="utf-8")
+    partial.replace(path)
+
+
+class Lake:
+    """One stack of the lake, through the clients of one boto3 session.
+
+    Args:
+        session: whose credentials and region are used; the endpoint comes from the environment.
+        stack: name of the stack.
+        poll_seconds: pause between two looks at an operation.
+    """
+
+    def __init__(self, session: boto3.Session, stack: str, *, poll_seconds: float = 1.0) -> None:
+        self.stack, self.poll_seconds = stack, poll_seconds
+        client: Callable[..., Any] = session.client
+        config = Config(retries={"mode": "adaptive", "max_attempts": 8})
+        self.cloudformation = client("cloudformation", config=config)
+        self.s3 = client("s3", config=config)
+        self.ssm = client("ssm", config=config)
+        self.ec2 = client("ec2", config=config)
+
+    def describe(self, identifier: str | None = None) -> dict[str, Any] | None:
+        """The stack as CloudFormation describes it, or None when there is none.
+
+        Args:
+            identifier: the stack's id, by which a deleted stack is still found; its name if absent.
+        """
+        try:
+            answer = self.cloudformation.describe_stacks(StackName=identifier or self.stack)
+        except ClientError as problem:
+            if "does not exist" in str(problem):
+                return None
+            raise
+        stack: dict[str, Any] = answer["Stacks"][0]
+        return stack
+
+    def outputs(self) -> dict[str, str]:
+        """The stack's outputs by name.
+
+        Raises:
+            DeployError: when there is no stack, or it was never completed.
+        """
+        stack = self.describe()
+        if stack is None or stack["StackStatus"] in NEVER_CREATED or "Outputs" not in stack:
+            status = "does not exist" if stack is None else f"is {stack['StackStatus']}"
+            raise DeployError(f"the stack {self.stack} {status}: deploy it first")
+        return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+    # ------------------------------------------------------------------ deploy
+
+    def deploy(self, requirements: Path, *, parameters: dict[str, str] | None = None, stage: str | None = None) -> bool:
+        """Create or update the stack, then upload what the worker installs.
+
+        Args:
+            requirements: the worker's locked, hashed packages (`uv export --only-group worker`).
+            parameters: template parameters to set; an update keeps the others as they are.
+            stage: value of the cost tag Environment; an update without it keeps the stack's tags.
+
+        Returns:
+            Whether anything changed.
+
+        Raises:
+            DeployError: when it fails, with the reasons that CloudFormation gives.
+        """
+        for path in (requirements, WORKER_COMMAND):
+            if not path.is_file():
+                raise DeployError(f"{path} does not exist: the worker could not be set up")
+        existing = self._settled()
+        given = {"Datasets": ",".join(dataset_names()), **(parameters or {})}
+        changed = self._update(existing, given, stage) if existing else self._create(given, stage)
+        bucket = self.outputs()["ArtifactsBucket"]
+        uploaded = [self._upload(bucket, "requirements.txt", requirements)]
+        uploaded.append(self._upload(bucket, "lake-worker", WORKER_COMMAND))
+        if any(uploaded):
+            say("The worker's setup is uploaded; an instance takes it up when it next starts.")
+        return changed or any(uploaded)
+
+    def _settled(self) -> dict[str, Any] | None:
+        """The stack when no operation is under way, after clearing away one that was never completed."""
+        stack = self.describe()
+        if stack and stack["StackStatus"].endswith("_IN_PROGRESS") and stack["StackStatus"] != "REVIEW_IN_PROGRESS":
+            say(f"{self.stack} is {stack['StackStatus']}; waiting for that to end")
+            self._wait(stack["StackId"], set())
+            stack = self.describe()
+        if stack and stack["StackStatus"] in NEVER_CREATED | {"DELETE_FAILED"}:
+            say(f"{self.stack} is {stack['StackStatus']}: deleting what is left of it")
+            self._delete(stack["StackId"])
+            return None
+        if stack and stack["StackStatus"] == "UPDATE_ROLLBACK_FAILED":
+            raise DeployError(
+                f"{self.stack} could not be rolled back: {stack.get('StackStatusReason', 'no reason given')}. "
+                "Remove the cause, run `aws cloudformation continue-update-rollback --stack-name "
+                f"{self.stack}`, then deploy again"
+            )
+        return stack
+
+    def _create(self, given: dict[str, str], stage: str | None) -> bool:
+        if "WorkerImageId" not in given:
+            given["WorkerImageId"] = self.ssm.get_parameter(Name=WORKER_IMAGE)["Parameter"]["Value"]
+        say(f"Creating the stack {self.stack}")
+        made = self.cloudformation.create_stack(
+            StackName=self.stack,
+            TemplateBody=TEMPLATE.read_text(encoding="utf-8"),
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()],
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+            Tags=[{"Key": "Project", "Value": "lake"}, {"Key": "Environment", "Value": stage or "dev"}],
+        )
+        self._finish(made["StackId"], "CREATE_COMPLETE", set())
+        return True
+
+    def _update(self, existing: dict[str, Any], given: dict[str, str], stage: str | None) -> bool:
+        identifier = existing["StackId"]
+        body = TEMPLATE.read_text(encoding="utf-8")
+        declared = {
+            parameter["ParameterKey"]
+            for parameter in self.cloudformation.get_template_summary(TemplateBody=body)["Parameters"]
+        }
+        # Among them the worker's image: a newer one would replace the instance.
+        kept = {parameter["ParameterKey"] for parameter in existing.get("Parameters", [])} & declared - given.keys()
+        tags = {tag["Key"]: tag["Value"] for tag in existing.get("Tags", [])}
+        if stage:
+            tags["Environment"] = stage
+        seen = {event["EventId"] for event in self._events(identifier)}
+        try:
+            self.cloudformation.update_stack(
+                StackName=self.stack,
+                TemplateBody=body,
+                Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()]
+                + [{"ParameterKey": key, "UsePreviousValue": True} for key in sorted(kept)],
+                Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+                Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+            )
+        except ClientError as problem:
+            if "No updates are to be performed" in str(problem):
+                say(f"The stack {self.stack} is up to date")
+                return False
+            raise
+        say(f"Updating the stack {self.stack}")
+        self._finish(identifier, "UPDATE_COMPLETE", seen)
+        return True
+
+    def _upload(self, bucket: str, name: str, source: Path) -> bool:
+        """Put a file under worker/ unless it is there already; returns whether it was put."""
+        content = source.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        key = f"worker/{name}"
+        try:
+            if self.s3.head_object(Bucket=bucket, Key=key)["Metadata"].get("sha256") == digest:
+                return False
+        except ClientError as problem:
+            if problem.response["Error"]["Code"] not in ("404", "NoSuchKey"):
+                raise
+        self.s3.put_object(Bucket=bucket, Key=key, Body=content, Metadata={"sha256": digest})
+        return True
+
+    # ---------------------------------------------------------------- teardown
+
+    def teardown(self, *, delete_data: bool = False) -> bool:
+        """Delete the stack; the data volume leaves a snapshot.
+
+        Args:
+            delete_data: empty the buckets first, all versions. Without it nothing is deleted while one holds data.
+
+        Returns:
+            Whether there was a stack.
+
+        Raises:
+            DeployError: when buckets hold data that may not be deleted, or the deletion fails.
+        """
+        stack = self.describe()
+        if stack is None:
+            say(f"There is no stack {self.stack}")
+            return False
+        resources = self.cloudformation.describe_stack_resources(StackName=self.stack)["StackResources"]
+        present = [
+            one for one in resources if one["ResourceStatus"] != "DELETE_COMPLETE" and "PhysicalResourceId" in one
+        ]
+        buckets = [one["PhysicalResourceId"] for one in present if one["ResourceType"] == "AWS::S3::Bucket"]
+        holding = [bucket for bucket in buckets if self._holds_data(bucket)]
+        if holding and not delete_data:
+            raise DeployError(
+                f"these buckets hold data, so nothing was deleted: {', '.join(holding)}. Copy what you need, then run "
+                "teardown with --delete-data to delete it all, every version"
+            )
+        self._stop_instances(
+            [one["PhysicalResourceId"] for one in present if one["ResourceType"] == "AWS::EC2::Instance"]
+        )
+        for bucket in holding:
+            say(f"Emptying {bucket}")
+            self._empty(bucket)
+        say(f"Deleting the stack {self.stack}")
+        self._delete(stack["StackId"])
+        volumes = [one["PhysicalResourceId"] for one in present if one["ResourceType"] == "AWS::EC2::Volume"]
+        self._report_snapshots(volumes)
+        return True
+
+    def _holds_data(self, bucket: str) -> bool:
+        try:
+            page = self.s3.list_object_versions(Bucket=bucket, MaxKeys=1)
+        except ClientError as problem:
+            if problem.response["Error"]["Code"] == "NoSuchBucket":
+                return False
+            raise
+        return bool(page.get("Versions") or page.get("DeleteMarkers"))
+
+    def _empty(self, bucket: str) -> None:
+        """Delete every version and delete marker of every object.
+
+        Raises:
+            DeployError: when S3 refuses to delete one.
+        """
+        for page in self.s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+            versions = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+            if versions:
+                doomed = [{"Key": one["Key"], "VersionId": one["VersionId"]} for one in versions]
+                answer = self.s3.delete_objects(Bucket=bucket, Delete={"Objects": doomed, "Quiet": True})
+                if errors := answer.get("Errors"):
+                    raise DeployError(f"cannot delete {errors[0]['Key']} from {bucket}: {errors[0]['Message']}")
+
+    def _stop_instances(self, instances: list[str]) -> None:
+        """Stop what runs, so that the data volume is unmounted before it is detached and its snapshot is whole."""
+        for instance in instances:
+            found = self.ec2.describe_instances(Filters=[{"Name": "instance-id", "Values": [instance]}])["Reservations"]
+            states = [one["State"]["Name"] for reservation in found for one in reservation["Instances"]]
+            if states and states[0] in ("pending", "running", "stopping"):
+                say(f"Stopping {instance}")
+                self.ec2.stop_instances(InstanceIds=[instance])
+                waiter = self.ec2.get_waiter("instance_stopped")
+                waiter.wait(InstanceIds=[instance], WaiterConfig=_pace(self.poll_seconds, INSTANCE_SECONDS))
+
+    def _delete(self, identifier: str) -> None:
+        seen = {event["EventId"] for event in self._events(identifier)}
+        self.cloudformation.delete_stack(StackName=identifier)
+        self._finish(identifier, "DELETE_COMPLETE", seen)
+
+    def _report_snapshots(self, volumes: list[str]) -> None:
+        if not volumes:
+            return
+        wanted = [{"Name": "volume-id", "Values": volumes}]
+        left = self.ec2.describe_snapshots(OwnerIds=["self"], Filters=wanted)["Snapshots"]
+        if left:
+            names = " ".join(sorted(snapshot["SnapshotId"] for snapshot in left))
+            say(f"{len(left)} snapshots of the data volume are left and cost storage until deleted: {names}")
+
+    # ---------------------------------------------------------------- progress
+
+    def _events(self, identifier: str) -> list[dict[str, Any]]:
+        pages = self.cloudformation.get_paginator("describe_stack_events").paginate(StackName=identifier)
+        return [event for page in pages for event in page["StackEvents"]]
+
+    def _finish(self, identifier: str, wanted: str, seen: set[str]) -> None:
+        """Wait for the end of an operation.
+
+        Args:
+            identifier: the stack's id.
+            wanted: the state in which it succeeded.
+            seen: ids of the events from before.
+
+        Raises:
+            DeployError: when it ended in another state, or took too long.
+        """
+        started = time.monotonic()
+        status = self._wait(identifier, seen)
+        if status == wanted:
+            say(f"{wanted} after {time.monotonic() - started:.0f} s")
+            return
+        failed = [
+            event
+            for event in reversed(self._events(identifier))
+            if event["EventId"] not in seen and event["ResourceStatus"].endswith("_FAILED")
+        ]
+        raise DeployError(f"{self.stack} is {status}, not {wanted}.\n{_failures(failed)}{_advice(status, self.stack)}")
+
+    def _wait(self, identifier: str, seen: set[str]) -> str:
+        """Wait until no operation is under way, saying how far it is, and return the stack's state."""
+        started = said = time.monotonic()
+        while True:
+            stack = self.describe(identifier)
+            status = "DELETE_COMPLETE" if stack is None else str(stack["StackStatus"])
+            if not status.endswith("_IN_PROGRESS"):
+                return status
+            now = time.monotonic()
+            if now - started > STACK_SECONDS:
+                raise DeployError(
+                    f"{self.stack} is still {status} after {STACK_SECONDS} s: look at its events, then try again"
+                )
+            if now - said > PROGRESS_SECONDS:
+                said = now
+                done = {
+                    event["LogicalResourceId"]
+                    for event in self._events(identifier)
+                    if event["EventId"] not in seen and event["ResourceStatus"].endswith("_COMPLETE")
+                }
+                say(f"  {now - started:4.0f} s  {status}, {len(done)} resources done")
+            time.sleep(self.poll_seconds)
+
+
+def _pace(poll_seconds: float, limit_seconds: float) -> dict[str, float]:
+    """A waiter's pace: how often to look, and how many times at most."""
+    return {"Delay": poll_seconds, "MaxAttempts": int(limit_seconds / poll_seconds)}
+
+
+def _failures(events: Sequence[dict[str, Any]]) -> str:
+    """What failed, in order, with the time since the first failure; what that merely cancelled is left out."""
+    if not events:
+        return ""
+    first = events[0]["Timestamp"]
+    return "".join(
+        f"  +{(event['Timestamp'] - first).total_seconds():.0f} s  "
+        f"{event['LogicalResourceId']} ({event['ResourceType']}): "
+        f"{event.get('ResourceStatusReason', event['ResourceStatus'])}\n"
+        for event in events
+        if "cancelled" not in event.get("ResourceStatusReason", "")
+    )
+
+
+def _advice(status: str, stack: str) -> str:
+    """What to do about a stack that ended in the wrong state."""
+    if status in NEVER_CREATED:
+        return "Remove the cause and deploy again: what is left of the stack is cleared away first."
+    if status.startswith("UPDATE_ROLLBACK"):
+        return "The stack is as it was before. Remove the cause and deploy again."
+    if status == "DELETE_FAILED":
+        return "Remove the cause and run teardown again."
+    return f"See `aws cloudformation describe-stack-events --stack-name {stack}`."
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
+
+
+def _arguments(command_line: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m infra.deploy", description=(__doc__ or "").splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    deploy = commands.add_parser("deploy", help="create or update the stack")
+    deploy.add_argument("--requirements", type=Path, required=True, help="the worker's locked packages, with hashes")
+    deploy.add_argument("--environment", dest="stage", help="value of the cost tag Environment (dev when created)")
+    deploy.add_argument(
+        *("--parameter", "-p"),
+        type=_assignment,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="set a parameter of the template, such as WorkerInstanceType=m7i.xlarge or AlertEmail=me@example.com",
+    )
+    env = commands.add_parser("env", help="say where everything is, as shell exports")
+    teardown = commands.add_parser("teardown", help="delete the stack")
+    teardown.add_argument("--delete-data", action="store_true", help="delete all objects in its buckets too")
+
+    for command in (deploy, env, teardown):
+        command.add_argument("--stack", default="lake", help="name of the stack (%(default)s)")
+    for command in (deploy, env):
+        command.add_argument("--environment-file", type=Path, help="file for the exports")
+    return parser.parse_args(command_line)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    lake = Lake(boto3.Session(), arguments.stack)
+    if arguments.command == "teardown":
+        lake.teardown(delete_data=arguments.delete_data)
+        return
+    if arguments.command == "deploy":
+        lake.deploy(arguments.requirements, parameters=dict(arguments.parameter), stage=arguments.stage)
+    if arguments.environment_file:
+        write_environment(arguments.environment_file, lake.outputs())
+    elif arguments.command == "env":
+        say(environment_lines(lake.outputs()).rstrip())
+
+
+def main(command_line: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code: 0, or 1 with the reason on stderr."""
+    arguments = _arguments(command_line)
+    try:
+        _run(arguments)
+    except DeployError as problem:
+        sys.stderr.write(f"error: {problem}\n")
+        return 1
+    except (BotoCoreError, ClientError) as problem:
+        sys.stderr.write(f"error: AWS says: {problem}\nCheck the credentials, the region and AWS_ENDPOINT_URL.\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
