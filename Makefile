@@ -9,15 +9,17 @@ AIRFLOW_PYTHON := .venvs/airflow/bin/python
 DEV := .venvs/dev/bin
 # The stack on AWS: `make deploy STACK=lake-staging`
 STACK ?= lake
+# More options of infra.deploy: `make teardown ARGUMENTS=--delete-data`
+ARGUMENTS ?=
 
-.PHONY: help demo up down status check test deploy teardown format screenshots environments stack-environments airflow-environment
+.PHONY: help demo up down status check test deploy teardown compose-env format screenshots environments stack-environments airflow-environment
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1~\2/p' Makefile | awk -F'~' '{ printf "%-20s %s\n", $$1, $$2 }'
 	@printf '\nVariables: AIRFLOW_PORT (8080), LOCALAWS_PORT (4566), PYTHON (a Python 3.11 to 3.13), STACK (lake)\n'
 
 demo: stack-environments  ## run a generated week of orders through the whole pipeline, show the result, stop everything
-	@$(AIRFLOW_PYTHON) -m tools.demo
+	@PYTHONPATH=plugins $(AIRFLOW_PYTHON) -m tools.demo
 
 up: stack-environments  ## start the local AWS and Airflow, deploy the stack there, write .local/env
 	@$(AIRFLOW_PYTHON) -m tools.stack up
@@ -37,11 +39,16 @@ test: environments  ## everything: check, then integration and end-to-end tests
 deploy: airflow-environment  ## deploy the stack to AWS with your own credentials, and write .local/aws.env
 	@mkdir -p .local
 	@.venvs/tools/bin/uv export --frozen --quiet --only-group worker --format requirements-txt --output-file .local/worker-requirements.txt
-	@$(AIRFLOW_PYTHON) -m infra.deploy deploy --stack '$(STACK)' --environment-file .local/aws.env --requirements .local/worker-requirements.txt
+	@$(AIRFLOW_PYTHON) -m infra.deploy deploy --stack '$(STACK)' --environment-file .local/aws.env --requirements .local/worker-requirements.txt $(ARGUMENTS)
 	@echo 'Deployed. The outputs are in .local/aws.env; `. .local/aws.env` gives them to your shell.'
 
 teardown: airflow-environment  ## delete the stack from AWS, with your own credentials
-	@$(AIRFLOW_PYTHON) -m infra.deploy teardown --stack '$(STACK)'
+	@$(AIRFLOW_PYTHON) -m infra.deploy teardown --stack '$(STACK)' $(ARGUMENTS)
+
+compose-env:  ## write the secrets that docker-compose.yaml needs to .local/compose.env
+	@tools/bootstrap.sh
+	@.venvs/tools/bin/python -m tools.compose
+	@echo 'Next: docker compose up --build'
 
 format: environments  ## format Python and SQL
 	@$(DEV)/ruff check --quiet --fix-only . && $(DEV)/ruff format .

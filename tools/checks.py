@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.console import console
-from tools.environment import CHECKOUT, LOCAL, python_of
-from tools.processes import OUR_PREFIXES
+from tools.environment import CHECKOUT, LOCAL, OUR_PREFIXES, python_of
 
 RESULTS = LOCAL / "test-results"
 DEV = Path(".venvs/dev/bin")

@@ -10,8 +10,6 @@ from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.processes import OUR_PREFIXES
-
 REGION = "us-east-1"
 CHECKOUT = Path(__file__).resolve().parent.parent
 LOCAL = CHECKOUT / ".local"
@@ -23,6 +21,10 @@ AIRFLOW_HOME = LOCAL / "airflow"
 
 # Settings of the caller's shell that would send the local stack to a real account.
 FOREIGN_VARIABLES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
+
+
+OUR_PREFIXES = ("AWS_", "AIRFLOW_", "LAKE_", "LOCALAWS_")
+"""Names of variables that are settings of the stack; all others come from the caller's shell."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def aws_variables(ports: Ports) -> dict[str, str]:
 def airflow_variables(ports: Ports, outputs: dict[str, str]) -> dict[str, str]:
     """Return Airflow's settings for a laptop; `outputs` are the LAKE_ variables of the deployed stack."""
     address = f"http://127.0.0.1:{ports.airflow}"
-    keys = _secrets()
+    keys = checkout_secrets()
     connection = {
         "conn_type": "aws",
         "extra": {"role_arn": outputs["LAKE_AIRFLOW_ROLE_ARN"], "region_name": REGION},
@@ -133,7 +135,7 @@ def write_private(path: Path, text: str) -> None:
         file.write(text)
 
 
-def _secrets() -> dict[str, str]:
+def checkout_secrets() -> dict[str, str]:
     """Return this checkout's own secrets, made at the first call."""
     path = LOCAL / "secrets.json"
     if not path.exists():
@@ -147,4 +149,5 @@ def _secrets() -> dict[str, str]:
 
 
 def _with_loopback(no_proxy: str) -> str:
-    return ",".join(filter(None, [no_proxy, "127.0.0.1", "localhost"]))
+    hosts = [*filter(None, no_proxy.split(",")), "127.0.0.1", "localhost"]
+    return ",".join(dict.fromkeys(hosts))

@@ -19,12 +19,10 @@ from pathlib import Path
 
 import psutil
 
+from tools.environment import OUR_PREFIXES
+
 OWNER = "LAKE_STACK_OWNER"
 """Environment variable that marks the processes of one checkout; its value is the checkout's run folder."""
-
-
-OUR_PREFIXES = ("AWS_", "AIRFLOW_", "LAKE_", "LOCALAWS_")
-"""Names of variables that are settings of the stack; all others come from the caller's shell."""
 
 
 class StackError(RuntimeError):

@@ -75,6 +75,11 @@ def down() -> None:
     console.print("nothing of this checkout runs any more")
 
 
+def is_running() -> bool:
+    """Return whether every service runs."""
+    return all(processes.running(RUN, name) for name in (LOCALAWS, *AIRFLOW_COMMANDS))
+
+
 def status() -> None:
     """Print what runs, where, and the memory it takes.
 
@@ -120,7 +125,7 @@ def _require_ports(ports: Ports) -> None:
 def _start_localaws(ports: Ports, inherited: dict[str, str]) -> None:
     worker = CHECKOUT / ".venvs" / "worker"
     instance = {
-        "PATH": f"{CHECKOUT / 'infra' / 'worker'}:{worker / 'bin'}:{inherited['PATH']}",
+        "PATH": f"{CHECKOUT / 'infra' / 'worker'}:{worker / 'bin'}",
         "LAKE_WORKER_VENV": str(worker),
         processes.OWNER: str(RUN),
     }

@@ -1,0 +1,104 @@
+"""Airflow's REST API, as far as the tools need it: what runs, what failed, and why.
+
+The `airflow` command would answer the same, but takes seconds of processor time to start, each time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import date, datetime
+from typing import Any
+
+import requests
+
+from tools.processes import StackError
+
+PAGE = 100
+"""Airflow's own limit of one page."""
+
+
+class AirflowApi:
+    """A client of the api-server, which knows no passwords here (all users are admins, on loopback).
+
+    Args:
+        address: such as ``http://127.0.0.1:8080``.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.session = requests.Session()
+        self.session.trust_env = False  # no proxy on the way to loopback
+        token = self.session.get(f"{address}/auth/token", timeout=30).json()["access_token"]
+        self.session.headers["Authorization"] = f"Bearer {token}"
+
+    def wait_for_dag(self, dag_id: str, timeout: float = 120) -> dict[str, Any]:
+        """Return DAG `dag_id` as soon as it has been parsed.
+
+        Raises:
+            StackError: when its file cannot be imported, with the traceback, or it is not there in `timeout` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            if errors := self._get("importErrors")["import_errors"]:
+                raise StackError(f"{errors[0]['filename']} cannot be imported:\n{errors[0]['stack_trace']}")
+            answer = self.session.get(f"{self.address}/api/v2/dags/{dag_id}", timeout=30)
+            if answer.ok:
+                return answer.json()
+            time.sleep(0.5)
+        raise StackError(f"no DAG {dag_id} after {timeout:.0f} s: see .local/logs/dag-processor.log")
+
+    def pause(self, dag_id: str, paused: bool) -> None:
+        """Pause or unpause a DAG."""
+        answer = self.session.patch(f"{self.address}/api/v2/dags/{dag_id}", json={"is_paused": paused}, timeout=30)
+        answer.raise_for_status()
+
+    def backfill_runs(self, dag_id: str, first: date, last: date) -> list[dict[str, Any]]:
+        """Return the runs that backfills made for the dates from `first` to `last`, by date."""
+        runs = self._pages(
+            f"dags/{dag_id}/dagRuns",
+            "dag_runs",
+            logical_date_gte=f"{first}T00:00:00Z",
+            logical_date_lte=f"{last}T23:59:59Z",
+            run_type="backfill",
+            order_by="logical_date",
+        )
+        return list(runs)
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """Return the task instances of a run."""
+        return list(self._pages(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances", "task_instances"))
+
+    def log_lines(self, instance: dict[str, Any], count: int) -> list[str]:
+        """Return the last `count` lines of the log of a task instance's last try."""
+        path = f"dags/{instance['dag_id']}/dagRuns/{instance['dag_run_id']}/taskInstances/{instance['task_id']}"
+        content = self._get(f"{path}/logs/{instance['try_number']}", full_content=True)["content"]
+        events = (entry["event"] if isinstance(entry, dict) else entry for entry in content)
+        lines = [line for event in events for line in str(event).splitlines() if not line.startswith("::")]
+        return lines[-count:]
+
+    def _get(self, path: str, **parameters: Any) -> dict[str, Any]:
+        answer = self.session.get(f"{self.address}/api/v2/{path}", params=parameters, timeout=30)
+        answer.raise_for_status()
+        return answer.json()
+
+    def _pages(self, path: str, key: str, **parameters: Any) -> Iterator[dict[str, Any]]:
+        offset = 0
+        while True:
+            page = self._get(path, limit=PAGE, offset=offset, **parameters)
+            yield from page[key]
+            offset += PAGE
+            if offset >= page["total_entries"]:
+                return
+
+
+def seconds(instance: dict[str, Any]) -> float | None:
+    """Return how long a run or task instance has taken from start to end, in seconds, or None when it has not ended."""
+    if not instance["start_date"] or not instance["end_date"]:
+        return None
+    return (moment(instance["end_date"]) - moment(instance["start_date"])).total_seconds()
+
+
+def moment(text: str) -> datetime:
+    """Parse a time of the API."""
+    return datetime.fromisoformat(text)
