@@ -10,6 +10,7 @@ Credentials, region and endpoint are those of the environment (AWS_PROFILE, AWS_
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import os
 import re
@@ -28,6 +29,9 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 TEMPLATE = CHECKOUT / "infra" / "lake.yaml"
 DATASETS = CHECKOUT / "include" / "datasets"
 WORKER_COMMAND = CHECKOUT / "infra" / "worker" / "lake-worker"
+
+WORKER_PREFIX = "worker/"
+"""Where in the artifacts bucket the worker finds what it installs."""
 
 WORKER_IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 """AWS's public parameter that names the newest Amazon Linux 2023 image of the region."""
@@ -228,10 +232,10 @@ class Lake:
         return True
 
     def _upload(self, bucket: str, name: str, source: Path) -> bool:
-        """Put a file under worker/ unless it is there already; returns whether it was put."""
+        """Put a file among the worker's unless it is there already; returns whether it was put."""
         content = source.read_bytes()
         digest = hashlib.sha256(content).hexdigest()
-        key = f"worker/{name}"
+        key = WORKER_PREFIX + name
         try:
             if self.s3.head_object(Bucket=bucket, Key=key)["Metadata"].get("sha256") == digest:
                 return False
@@ -273,8 +277,7 @@ class Lake:
         self._stop_instances(
             [one["PhysicalResourceId"] for one in present if one["ResourceType"] == "AWS::EC2::Instance"]
         )
-        for bucket in holding:
-            say(f"Emptying {bucket}")
+        for bucket in buckets:
             self._empty(bucket)
         say(f"Deleting the stack {self.stack}")
         self._delete(stack["StackId"])
@@ -283,23 +286,27 @@ class Lake:
         return True
 
     def _holds_data(self, bucket: str) -> bool:
+        """Whether there is anything in a bucket but what `deploy` itself put there."""
+        pages = self.s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
         try:
-            page = self.s3.list_object_versions(Bucket=bucket, MaxKeys=1)
-        except ClientError as problem:
-            if problem.response["Error"]["Code"] == "NoSuchBucket":
-                return False
-            raise
-        return bool(page.get("Versions") or page.get("DeleteMarkers"))
+            versions = (one for page in pages for one in [*page.get("Versions", []), *page.get("DeleteMarkers", [])])
+            return any(not version["Key"].startswith(WORKER_PREFIX) for version in versions)
+        except self.s3.exceptions.NoSuchBucket:
+            return False
 
     def _empty(self, bucket: str) -> None:
-        """Delete every version and delete marker of every object.
+        """Delete every version and delete marker of every object; a bucket that is gone is fine.
 
         Raises:
             DeployError: when S3 refuses to delete one.
         """
-        for page in self.s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
-            versions = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-            if versions:
+        pages = self.s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
+        with contextlib.suppress(self.s3.exceptions.NoSuchBucket):
+            for page in pages:
+                versions = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+                if not versions:
+                    continue
+                say(f"Deleting {len(versions)} object versions from {bucket}")
                 doomed = [{"Key": one["Key"], "VersionId": one["VersionId"]} for one in versions]
                 answer = self.s3.delete_objects(Bucket=bucket, Delete={"Objects": doomed, "Quiet": True})
                 if errors := answer.get("Errors"):

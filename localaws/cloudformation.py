@@ -1,7 +1,7 @@
-"""CloudFormation: the resource types our template needs that ministack lacks, and deletions that really delete.
+"""CloudFormation: the resource types our template needs that ministack lacks, and what it gets wrong in others.
 
-EC2 instances, volumes and attachments are made through EC2's own actions, looked up at each call, so that whatever serves the
-EC2 API serves the stack as well. A property that is not handled fails the stack: nothing in a template is quietly ignored.
+EC2 instances, volumes and attachments are made through EC2's own actions, looked up at each call, so that whatever
+serves the EC2 API serves the stack as well. A property that is not handled fails the stack: none is quietly ignored.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
-from xml.etree import ElementTree  # noqa: S405 - parses only what this process itself has written
+from xml.etree import ElementTree
 
-from ministack.services import ec2, s3
+from ministack.services import ec2, iam, sns
 from ministack.services.cloudformation import provisioners, stacks
 
+from localaws import buckets
 from localaws.overlay import register, replace
 
 Properties = dict[str, Any]
@@ -97,7 +98,7 @@ def _request(action: str, parameters: dict[str, str]) -> ElementTree.Element:
         ValueError: with EC2's error code and message when it refuses.
     """
     status, _headers, body = ec2._ACTION_MAP[action]({"Action": action, **parameters})
-    answer = ElementTree.fromstring(body)  # noqa: S314 - see the import
+    answer = ElementTree.fromstring(body)  # noqa: S314 - written by this process
     for element in answer.iter():
         element.tag = element.tag.rpartition("}")[2]
     if status >= 400:
@@ -253,16 +254,48 @@ def delete_attachment(_physical_id: str, properties: Properties) -> None:
         _wait(volume_id, lambda: _volume_status(volume_id), "available")
 
 
-def delete_bucket(name: str, _properties: Properties) -> None:
-    """Delete a bucket and its files on disk; one that is already gone is fine.
+def _with_profile_name(created: tuple[str, Properties]) -> Created:
+    """What ministack made of an instance profile, with its name as the physical id: ministack takes the ARN."""
+    arn, attributes = created
+    return arn.rpartition("/")[2], attributes
 
-    Raises:
-        ValueError: when it holds objects or versions, which is how a stack keeps data from being lost.
-    """
-    status, _headers, body = s3._delete_bucket(name)
-    if status >= 400 and b"NoSuchBucket" not in body:
-        problem = ElementTree.fromstring(body)  # noqa: S314 - see the import
-        raise ValueError(f"{problem.findtext('.//Message')} (Bucket: {name}, {problem.findtext('.//Code')})")
+
+def _profile_arn(name: str) -> str:
+    return str(iam._instance_profiles[name]["Arn"]) if name in iam._instance_profiles else name
+
+
+def create_profile(logical_id: str, properties: Properties, stack_name: str) -> Created:
+    """Create an instance profile."""
+    return _with_profile_name(provisioners._iam_ip_create(logical_id, properties, stack_name))
+
+
+def update_profile(name: str, old: Properties, new: Properties, stack_name: str, logical_id: str) -> Created:
+    """Change an instance profile's role."""
+    return _with_profile_name(provisioners._iam_ip_update(_profile_arn(name), old, new, stack_name, logical_id))
+
+
+def delete_profile(name: str, properties: Properties) -> None:
+    """Delete an instance profile."""
+    provisioners._iam_ip_delete(_profile_arn(name), properties)
+
+
+def _encrypt_topic(created: Created, properties: Properties) -> Created:
+    """Set a topic's key, which ministack's CloudFormation drops."""
+    attributes = sns._topics[created[0]]["attributes"]
+    attributes.pop("KmsMasterKeyId", None)
+    if "KmsMasterKeyId" in properties:
+        attributes["KmsMasterKeyId"] = properties["KmsMasterKeyId"]
+    return created
+
+
+def create_topic(logical_id: str, properties: Properties, stack_name: str) -> Created:
+    """Create a topic with its key."""
+    return _encrypt_topic(provisioners._sns_create(logical_id, properties, stack_name), properties)
+
+
+def update_topic(arn: str, old: Properties, new: Properties, stack_name: str, logical_id: str) -> Created:
+    """Update a topic and its key."""
+    return _encrypt_topic(provisioners._sns_update(arn, old, new, stack_name, logical_id), new)
 
 
 def install() -> None:
@@ -286,11 +319,16 @@ def install() -> None:
         VOLUME: "list",
         "AWS::Athena::WorkGroup": "list",
         "AWS::Glue::Crawler": "map",
-        "AWS::S3::Bucket": "list",
     }.items():
         register(module, "_STACK_TAG_PROPERTY", resource_type, ("Tags", shape))
-    bucket = provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]
-    register(module, "_RESOURCE_HANDLERS", "AWS::S3::Bucket", {**bucket, "delete": delete_bucket}, existing=True)
+    corrected: dict[str, dict[str, Any]] = {
+        "AWS::IAM::InstanceProfile": {"create": create_profile, "update": update_profile, "delete": delete_profile},
+        "AWS::SNS::Topic": {"create": create_topic, "update": update_topic},
+    }
+    for resource_type, handler in corrected.items():
+        theirs = provisioners._RESOURCE_HANDLERS[resource_type]
+        register(module, "_RESOURCE_HANDLERS", resource_type, {**theirs, **handler}, existing=True)
+    buckets.install()
 
     runs_on_worker_thread = stacks._runs_on_worker_thread
     replace(
