@@ -25,7 +25,7 @@ find_python() {
     for candidate in python3.13 python3.12 python3.11 python3 python; do
         supported "$candidate" && return
     done
-    fail "no Python 3.11, 3.12 or 3.13 found on PATH (python3 is $(python3 --version 2>&1 || echo absent)).
+    fail "no Python 3.11, 3.12 or 3.13 found on PATH (python3 is $(python3 --version 2>/dev/null || echo absent)).
 Install one, or name it: make PYTHON=/path/to/python3.13 demo"
 }
 

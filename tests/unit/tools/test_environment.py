@@ -1,0 +1,132 @@
+"""`.local/env` and the settings of the local stack."""
+
+from __future__ import annotations
+
+import json
+import stat
+import subprocess
+
+import pytest
+
+from tools import compose, environment
+from tools.environment import Ports
+
+OUTPUTS = {"LAKE_AIRFLOW_ROLE_ARN": "arn:aws:iam::000000000000:role/airflow", "LAKE_RAW_BUCKET": "raw"}
+
+
+@pytest.fixture(autouse=True)
+def local(tmp_path, monkeypatch):
+    """A `.local` folder of the test's own, with a space in its path."""
+    folder = tmp_path / "some where" / ".local"
+    monkeypatch.setattr(environment, "LOCAL", folder)
+    monkeypatch.setattr(environment, "ENVIRONMENT_FILE", folder / "env")
+    monkeypatch.setattr(environment, "AIRFLOW_HOME", folder / "airflow")
+    monkeypatch.setattr(compose, "LOCAL", folder)
+    return folder
+
+
+def mode(path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_shell_that_sources_the_file_has_the_variables_and_no_foreign_ones():
+    variables = environment.airflow_variables(Ports(8081, 4567), OUTPUTS) | OUTPUTS
+    environment.write_environment(variables)
+    script = '. "$1" && . "$1" && env'
+    result = subprocess.run(
+        ["/bin/sh", "-c", script, "sh", str(environment.ENVIRONMENT_FILE)],
+        env={"PATH": "/usr/bin:/bin", "AWS_PROFILE": "production", "AWS_SESSION_TOKEN": "secret"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    seen = dict(line.split("=", 1) for line in result.stdout.splitlines() if "=" in line)
+    assert variables.items() <= seen.items()
+    assert "AWS_PROFILE" not in seen
+    assert "AWS_SESSION_TOKEN" not in seen
+    assert seen["PATH"].split(":")[0] == str(environment.python_of("airflow").parent)
+
+
+def test_the_file_is_read_back_as_it_was_written():
+    variables = environment.airflow_variables(Ports(8081, 4567), OUTPUTS)
+    environment.write_environment(variables)
+    read = environment.read_variables(environment.ENVIRONMENT_FILE)
+    assert variables.items() <= read.items()
+
+
+def test_only_the_owner_can_read_files_with_secrets(local):
+    environment.write_environment(environment.airflow_variables(Ports(8081, 4567), OUTPUTS))
+    compose.main()
+    assert {path.name: mode(path) for path in local.iterdir()} == {
+        "env": 0o600,
+        "secrets.json": 0o600,
+        "compose.env": 0o600,
+    }
+
+
+def test_secrets_are_made_once_and_differ_between_checkouts(local):
+    first = environment.checkout_secrets()
+    assert environment.checkout_secrets() == first
+    (local / "secrets.json").unlink()
+    assert not set(environment.checkout_secrets().values()) & set(first.values())
+
+
+def test_the_fernet_key_is_one_that_airflow_can_use():
+    from cryptography.fernet import Fernet
+
+    assert Fernet(environment.checkout_secrets()["fernet_key"])
+
+
+def test_the_database_of_the_containers_keeps_its_password(local):
+    compose.main()
+    first = (local / "compose.env").read_text()
+    compose.main()
+    assert (local / "compose.env").read_text() == first
+    password = environment.read_variables(local / "compose.env")["POSTGRES_PASSWORD"]
+    assert f"postgresql+psycopg2://airflow:{password}@postgres/airflow" in first
+
+
+def test_airflow_works_with_the_role_of_the_stack():
+    variables = environment.airflow_variables(Ports(8081, 4567), OUTPUTS)
+    connection = json.loads(variables["AIRFLOW_CONN_AWS_DEFAULT"])
+    assert connection["extra"]["role_arn"] == OUTPUTS["LAKE_AIRFLOW_ROLE_ARN"]
+
+
+def test_every_airflow_setting_is_one_that_airflow_knows():
+    from airflow.configuration import conf
+
+    for name in environment.airflow_variables(Ports(8081, 4567), OUTPUTS):
+        if name.startswith("AIRFLOW__"):
+            _, section, option = name.lower().split("__")
+            assert option in conf.configuration_description[section]["options"], name
+
+
+def test_programs_get_our_settings_and_none_of_the_callers(monkeypatch):
+    monkeypatch.setenv("AWS_PROFILE", "production")
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+    monkeypatch.setenv("LAKE_RAW_BUCKET", "of another stack")
+    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    settings = environment.process_environment(environment.aws_variables(Ports(8081, 4567)))
+    assert not {"AWS_PROFILE", "AIRFLOW__CORE__EXECUTOR", "LAKE_RAW_BUCKET", "PYTHONPATH"} & settings.keys()
+    assert settings["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4567"
+    assert settings["HTTPS_PROXY"] == "http://proxy:3128"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", "127.0.0.1,localhost"),
+        ("internal", "internal,127.0.0.1,localhost"),
+        ("127.0.0.1,localhost", "127.0.0.1,localhost"),
+    ],
+)
+def test_no_proxy_stands_between_us_and_loopback(monkeypatch, before, after):
+    monkeypatch.setenv("NO_PROXY", before)
+    assert environment.aws_variables(Ports(8081, 4567))["NO_PROXY"] == after
+
+
+def test_ports_come_from_the_environment(monkeypatch):
+    monkeypatch.delenv("AIRFLOW_PORT", raising=False)
+    monkeypatch.setenv("LOCALAWS_PORT", "4599")
+    assert Ports.from_environment() == Ports(airflow=8080, localaws=4599)
