@@ -54,11 +54,29 @@ FILTERS = {
 }
 
 RUN_PARAMETERS = frozenset(
-    """
-    Action BlockDeviceMapping ClientToken DryRun EbsOptimized IamInstanceProfile ImageId InstanceInitiatedShutdownBehavior
-    InstanceType KeyName MaxCount MetadataOptions MinCount Monitoring Placement PrivateIpAddress SecurityGroupId SubnetId
-    TagSpecification UserData Version
-    """.split()
+    {
+        "Action",
+        "BlockDeviceMapping",
+        "ClientToken",
+        "DryRun",
+        "EbsOptimized",
+        "IamInstanceProfile",
+        "ImageId",
+        "InstanceInitiatedShutdownBehavior",
+        "InstanceType",
+        "KeyName",
+        "MaxCount",
+        "MetadataOptions",
+        "MinCount",
+        "Monitoring",
+        "Placement",
+        "PrivateIpAddress",
+        "SecurityGroupId",
+        "SubnetId",
+        "TagSpecification",
+        "UserData",
+        "Version",
+    }
 )
 """What RunInstances understands; anything else is refused rather than ignored."""
 

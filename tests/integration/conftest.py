@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -17,6 +18,9 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 LOCALAWS_PYTHON = REPOSITORY / ".venvs" / "localaws" / "bin" / "python"
 REGION = "us-east-1"
+
+QUICK = {"LOCALAWS_TRANSITION_SECONDS": "0.3", "LOCALAWS_ONLINE_SECONDS": "0.2", "LOCALAWS_SAVE_SECONDS": "0.2"}
+"""Settings under which nothing takes longer than a test needs to see it."""
 
 
 def free_port() -> int:
@@ -55,9 +59,9 @@ class LocalAws:
                 time.sleep(0.1)
         raise RuntimeError(f"localaws did not start:\n{self.log.read_text()[-4000:]}")
 
-    def stop(self) -> None:
+    def stop(self, number: int = signal.SIGTERM) -> None:
         if self.process is not None:
-            self.process.terminate()
+            self.process.send_signal(number)
             self.process.wait(timeout=30)
 
     def kill(self) -> None:
@@ -76,7 +80,7 @@ class LocalAws:
 
 @pytest.fixture(scope="session")
 def localaws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
-    server = LocalAws(tmp_path_factory.mktemp("localaws") / "state", free_port(), {})
+    server = LocalAws(tmp_path_factory.mktemp("localaws") / "state", free_port(), QUICK)
     server.start()
     yield server
     server.stop()
