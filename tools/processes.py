@@ -62,6 +62,7 @@ def start(service: Service) -> None:
         if _read_record(service.run_folder, service.name)["fingerprint"] == service.fingerprint:
             return
         stop(service.run_folder, service.name)
+    end_leftovers(service.run_folder)
     service.log.parent.mkdir(parents=True, exist_ok=True)
     with service.log.open("ab") as log:
         child = subprocess.Popen(
@@ -106,18 +107,21 @@ def stop(run_folder: Path, *names: str, timeout: float = 30) -> None:
 
 
 def end_leftovers(run_folder: Path, timeout: float = 10) -> list[str]:
-    """End every process of the checkout that still runs, politely and then not, and return their command lines.
+    """End the processes of the checkout that no running service has started, as a crash leaves them behind.
+
+    Returns:
+        Their pids and command lines.
 
     Raises:
         StackError: when a process survives even SIGKILL.
     """
-    leftovers = list(owned(run_folder))
+    leftovers = _leftovers(run_folder)
     described = [f"{process.pid} {_command_line(process)}" for process in leftovers]
     for process in leftovers:
         _ignore_gone(process.terminate)
     _, stubborn = psutil.wait_procs(leftovers, timeout)
     _kill(stubborn)
-    survivors = list(owned(run_folder))
+    survivors = _leftovers(run_folder)
     if survivors:
         raise StackError(f"these processes do not end, even when killed: {[process.pid for process in survivors]}")
     return described
@@ -171,6 +175,18 @@ def wait_until(check: Callable[[], bool], timeout: float, service: Service, what
         if time.monotonic() > deadline:
             raise StackError(f"{what} did not come within {timeout:.0f} s.{_last_lines(service.log)}")
         time.sleep(every)
+
+
+def _leftovers(run_folder: Path) -> list[psutil.Process]:
+    services = {service for path in run_folder.glob("*.json") if (service := running(run_folder, path.stem))}
+    return [process for process in owned(run_folder) if not services & {process, *_ancestors(process)}]
+
+
+def _ancestors(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.parents()
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _last_lines(log: Path, count: int = 15) -> str:

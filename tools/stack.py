@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from datetime import datetime
 from functools import partial
 from importlib.metadata import version
 
@@ -186,18 +187,30 @@ def _start_airflow(ports: Ports, settings: dict[str, str]) -> None:
     for service in services.values():
         processes.start(service)
     for name, service in services.items():
-        healthy = partial(_component_healthy, ports.airflow, name.replace("-", "_"))
+        healthy = partial(_component_healthy, ports.airflow, name)
         processes.wait_until(healthy, 180, service, f"a healthy {name}")
 
 
-def _component_healthy(port: int, component: str) -> bool:
-    """Ask the api-server for the health of one component; the api-server itself is healthy when it answers."""
+def _component_healthy(port: int, name: str) -> bool:
+    """Ask the api-server for the health of one component; the api-server itself is healthy when it answers.
+
+    A component that was restarted counts by a heartbeat of its own, not by the last one of its predecessor.
+    """
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v2/monitor/health", timeout=5) as response:
             report = json.load(response)
     except (urllib.error.URLError, OSError):
         return False
-    return component == "api_server" or report[component]["status"] == "healthy"
+    if name == API_SERVER:
+        return True
+    component = name.replace("-", "_")
+    process = processes.running(RUN, name)
+    heartbeat = report[component][f"latest_{component}_heartbeat"]
+    return bool(
+        process
+        and report[component]["status"] == "healthy"
+        and datetime.fromisoformat(heartbeat).timestamp() > process.create_time()
+    )
 
 
 def _answers(url: str) -> bool:

@@ -125,11 +125,29 @@ def test_children_that_a_crash_left_behind_are_ended(service):
     assert not child.is_running()
 
 
+def test_starting_again_after_a_crash_ends_what_was_left_behind(service):
+    process = start_and_wait(service(WITH_CHILD))
+    (child,) = process.children()
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(5)
+    start_and_wait(service(WITH_CHILD))
+    assert not child.is_running()
+
+
+def test_the_children_of_running_services_are_no_leftovers(service):
+    children = start_and_wait(service(WITH_CHILD)).children()
+    assert processes.end_leftovers(service().run_folder) == []
+    start_and_wait(service(name="two"))
+    assert all(child.is_running() for child in children)
+
+
 def test_leftovers_of_another_checkout_are_not_ours(service, tmp_path):
     process = start_and_wait(service())
+    (service().run_folder / "one.json").unlink()
     assert process.environ()[OWNER] == str(tmp_path / "run")
     assert processes.end_leftovers(tmp_path / "other") == []
     assert process.is_running()
+    assert len(processes.end_leftovers(tmp_path / "run")) == 1
 
 
 def test_memory_is_that_of_the_checkouts_processes(service, tmp_path):
