@@ -54,8 +54,8 @@ format: environments  ## format Python and SQL
 	@$(DEV)/ruff check --quiet --fix-only . && $(DEV)/ruff format .
 	@$(DEV)/sqlfluff fix --quiet include/sql
 
-screenshots: environments  ## take the pictures in docs/images again; needs chromium
-	@$(AIRFLOW_PYTHON) -m tools.screenshots
+screenshots: stack-environments  ## take the pictures in docs/images again; needs chromium
+	@PYTHONPATH=plugins $(AIRFLOW_PYTHON) -m tools.screenshots
 
 environments: stack-environments
 	@tools/bootstrap.sh dev

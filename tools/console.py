@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from tools.processes import StackError
+
+PICTURE_COLUMNS = 110
+PICTURE_LINES = 60
 
 console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
 
@@ -36,6 +42,22 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], 
     for row in rows:
         grid.add_row(*(str(cell) for cell in row))
     console.print(grid)
+
+
+def record() -> None:
+    """Keep all that is printed from now on, laid out for a terminal of `PICTURE_COLUMNS`, for `save_end_as_svg`."""
+    console.record = True
+    console.soft_wrap = False
+    console.width = PICTURE_COLUMNS
+
+
+def save_end_as_svg(path: Path, title: str) -> None:
+    """Save the last `PICTURE_LINES` recorded lines as a picture of a terminal window with `title`."""
+    lines = console.export_text(styles=True).rstrip().splitlines()[-PICTURE_LINES:]
+    paper = Console(record=True, width=PICTURE_COLUMNS, file=io.StringIO(), highlight=False)
+    paper.print(Text.from_ansi("\n".join(lines)), "\n")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    paper.save_svg(str(path), title=title)
 
 
 def run(command: Callable[[], None]) -> int:

@@ -28,7 +28,7 @@ from rich.table import Table
 from tools import stack
 from tools.airflow_api import AirflowApi, moment, seconds
 from tools.athena import query
-from tools.console import console, run, step, table
+from tools.console import console, record, run, save_end_as_svg, step, table
 from tools.environment import CHECKOUT, ENVIRONMENT_FILE, LOCAL, process_environment, read_variables
 from tools.processes import StackError
 
@@ -67,6 +67,10 @@ class Week:
     def dates(self) -> list[date]:
         """All dates."""
         return [self.start + timedelta(days=number) for number in range(self.days)]
+
+
+WEEK = Week(start=date(2025, 6, 24), days=7, rows=1000, seed=1)
+"""What `make demo` loads."""
 
 
 def demo(week: Week) -> None:
@@ -294,19 +298,20 @@ def show_times(api: AirflowApi, runs: list[dict[str, Any]], total: float) -> Non
 def main() -> int:
     """Run the demo with the week that the command line describes."""
     parser = argparse.ArgumentParser(prog="tools.demo", description=__doc__)
-    parser.add_argument("--start", type=date.fromisoformat, default=date(2025, 6, 24), help="first date (%(default)s)")
-    parser.add_argument("--days", type=int, default=7, help="number of dates (%(default)s)")
-    parser.add_argument("--rows", type=int, default=1000, help="orders per date (%(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="seed of the generator (%(default)s)")
-    parser.add_argument("--picture", type=Path, help="also save what the terminal showed as an SVG file")
+    parser.add_argument("--start", type=date.fromisoformat, default=WEEK.start, help="first date (%(default)s)")
+    parser.add_argument("--days", type=int, default=WEEK.days, help="number of dates (%(default)s)")
+    parser.add_argument("--rows", type=int, default=WEEK.rows, help="orders per date (%(default)s)")
+    parser.add_argument("--seed", type=int, default=WEEK.seed, help="of the generator (%(default)s)")
+    parser.add_argument("--picture", type=Path, help="save the end of what the terminal shows as an SVG file")
     arguments = parser.parse_args()
     # A killed demo stops its stack too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     week = Week(arguments.start, arguments.days, arguments.rows, arguments.seed)
-    console.record = bool(arguments.picture)
+    if arguments.picture:
+        record()
     code = run(lambda: demo(week))
     if arguments.picture:
-        console.save_svg(str(arguments.picture), title="make demo")
+        save_end_as_svg(arguments.picture, title="make demo")
     return code
 
 

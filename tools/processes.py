@@ -106,7 +106,7 @@ def stop(run_folder: Path, *names: str, timeout: float = 30) -> None:
         _record_path(run_folder, name).unlink(missing_ok=True)
 
 
-def end_leftovers(run_folder: Path, timeout: float = 10) -> list[str]:
+def end_leftovers(run_folder: Path, timeout: float = 3) -> list[str]:
     """End the processes of the checkout that no running service has started, as a crash leaves them behind.
 
     Returns:
@@ -158,7 +158,7 @@ def require_free_port(port: int, variable: str, what: str) -> None:
         except OSError as error:
             raise StackError(
                 f"port {port}, which {what} wants, is taken by another program ({error.strerror}). "
-                f"Choose another one, for example: {variable}={port + 10000} make up"
+                f"Choose another one, for example: {variable}={port + 1} make up"
             ) from error
 
 
