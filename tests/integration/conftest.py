@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import socket
@@ -69,6 +70,7 @@ class LocalAws:
             self.process.kill()
             self.process.wait(timeout=30)
 
+    @functools.cache  # noqa: B019 - a server lives as long as the tests that ask it for clients
     def client(self, service: str, **credentials: str) -> Any:
         return boto3.client(
             service,
@@ -84,6 +86,21 @@ def localaws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def make_localaws(tmp_path: Path) -> Iterator[Callable[..., LocalAws]]:
+    """`make_localaws()` starts a server of the test's own, to stop, kill and start again."""
+    made: list[LocalAws] = []
+
+    def make(**environment: str) -> LocalAws:
+        made.append(LocalAws(tmp_path / f"state-{len(made)}", free_port(), QUICK | environment))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.stop()
 
 
 @pytest.fixture(scope="session")

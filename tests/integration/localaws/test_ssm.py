@@ -1,0 +1,278 @@
+"""Run Command: real processes on running instances, with the role's credentials and nothing of the server's."""
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import ClientError
+
+BUCKET = "command-output"
+GROUP = "/lake/worker"
+OUTPUT = [
+    {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"arn:aws:s3:::{BUCKET}/ssm/*"},
+    {
+        "Effect": "Allow",
+        "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+        "Resource": f"arn:aws:logs:*:*:log-group:{GROUP}:*",
+    },
+]
+
+
+@pytest.fixture
+def ssm(aws):
+    return aws("ssm")
+
+
+def is_alive(pid):
+    """Whether a process exists and is not merely waiting to be collected."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def start_tree(worker, **options):
+    """Start a command with a child, a grandchild and one that left its session; return its id and their pids."""
+    pids = worker.data / "pids"
+    pids.unlink(missing_ok=True)
+    command = worker.send(
+        "cd $LAKE_DATA_DIR",
+        "sh -c 'sleep 300 & echo $! >> pids; echo $$ >> pids; wait' &",
+        "setsid sleep 300 & echo $! >> pids; echo $$ >> pids; wait",
+        **options,
+    )
+    deadline = time.monotonic() + 15
+    while not pids.exists() or len(pids.read_text().split()) < 4:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return command, [int(pid) for pid in pids.read_text().split()]
+
+
+def test_an_instance_is_online_only_a_moment_after_it_runs(localaws, make_worker):
+    worker = make_worker(localaws)
+    assert worker.ping() == ""
+    with pytest.raises(ClientError, match="InvalidInstanceId"):
+        worker.send("true")
+    worker.wait_online()
+    assert worker.run("true")["Status"] == "Success"
+
+
+def test_exit_code_output_and_environment(worker, localaws):
+    done = worker.run("echo out; echo err >&2", "cd $LAKE_DATA_DIR && pwd", "exit 65", Comment="try")
+    assert (done["Status"], done["StatusDetails"], done["ResponseCode"]) == ("Failed", "Failed", 65)
+    assert done["StandardOutputContent"] == f"out\n{worker.data}\n"
+    # The agent adds this line; whoever looks for a job's own last line must know.
+    assert done["StandardErrorContent"] == "err\nfailed to run commands: exit status 65"
+    assert done["Comment"] == "try"
+
+    environment = worker.run("env")["StandardOutputContent"]
+    variables = dict(line.split("=", 1) for line in environment.splitlines())
+    assert variables["LAKE_DATA_DIR"] == str(worker.data)
+    assert variables["AWS_ENDPOINT_URL"] == localaws.endpoint
+    assert variables["AWS_REGION"] == variables["AWS_DEFAULT_REGION"] == "us-east-1"
+    assert set(variables) == {
+        *("PATH", "HOME", "LANG", "PWD", "LAKE_DATA_DIR", "AWS_SSM_INSTANCE_ID", "AWS_SSM_REGION_NAME"),
+        *("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"),
+        *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+    }
+
+
+def test_scripts_run_as_the_agent_runs_them(worker, tmp_path):
+    assert worker.run("#!/bin/cat", "this script prints itself")["StandardOutputContent"].endswith("prints itself\n")
+    inside = worker.run("pwd", parameters={"workingDirectory": [str(tmp_path)]})
+    assert inside["StandardOutputContent"] == f"{tmp_path}\n"
+    nowhere = worker.run("pwd", parameters={"workingDirectory": ["/does/not/exist"]})
+    assert (nowhere["Status"], nowhere["ResponseCode"]) == ("Failed", 1)
+
+
+def test_a_process_has_the_permissions_of_the_role_and_no_more(localaws, make_worker, aws):
+    s3 = aws("s3")
+    s3.create_bucket(Bucket="role-may-write")
+    s3.create_bucket(Bucket="role-may-not-write")
+    allowed = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::role-may-write/*"}
+    worker = make_worker(localaws, allowed)
+    worker.wait_online()
+    (worker.data / "put.py").write_text(
+        "import boto3, sys\n"
+        "print(boto3.client('sts').get_caller_identity()['Arn'])\n"
+        "boto3.client('s3').put_object(Bucket=sys.argv[1], Key='k', Body=b'from the instance')\n"
+    )
+    python = Path(__file__).parents[3] / ".venvs" / "localaws" / "bin" / "python"
+    done = worker.run(f"{python} $LAKE_DATA_DIR/put.py role-may-write")
+    assert done["Status"] == "Success", done["StandardErrorContent"]
+    assert f"assumed-role/{worker.role}/{worker.instance_id}" in done["StandardOutputContent"]
+    assert s3.get_object(Bucket="role-may-write", Key="k")["Body"].read() == b"from the instance"
+    refused = worker.run(f"{python} $LAKE_DATA_DIR/put.py role-may-not-write")
+    assert refused["Status"] == "Failed"
+    assert "AccessDenied" in refused["StandardErrorContent"]
+
+
+def test_an_instance_whose_role_does_not_let_it_register_is_not_managed(localaws, aws, make_worker, eventually):
+    worker = make_worker(localaws)
+    aws("iam").delete_role_policy(RoleName=worker.role, PolicyName="worker")
+    status = {"Name": "instance-status.status", "Values": ["ok"]}
+    eventually(
+        lambda: aws("ec2").describe_instance_status(Filters=[status], InstanceIds=[worker.instance_id])[
+            "InstanceStatuses"
+        ]
+    )
+    assert worker.ping() == ""
+
+
+def test_the_invocation_appears_when_the_command_is_delivered(worker, ssm):
+    command = worker.send("true")
+    with pytest.raises(ssm.exceptions.InvocationDoesNotExist):
+        ssm.get_command_invocation(CommandId=command, InstanceId=worker.instance_id)
+    assert worker.wait_status(command, "Success")["ResponseCode"] == 0
+
+
+def test_a_command_that_takes_too_long_is_killed_with_all_it_started(worker, eventually):
+    command, pids = start_tree(worker, seconds=1)
+    done = worker.wait_status(command, "TimedOut")
+    assert (done["StatusDetails"], done["ResponseCode"]) == ("ExecutionTimedOut", 137)
+    # What left the session outlives its command, as on EC2, but not the instance.
+    eventually(lambda: len([pid for pid in pids if is_alive(pid)]) == 1)
+
+
+def test_cancelling_kills_the_process_group(worker, ssm, eventually):
+    command, pids = start_tree(worker)
+    ssm.cancel_command(CommandId=command)
+    done = worker.wait_status(command, "Cancelled")
+    assert (done["StatusDetails"], done["ResponseCode"]) == ("Cancelled", 137)
+    eventually(lambda: len([pid for pid in pids if is_alive(pid)]) == 1)
+    assert ssm.list_commands(CommandId=command)["Commands"][0]["Status"] == "Cancelled"
+    ssm.cancel_command(CommandId=command)  # cancelling what ended changes nothing
+    early = worker.send("touch $LAKE_DATA_DIR/ran")
+    ssm.cancel_command(CommandId=early)
+    worker.wait_status(early, "Cancelled")
+    assert not (worker.data / "ran").exists()
+
+
+def test_stopping_the_instance_ends_what_runs_on_it(localaws, make_worker, aws, eventually):
+    worker = make_worker(localaws)
+    worker.wait_online()
+    command, pids = start_tree(worker)
+    aws("ec2").stop_instances(InstanceIds=[worker.instance_id])
+    done = worker.wait_status(command, "Failed")
+    assert (done["StatusDetails"], done["ResponseCode"]) == ("Terminated", -1)
+    assert "The instance was stopped while the command ran." in done["StandardErrorContent"]
+    assert [pid for pid in pids if is_alive(pid)] == []
+    assert worker.ping() == "ConnectionLost"
+    eventually(lambda: worker.state() == "stopped")
+    with pytest.raises(ClientError, match="InvalidInstanceId"):
+        worker.send("true")
+
+    aws("ec2").start_instances(InstanceIds=[worker.instance_id])
+    worker.wait_online()
+    assert worker.run("cat $LAKE_DATA_DIR/pids | wc -l")["StandardOutputContent"].strip() == "4"
+
+
+def test_a_command_whose_instance_stops_before_it_arrives_is_undeliverable(localaws, make_worker, aws):
+    worker = make_worker(localaws)
+    worker.wait_online()
+    command = worker.send("true")
+    aws("ec2").stop_instances(InstanceIds=[worker.instance_id])
+    assert worker.wait_status(command, "Failed")["StatusDetails"] == "Undeliverable"
+
+
+def test_long_output_is_cut_in_the_invocation_and_whole_in_s3_and_logs(localaws, make_worker, aws, eventually):
+    s3, logs = aws("s3"), aws("logs")
+    s3.create_bucket(Bucket=BUCKET)
+    logs.create_log_group(logGroupName=GROUP)
+    worker = make_worker(localaws, *OUTPUT)
+    worker.wait_online()
+    command = worker.send(
+        "echo first; while [ ! -e $LAKE_DATA_DIR/go ]; do sleep 0.05; done",
+        "seq 1 20000; seq 1 20000 >&2",
+        OutputS3BucketName=BUCKET,
+        OutputS3KeyPrefix="ssm",
+        CloudWatchOutputConfig={"CloudWatchOutputEnabled": True, "CloudWatchLogGroupName": GROUP},
+    )
+    stream = f"{command}/{worker.instance_id}/aws-runShellScript/stdout"
+
+    def logged():
+        try:
+            return logs.get_log_events(logGroupName=GROUP, logStreamName=stream, startFromHead=True)["events"]
+        except logs.exceptions.ResourceNotFoundException:
+            return []
+
+    assert eventually(logged)[0]["message"] == "first"  # while the command runs
+    assert worker.invocation(command)["Status"] == "InProgress"
+    (worker.data / "go").touch()
+
+    done = worker.wait_status(command, "Success")
+    expected = "first\n" + "".join(f"{number}\n" for number in range(1, 20001))
+    content = done["StandardOutputContent"]
+    assert len(content) == 24_000
+    assert content.endswith("--output truncated--")
+    assert expected.startswith(content.removesuffix("--output truncated--"))
+    assert len(done["StandardErrorContent"]) == 8_000
+    key = f"ssm/{command}/{worker.instance_id}/awsrunShellScript/0.awsrunShellScript/stdout"
+    assert done["StandardOutputUrl"] == f"https://s3.us-east-1.amazonaws.com/{BUCKET}/{key}"
+    assert s3.get_object(Bucket=BUCKET, Key=key)["Body"].read().decode() == expected
+    events, token = [], {}
+    while page := logs.get_log_events(logGroupName=GROUP, logStreamName=stream, startFromHead=True, **token):
+        if page["nextForwardToken"] == token.get("nextToken"):
+            break
+        events, token = events + page["events"], {"nextToken": page["nextForwardToken"]}
+    assert "".join(f"{event['message']}\n" for event in events) == expected
+
+
+def test_output_that_the_role_may_not_write_is_lost_and_the_log_says_so(worker, localaws, aws):
+    aws("s3").create_bucket(Bucket="not-for-the-worker")
+    done = worker.run(
+        "echo out",
+        OutputS3BucketName="not-for-the-worker",
+        CloudWatchOutputConfig={"CloudWatchOutputEnabled": True},
+    )
+    assert (done["Status"], done["StandardOutputContent"]) == ("Success", "out\n")
+    assert "Contents" not in aws("s3").list_objects_v2(Bucket="not-for-the-worker")
+    log = localaws.log.read_text()
+    assert "Output to s3://not-for-the-worker/" in log
+    assert f"Output to the log stream /aws/ssm/AWS-RunShellScript {done['CommandId']}" in log
+
+
+def test_commands_are_listed_by_filter(worker, ssm):
+    before = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    good, bad = worker.run("echo out; echo err >&2")["CommandId"], worker.run("exit 1")["CommandId"]
+    failed = [{"key": "InvokedAfter", "value": before}, {"key": "Status", "value": "Failed"}]
+    listed = ssm.list_commands(InstanceId=worker.instance_id, Filters=failed)["Commands"]
+    assert [one["CommandId"] for one in listed] == [bad]
+    assert (listed[0]["CompletedCount"], listed[0]["ErrorCount"], listed[0]["TargetCount"]) == (1, 1, 1)
+    everything = ssm.list_commands(InstanceId=worker.instance_id, Filters=failed[:1])["Commands"]
+    assert [one["CommandId"] for one in everything[:2]] == [bad, good]
+    details = ssm.list_command_invocations(CommandId=good, Details=True)["CommandInvocations"][0]
+    assert details["CommandPlugins"][0]["ResponseCode"] == 0
+    assert details["CommandPlugins"][0]["Output"] == "out\n\n----------ERROR-------\nerr\n"
+    assert ssm.list_command_invocations(CommandId=good)["CommandInvocations"][0]["CommandPlugins"] == []
+    first = ssm.list_commands(InstanceId=worker.instance_id, MaxResults=1)
+    assert len(first["Commands"]) == 1
+    assert ssm.list_commands(NextToken=first["NextToken"])["Commands"]
+    with pytest.raises(ClientError, match="InvalidFilterKey"):
+        ssm.list_commands(Filters=[{"key": "Nothing", "value": "x"}])
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"DocumentName": "AWS-RunPowerShellScript"}, "InvalidDocument"),
+        ({"Parameters": {}}, "InvalidParameters"),
+        ({"Parameters": {"commands": ["true"], "command": ["true"]}}, "InvalidParameters"),
+        ({"Parameters": {"commands": ["true"], "executionTimeout": ["0"]}}, "InvalidParameters"),
+        ({"InstanceIds": ["i-0123456789abcdef0"]}, "InvalidInstanceId"),
+        (
+            {"NotificationConfig": {"NotificationArn": "arn:aws:sns:us-east-1:000000000000:t"}},
+            "InvalidNotificationConfig",
+        ),
+    ],
+)
+def test_refusals_are_aws_errors(worker, ssm, changes, code):
+    request = {
+        "DocumentName": "AWS-RunShellScript",
+        "Parameters": {"commands": ["true"]},
+        "InstanceIds": [worker.instance_id],
+    }
+    with pytest.raises(ClientError) as refused:
+        ssm.send_command(**request | changes)
+    assert refused.value.response["Error"]["Code"] == code
