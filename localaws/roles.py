@@ -32,15 +32,20 @@ class Credentials:
         }
 
 
-def _trusts_ec2(role: dict[str, Any]) -> bool:
-    """Whether a role's trust policy lets the EC2 service assume it."""
+def trusts(role: dict[str, Any], service: str) -> bool:
+    """Whether a role's trust policy lets a service assume it.
+
+    Args:
+        role: the role's record.
+        service: the service's principal, such as ``ec2.amazonaws.com``.
+    """
     document = role["AssumeRolePolicyDocument"]
     if isinstance(document, str):
         document = json.loads(document)
     statements = document.get("Statement", [])
     return any(
         statement.get("Effect") == "Allow"
-        and iam_evaluator._service_principal_matches(statement.get("Principal"), "ec2.amazonaws.com")
+        and iam_evaluator._service_principal_matches(statement.get("Principal"), service)
         for statement in ([statements] if isinstance(statements, dict) else statements)
     )
 
@@ -50,23 +55,20 @@ def role_of(instance: dict[str, Any]) -> dict[str, Any] | None:
     profile = iam._lookup_instance_profile(arn=(instance.get("IamInstanceProfile") or {}).get("Arn", ""))
     for name in profile["Roles"] if profile else ():
         role = iam._roles.get(name)
-        if role and _trusts_ec2(role):
+        if role and trusts(role, "ec2.amazonaws.com"):
             return role
     return None
 
 
-def credentials(instance: dict[str, Any], seconds: float) -> Credentials | None:
-    """Temporary credentials of an instance's role, or None when it has no role.
+def assume(role: dict[str, Any], session_name: str, seconds: float) -> Credentials:
+    """Temporary credentials of a role, for a service that acts in its name.
 
     Args:
-        instance: the instance's record.
-        seconds: how long they are valid. On EC2 they rotate; a process here gets them once, so for all of its time.
+        role: the role's record; whether it trusts the service is for the caller to check.
+        session_name: how the session shows in ARNs.
+        seconds: how long they are valid.
     """
-    role = role_of(instance)
-    if role is None:
-        return None
     made = Credentials(iam._gen_session_access_key(), iam._gen_secret(), iam._gen_session_token())
-    session_name = instance["InstanceId"]
     sts.register_session(
         made.access_key,
         {
@@ -80,6 +82,17 @@ def credentials(instance: dict[str, Any], seconds: float) -> Credentials | None:
         },
     )
     return made
+
+
+def credentials(instance: dict[str, Any], seconds: float) -> Credentials | None:
+    """Temporary credentials of an instance's role, or None when it has no role.
+
+    Args:
+        instance: the instance's record.
+        seconds: how long they are valid. On EC2 they rotate; a process here gets them once, so for all of its time.
+    """
+    role = role_of(instance)
+    return None if role is None else assume(role, instance["InstanceId"], seconds)
 
 
 def may_register(instance: dict[str, Any]) -> bool:
