@@ -11,7 +11,17 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
-OVERLAYS = ("persistence", "transport", "authorization", "ec2", "ssm", "cloudformation", "partitions", "crawler")
+OVERLAYS = (
+    "persistence",
+    "refusals",
+    "transport",
+    "authorization",
+    "ec2",
+    "ssm",
+    "cloudformation",
+    "partitions",
+    "crawler",
+)
 """Modules of this package whose `install()` replaces what ministack only pretends."""
 
 INHERITED = frozenset({"PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ", "LOG_LEVEL", "VIRTUAL_ENV", "SYSTEMROOT"})

@@ -405,6 +405,24 @@ def _with_details(instance_xml: Any) -> Any:
 
 
 @action
+def describe_instance_attribute(parameters: Parameters) -> Response:
+    """One attribute of an instance; those that ministack always leaves empty are refused."""
+    identifier = value(parameters, "InstanceId")
+    (instance,) = find_instances({"InstanceId.1": identifier})
+    attribute = value(parameters, "Attribute")
+    if attribute == "userData":
+        inner = f"<userData><value>{escape(instance['UserData'])}</value></userData>"
+    elif attribute == "blockDeviceMapping":
+        inner = f"<blockDeviceMapping>{service._inst_bdm_xml(instance)}</blockDeviceMapping>"
+    elif attribute in ("instanceType", "rootDeviceName", "groupSet", "disableApiTermination"):
+        return service._describe_instance_attribute(parameters)
+    else:
+        raise Refused("UnsupportedOperation", f"localaws does not describe the attribute {attribute}")
+    body = f"<instanceId>{identifier}</instanceId>{inner}"
+    return service._xml(200, "DescribeInstanceAttributeResponse", body)
+
+
+@action
 def create_tags(parameters: Parameters) -> Response:
     """Tag resources, refusing ids of instances, volumes and snapshots that do not exist."""
     for identifier in values(parameters, "ResourceId"):
@@ -431,6 +449,7 @@ def install() -> None:
         "TerminateInstances": terminate_instances,
         "DescribeInstances": describe_instances,
         "DescribeInstanceStatus": describe_instance_status,
+        "DescribeInstanceAttribute": describe_instance_attribute,
         "CreateTags": create_tags,
         "RegisterImage": unsupported("RegisterImage", "no image of ours would boot"),
         "CreateFleet": unsupported("CreateFleet", "use RunInstances"),

@@ -109,14 +109,19 @@ def test_filters_tags_and_metadata_options(ec2, eventually):
     with pytest.raises(ClientError, match="filter 'hypervisor' is invalid"):
         ec2.describe_instances(Filters=[{"Name": "hypervisor", "Values": ["xen"]}])
     ec2.terminate_instances(InstanceIds=[instance_id])
-    eventually(
-        lambda: (
-            ec2.describe_volumes(VolumeIds=[])["Volumes"] is not None
-            and not ec2.describe_volumes(Filters=[{"Name": "attachment.instance-id", "Values": [instance_id]}])[
-                "Volumes"
-            ]
-        )
-    )
+    of_instance = [{"Name": "attachment.instance-id", "Values": [instance_id]}]
+    eventually(lambda: not ec2.describe_volumes(Filters=of_instance)["Volumes"])
+
+
+def test_attributes_are_those_given(ec2, instance_id):
+    def attribute(name):
+        return ec2.describe_instance_attribute(InstanceId=instance_id, Attribute=name)
+
+    assert attribute("instanceType")["InstanceType"]["Value"] == "t3.micro"
+    mapped = [one["Ebs"]["VolumeId"] for one in attribute("blockDeviceMapping")["BlockDeviceMappings"]]
+    assert mapped == [one["Ebs"]["VolumeId"] for one in describe(ec2, instance_id)["BlockDeviceMappings"]]
+    with pytest.raises(ClientError, match="UnsupportedOperation"):
+        attribute("kernel")
 
 
 def test_the_same_client_token_starts_one_instance(ec2):
