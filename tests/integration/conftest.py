@@ -20,7 +20,12 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 LOCALAWS_PYTHON = REPOSITORY / ".venvs" / "localaws" / "bin" / "python"
 REGION = "us-east-1"
 
-QUICK = {"LOCALAWS_TRANSITION_SECONDS": "0.3", "LOCALAWS_ONLINE_SECONDS": "0.2", "LOCALAWS_SAVE_SECONDS": "0.2"}
+QUICK = {
+    "LOCALAWS_TRANSITION_SECONDS": "0.3",
+    "LOCALAWS_ONLINE_SECONDS": "0.2",
+    "LOCALAWS_SAVE_SECONDS": "0.2",
+    "LOCALAWS_CRAWL_SECONDS": "0.2",
+}
 """Settings under which nothing takes longer than a test needs to see it."""
 
 
