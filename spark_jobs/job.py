@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lake.contract import Contract, load_contract
+
 from spark_jobs.errors import DataError
 
 BUNDLE = Path(__file__).resolve().parents[1]

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from lake.contract import Contract
+
 from spark_jobs import job, storage
 from spark_jobs.errors import DataError
 

@@ -126,9 +126,7 @@ def judged(rows: DataFrame, contract: Contract, run_date: date) -> DataFrame:
     of_row = F.array_compact(F.array(*of_columns, *of_rules["quarantine"]))
     with_problems = rows.withColumn("run_date", F.lit(run_date)).withColumns(
         {
-            "quarantine_for": F.when(
-                readable, F.array_compact(F.array(*of_columns, *of_rules["quarantine"]))
-            ).otherwise(F.array(record_problem)),
+            "quarantine_for": F.when(readable, of_row).otherwise(F.array(record_problem)),
             "drop_for": F.array_compact(F.array(*of_rules["drop"])),
         }
     )
