@@ -91,7 +91,11 @@ def versions(*packages: str) -> dict[str, str]:
 
 
 def main(step: str, arguments: argparse.ArgumentParser, run: Callable[[argparse.Namespace], None]) -> None:
-    """Run a job and exit: 0 when it is done, 65 when the data is at fault, 1 for everything else."""
+    """Run a job and exit: 0 when it is done, 65 when the data is at fault, 1 for everything else.
+
+    What went wrong is one line, in the file LAKE_ERROR_FILE when lake-worker asks for it there (spark-submit mixes a
+    script's stderr into its stdout, so lake-worker prints the line), else on stderr.
+    """
     parsed = arguments.parse_args()
     try:
         run(parsed)
@@ -102,7 +106,11 @@ def main(step: str, arguments: argparse.ArgumentParser, run: Callable[[argparse.
         traceback.print_exc()
         code, problem = 1, f"{type(error).__name__}: {error}"
     if code:
-        print(f"ERROR {step} {parsed.dataset} {parsed.ds}: {one_line(problem)}", file=sys.stderr, flush=True)  # noqa: T201
+        line = f"ERROR {step} {parsed.dataset} {parsed.ds}: {one_line(problem)}\n"
+        if error_file := os.environ.get("LAKE_ERROR_FILE"):
+            Path(error_file).write_text(line, encoding="utf-8")
+        else:
+            sys.stderr.write(line)
     sys.exit(code)
 
 
