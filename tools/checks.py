@@ -93,7 +93,10 @@ def run_tests(suite: Suite) -> Counter[str]:
     report = RESULTS / f"{suite.name}.xml"
     report.unlink(missing_ok=True)
     pytest = [str(python_of(suite.environment)), "-m", "pytest", "-q", "--durations=3", f"--junitxml={report}"]
-    result = subprocess.run([*pytest, *suite.folders], cwd=CHECKOUT, env=test_environment(), check=False)
+    present = [folder for folder in suite.folders if (CHECKOUT / folder).is_dir()]
+    # Without a folder pytest would run everything.
+    command = [*pytest, *present] if present else ["true"]
+    result = subprocess.run(command, cwd=CHECKOUT, env=test_environment(), check=False)
     cases = read_report(report) if report.exists() else []
     outcomes = Counter(outcome for _, outcome in cases)
     if result.returncode and not outcomes["failed"]:

@@ -86,11 +86,18 @@ def running(run_folder: Path, name: str) -> psutil.Process | None:
     try:
         process = psutil.Process(record["pid"])
         # The kernel reuses pids: the start time tells our process from a stranger.
-        if abs(process.create_time() - record["started"]) < 1 and process.status() != psutil.STATUS_ZOMBIE:
-            return process
+        return process if abs(process.create_time() - record["started"]) < 1 and is_alive(process) else None
     except psutil.NoSuchProcess:
         return None
-    return None
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Return whether `process` still runs; a zombie has ended."""
+    try:
+        # Where nobody collects zombies, as in some containers, psutil's own wait goes on.
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def stop(run_folder: Path, *names: str, timeout: float = 30) -> None:
@@ -99,8 +106,7 @@ def stop(run_folder: Path, *names: str, timeout: float = 30) -> None:
     sessions = [member for process in processes for member in _session(process.pid)]
     for process in processes:
         _ignore_gone(process.terminate)
-    _, stubborn = psutil.wait_procs(processes, timeout)
-    if stubborn:
+    if _wait(processes, timeout):
         _kill(sessions)
     for name in names:
         _record_path(run_folder, name).unlink(missing_ok=True)
@@ -119,8 +125,7 @@ def end_leftovers(run_folder: Path, timeout: float = 3) -> list[str]:
     described = [f"{process.pid} {_command_line(process)}" for process in leftovers]
     for process in leftovers:
         _ignore_gone(process.terminate)
-    _, stubborn = psutil.wait_procs(leftovers, timeout)
-    _kill(stubborn)
+    _kill(_wait(leftovers, timeout))
     survivors = _leftovers(run_folder)
     if survivors:
         raise StackError(f"these processes do not end, even when killed: {[process.pid for process in survivors]}")
@@ -131,7 +136,7 @@ def owned(run_folder: Path) -> Iterator[psutil.Process]:
     """Yield the live processes that carry the mark of this checkout."""
     for process in psutil.process_iter():
         try:
-            if process.status() != psutil.STATUS_ZOMBIE and process.environ().get(OWNER) == str(run_folder):
+            if is_alive(process) and process.environ().get(OWNER) == str(run_folder):
                 yield process
         except (psutil.AccessDenied, psutil.NoSuchProcess, OSError):
             continue  # other users' processes, and those that ended meanwhile, are not ours
@@ -222,7 +227,15 @@ def _session_of(process: psutil.Process) -> int | None:
 def _kill(processes: list[psutil.Process]) -> None:
     for process in processes:
         _ignore_gone(process.kill)
-    psutil.wait_procs(processes, 5)
+    _wait(processes, 5)
+
+
+def _wait(processes: list[psutil.Process], timeout: float) -> list[psutil.Process]:
+    """Wait until `processes` have ended, `timeout` seconds at most, and return those that have not."""
+    deadline = time.monotonic() + timeout
+    while (alive := [process for process in processes if is_alive(process)]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return alive
 
 
 def _ignore_gone(action: Callable[[], None]) -> None:

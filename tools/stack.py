@@ -23,14 +23,16 @@ from tools.processes import Service, StackError
 
 LOCALAWS = "localaws"
 API_SERVER = "api-server"
+TRIGGERER = "triggerer"
 # api-server last: the others take longer until they are ready, and its health page reports on all of them.
 AIRFLOW_COMMANDS = {
     "scheduler": ("scheduler", "--skip-serve-logs"),
     "dag-processor": ("dag-processor",),
-    "triggerer": ("triggerer", "--skip-serve-logs"),
+    TRIGGERER: ("triggerer", "--skip-serve-logs"),
     API_SERVER: ("api-server",),
 }
-STOP_SECONDS = 30
+# Tasks that run when everything is stopped have this long to end.
+STOP_SECONDS = 20
 
 
 def up(schedule: bool = True) -> dict[str, str]:
@@ -69,6 +71,8 @@ def down() -> None:
     names = [name for name in (*AIRFLOW_COMMANDS, LOCALAWS) if processes.running(RUN, name)]
     if names:
         with step(f"stopped {', '.join(names)}"):
+            # It ends its runner at once, but notices that only 10 s later.
+            processes.stop(RUN, TRIGGERER, timeout=2)
             processes.stop(RUN, *AIRFLOW_COMMANDS, timeout=STOP_SECONDS)
             processes.stop(RUN, LOCALAWS, timeout=STOP_SECONDS)
     for leftover in processes.end_leftovers(RUN):
@@ -128,6 +132,7 @@ def _start_localaws(ports: Ports, inherited: dict[str, str]) -> None:
     instance = {
         "PATH": f"{CHECKOUT / 'infra' / 'worker'}:{worker / 'bin'}",
         "LAKE_WORKER_VENV": str(worker),
+        "LAKE_WORKER_HOME": str(LOCAL / "worker"),
         processes.OWNER: str(RUN),
     }
     service = Service(

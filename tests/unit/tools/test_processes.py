@@ -63,7 +63,7 @@ def test_a_started_service_is_found_and_starting_it_again_changes_nothing(servic
 def test_a_service_with_new_settings_is_restarted(service):
     first = start_and_wait(service(AWS_REGION="eu-central-1"))
     second = start_and_wait(service(AWS_REGION="us-east-1"))
-    assert not first.is_running()
+    assert not processes.is_alive(first)
     assert second.environ()["AWS_REGION"] == "us-east-1"
 
 
@@ -76,7 +76,7 @@ def test_settings_of_the_callers_shell_do_not_restart_it(service):
 def test_stop_ends_it_and_forgets_it(service):
     process = start_and_wait(service())
     processes.stop(service().run_folder, "one")
-    assert not process.is_running()
+    assert not processes.is_alive(process)
     assert list(service().run_folder.iterdir()) == []
 
 
@@ -85,7 +85,7 @@ def test_a_process_that_ignores_the_signal_is_killed(service):
     began = time.monotonic()
     processes.stop(service().run_folder, "one", timeout=0.5)
     assert time.monotonic() - began < 5
-    assert not process.is_running()
+    assert not processes.is_alive(process)
 
 
 def test_stopping_what_does_not_run_is_no_error(service):
@@ -122,7 +122,7 @@ def test_children_that_a_crash_left_behind_are_ended(service):
     process.wait(5)
     ended = processes.end_leftovers(service().run_folder)
     assert [line.split()[0] for line in ended] == [str(child.pid)]
-    assert not child.is_running()
+    assert not processes.is_alive(child)
 
 
 def test_starting_again_after_a_crash_ends_what_was_left_behind(service):
@@ -131,14 +131,14 @@ def test_starting_again_after_a_crash_ends_what_was_left_behind(service):
     os.kill(process.pid, signal.SIGKILL)
     process.wait(5)
     start_and_wait(service(WITH_CHILD))
-    assert not child.is_running()
+    assert not processes.is_alive(child)
 
 
 def test_the_children_of_running_services_are_no_leftovers(service):
     children = start_and_wait(service(WITH_CHILD)).children()
     assert processes.end_leftovers(service().run_folder) == []
     start_and_wait(service(name="two"))
-    assert all(child.is_running() for child in children)
+    assert all(processes.is_alive(child) for child in children)
 
 
 def test_leftovers_of_another_checkout_are_not_ours(service, tmp_path):
@@ -146,7 +146,7 @@ def test_leftovers_of_another_checkout_are_not_ours(service, tmp_path):
     (service().run_folder / "one.json").unlink()
     assert process.environ()[OWNER] == str(tmp_path / "run")
     assert processes.end_leftovers(tmp_path / "other") == []
-    assert process.is_running()
+    assert processes.is_alive(process)
     assert len(processes.end_leftovers(tmp_path / "run")) == 1
 
 
