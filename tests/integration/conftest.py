@@ -10,6 +10,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -85,27 +86,41 @@ class LocalAws:
         )
 
 
-@pytest.fixture(scope="session")
-def localaws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
-    server = LocalAws(tmp_path_factory.mktemp("localaws") / "state", free_port(), QUICK)
-    server.start()
-    yield server
-    server.stop()
+@contextmanager
+def localaws_servers(folder: Path) -> Iterator[Callable[..., LocalAws]]:
+    """Give a function that starts servers, with settings of their own, whose state lies in `folder`."""
+    made: list[LocalAws] = []
+
+    def make(**environment: str) -> LocalAws:
+        made.append(LocalAws(folder / f"state-{len(made)}", free_port(), QUICK | environment))
+        made[-1].start()
+        return made[-1]
+
+    try:
+        yield make
+    finally:
+        for server in made:
+            server.stop()
 
 
 @pytest.fixture
 def make_localaws(tmp_path: Path) -> Iterator[Callable[..., LocalAws]]:
     """`make_localaws()` starts a server of the test's own, to stop, kill and start again."""
-    made: list[LocalAws] = []
+    with localaws_servers(tmp_path) as make:
+        yield make
 
-    def make(**environment: str) -> LocalAws:
-        made.append(LocalAws(tmp_path / f"state-{len(made)}", free_port(), QUICK | environment))
-        made[-1].start()
-        return made[-1]
 
-    yield make
-    for server in made:
-        server.stop()
+@pytest.fixture(scope="session")
+def start_localaws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., LocalAws]]:
+    """`start_localaws(NAME="value")` starts a server for the whole run."""
+    with localaws_servers(tmp_path_factory.mktemp("localaws")) as make:
+        yield make
+
+
+@pytest.fixture(scope="session")
+def localaws(start_localaws: Callable[..., LocalAws]) -> LocalAws:
+    """A local AWS that the tests of a folder share."""
+    return start_localaws()
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from lake.catalog import describe_difference
 from lake.contract import Contract
 from lake.manifest import read_manifest
 
-POLL_SECONDS = 2
+POLL_SECONDS = 1
 
 
 class CrawlOperator(GlueCrawlerRunOperator):

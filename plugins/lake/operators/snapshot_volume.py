@@ -15,7 +15,7 @@ from botocore.exceptions import WaiterError
 
 from lake.manifest import read_manifest
 
-POLL_SECONDS = 2
+POLL_SECONDS = 1
 
 
 class SnapshotVolumeOperator(AwsBaseOperator[EC2Hook]):

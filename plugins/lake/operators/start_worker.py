@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError, WaiterError
 
 from lake.lease import WorkerLease
 
-POLL_SECONDS = 2
+POLL_SECONDS = 1
 
 
 class StartWorkerOperator(EC2StartInstanceOperator):

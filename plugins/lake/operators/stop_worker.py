@@ -11,7 +11,7 @@ from botocore.exceptions import WaiterError
 
 from lake.lease import WorkerLease
 
-POLL_SECONDS = 2
+POLL_SECONDS = 1
 
 
 class StopWorkerOperator(EC2StopInstanceOperator):

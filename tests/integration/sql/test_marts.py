@@ -31,7 +31,9 @@ def query(aws):
                 break
         assert status["State"] == "SUCCEEDED", f"{status.get('StateChangeReason')}\n{sql}"
         pages = athena.get_paginator("get_query_results").paginate(QueryExecutionId=query_id)
-        rows = [[cell.get("VarCharValue") for cell in row["Data"]] for page in pages for row in page["ResultSet"]["Rows"]]
+        rows = [
+            [cell.get("VarCharValue") for cell in row["Data"]] for page in pages for row in page["ResultSet"]["Rows"]
+        ]
         return [dict(zip(rows[0], row, strict=True)) for row in rows[1:]] if rows else []
 
     return run

@@ -1,0 +1,99 @@
+"""The real template deployed to a local AWS, and Airflow's connection to it, under Airflow's own role."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import uuid
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="airflow-"))
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+WORKER = REPOSITORY / ".venvs" / "worker"
+
+
+@pytest.fixture(scope="session")
+def localaws(start_localaws):
+    """A local AWS whose instances find the worker's environment, and stand-ins for slow and failing jobs."""
+    instance = {
+        "PATH": f"{Path(__file__).parent / 'bin'}:{WORKER / 'bin'}:{os.environ['PATH']}",
+        "LAKE_WORKER_VENV": str(WORKER),
+        "REAL_LAKE_WORKER": str(REPOSITORY / "infra" / "worker" / "lake-worker"),
+    }
+    return start_localaws(LOCALAWS_INSTANCE_ENV=json.dumps(instance))
+
+
+@pytest.fixture(scope="session")
+def aws(localaws):
+    """`aws("s3")` is a boto3 client of the local AWS, as its administrator."""
+    return localaws.client
+
+
+@pytest.fixture(scope="session")
+def outputs(localaws, tmp_path_factory):
+    """The outputs of the deployed stack, as LAKE_ variables."""
+    folder = tmp_path_factory.mktemp("deploy")
+    (folder / "requirements.txt").write_text("")
+    environment = {
+        **os.environ,
+        "AWS_ENDPOINT_URL": localaws.endpoint,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }
+    command = [sys.executable, "-m", "infra.deploy", "deploy", "--stack", "lake"]
+    command += ["--environment-file", str(folder / "env"), "--requirements", str(folder / "requirements.txt")]
+    result = subprocess.run(
+        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    lines = (line.removeprefix("export ") for line in (folder / "env").read_text().splitlines())
+    pairs = (line.partition("=") for line in lines if line.startswith("LAKE_"))
+    return {name: value.strip("'\"") for name, _, value in pairs}
+
+
+@pytest.fixture
+def settings(outputs, localaws, monkeypatch):
+    """The lake's settings, with Airflow's connection under Airflow's role."""
+    from lake.settings import Settings
+
+    connection = {"conn_type": "aws", "extra": {"role_arn": outputs["LAKE_AIRFLOW_ROLE_ARN"]}}
+    for name, value in {
+        "AWS_ENDPOINT_URL": localaws.endpoint,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AIRFLOW_CONN_AWS_DEFAULT": json.dumps(connection),
+    }.items():
+        monkeypatch.setenv(name, value)
+    return Settings.from_environment(outputs)
+
+
+@pytest.fixture
+def context():
+    """What operators here read of a task's context; each test is a run of its own."""
+    run_id = f"manual__{uuid.uuid4().hex}"
+
+    def make(task_id):
+        ti = SimpleNamespace(dag_id="ingest_orders", task_id=task_id, try_number=1, xcom_push=lambda **_: None)
+        return {"ti": ti, "task_instance": ti, "run_id": run_id, "ds": "2025-06-30", "params": {}}
+
+    return make
+
+
+@pytest.fixture
+def running_worker(aws, settings):
+    """The worker, running; stopped again afterwards."""
+    ec2, instances = aws("ec2"), [settings.worker_instance_id]
+    ec2.start_instances(InstanceIds=instances)
+    ec2.get_waiter("instance_running").wait(InstanceIds=instances, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+    yield settings.worker_instance_id
+    ec2.stop_instances(InstanceIds=instances)
+    ec2.get_waiter("instance_stopped").wait(InstanceIds=instances, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
