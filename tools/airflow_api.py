@@ -29,7 +29,7 @@ class AirflowApi:
         self.address = address
         self.session = requests.Session()
         self.session.trust_env = False  # no proxy on the way to loopback
-        token = self.session.get(f"{address}/auth/token", timeout=30).json()["access_token"]
+        token = self._request("GET", "/auth/token").json()["access_token"]
         self.session.headers["Authorization"] = f"Bearer {token}"
 
     def wait_for_dag(self, dag_id: str, timeout: float = 120) -> dict[str, Any]:
@@ -42,16 +42,14 @@ class AirflowApi:
         while time.monotonic() < deadline:
             if errors := self._get("importErrors")["import_errors"]:
                 raise StackError(f"{errors[0]['filename']} cannot be imported:\n{errors[0]['stack_trace']}")
-            answer = self.session.get(f"{self.address}/api/v2/dags/{dag_id}", timeout=30)
-            if answer.ok:
-                return answer.json()
+            if dags := self._get("dags", dag_id_pattern=dag_id, exclude_stale=True)["dags"]:
+                return dags[0]
             time.sleep(0.5)
         raise StackError(f"no DAG {dag_id} after {timeout:.0f} s: see .local/logs/dag-processor.log")
 
     def pause(self, dag_id: str, paused: bool) -> None:
         """Pause or unpause a DAG."""
-        answer = self.session.patch(f"{self.address}/api/v2/dags/{dag_id}", json={"is_paused": paused}, timeout=30)
-        answer.raise_for_status()
+        self._request("PATCH", f"/api/v2/dags/{dag_id}", json={"is_paused": paused})
 
     def backfill_runs(self, dag_id: str, first: date, last: date) -> list[dict[str, Any]]:
         """Return the runs that backfills made for the dates from `first` to `last`, by date."""
@@ -78,9 +76,15 @@ class AirflowApi:
         return lines[-count:]
 
     def _get(self, path: str, **parameters: Any) -> dict[str, Any]:
-        answer = self.session.get(f"{self.address}/api/v2/{path}", params=parameters, timeout=30)
-        answer.raise_for_status()
-        return answer.json()
+        return self._request("GET", f"/api/v2/{path}", params=parameters).json()
+
+    def _request(self, method: str, path: str, **options: Any) -> requests.Response:
+        try:
+            answer = self.session.request(method, f"{self.address}{path}", timeout=30, **options)
+            answer.raise_for_status()
+        except requests.RequestException as error:
+            raise StackError(f"Airflow's API: {error}. See .local/logs/api-server.log") from error
+        return answer
 
     def _pages(self, path: str, key: str, **parameters: Any) -> Iterator[dict[str, Any]]:
         offset = 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -25,18 +27,18 @@ from lake.contract import Contract, load_contract
 from rich.live import Live
 from rich.table import Table
 
-from tools import stack
+from tools import samples, stack
 from tools.airflow_api import AirflowApi, moment, seconds
 from tools.athena import query
 from tools.console import console, record, run, save_end_as_svg, step, table
-from tools.environment import CHECKOUT, ENVIRONMENT_FILE, LOCAL, process_environment, read_variables
+from tools.environment import CHECKOUT, LOCAL, process_environment
 from tools.processes import StackError
 
 DATASET = "orders"
 DAG_ID = f"ingest_{DATASET}"
 RUN_SECONDS = 1800
 LOG_LINES = 25
-SAMPLES = LOCAL / "samples" / DATASET
+SAMPLES = LOCAL / "samples"
 # Rows of a mart that are printed; the tables hold more.
 SHOWN_ROWS = 10
 FINISHED = ("success", "failed")
@@ -90,7 +92,7 @@ def demo(week: Week) -> None:
         clients = {name: session.client(name, endpoint_url=variables["AWS_ENDPOINT_URL"]) for name in ("s3", "athena")}
         api = AirflowApi(variables["AIRFLOW__API__BASE_URL"])
         with step(f"{week.days} days of orders generated and uploaded to s3://{variables['LAKE_RAW_BUCKET']}"):
-            generate(week)
+            expected = generate(week)
             upload(clients["s3"], variables["LAKE_RAW_BUCKET"], SAMPLES)
         with step(f"DAG {DAG_ID} parsed"):
             paused = api.wait_for_dag(DAG_ID)["is_paused"]
@@ -101,7 +103,8 @@ def demo(week: Week) -> None:
             backfill_seconds = time.monotonic() - started
         finally:
             api.pause(DAG_ID, paused=paused)
-        show_rows(clients["s3"], variables["LAKE_ARTIFACTS_BUCKET"], week)
+        show_rows(clients["s3"], variables["LAKE_ARTIFACTS_BUCKET"], expected)
+        check_published(clients["athena"], variables["LAKE_ATHENA_WORKGROUP"], contract, expected)
         show_marts(clients["athena"], variables["LAKE_ATHENA_WORKGROUP"], contract, week.last)
         show_times(api, runs, backfill_seconds)
     console.print(
@@ -112,7 +115,7 @@ def demo(week: Week) -> None:
     make up                      the same stack, to stay: Airflow's graph of these runs, your own files, SQL
     dags/ingest.py               the pipeline: one DAG for each contract in include/datasets/
     include/datasets/orders.yaml the contract: columns, rules, marts
-    .local/samples/orders/       the files that were loaded, and expected.json
+    .local/samples/              the files that were loaded, and what was expected of them
     README.md                    everything else
 """
     )
@@ -122,8 +125,8 @@ def demo(week: Week) -> None:
 def running_stack() -> Iterator[dict[str, str]]:
     """Yield the variables of the running stack; start it when it does not run, and stop it afterwards only then."""
     if stack.is_running():
-        console.print("  the stack runs already, and stays up")
-        yield read_variables(ENVIRONMENT_FILE)
+        console.print("the stack runs already, and stays up")
+        yield stack.up()
         return
     try:
         # Without a schedule: only the week is to run, not yesterday's date too.
@@ -132,20 +135,16 @@ def running_stack() -> Iterator[dict[str, str]]:
         stack.down()
 
 
-def generate(week: Week) -> None:
-    """Write the raw files and `expected.json` to `.local/samples/orders`."""
-    command = [
-        *(sys.executable, "-m", "tools.samples", DATASET, "--start", f"{week.start}", "--days", f"{week.days}"),
-        *("--rows", f"{week.rows}", "--seed", f"{week.seed}", "--out", f"{SAMPLES}"),
-    ]
-    result = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=120)
-    if result.returncode:
-        raise StackError(f"the generator failed:\n{result.stderr}")
+def generate(week: Week) -> dict[str, Any]:
+    """Write the raw files to `.local/samples/orders`, and return what the pipeline must make of each date."""
+    shutil.rmtree(SAMPLES, ignore_errors=True)
+    days: dict[str, Any] = samples.write(DATASET, week.start, week.days, week.rows, week.seed, SAMPLES)["days"]
+    return days
 
 
 def upload(s3: Any, bucket: str, folder: Path) -> None:
     """Upload the raw files under `folder` to the same keys in `bucket`."""
-    for path in sorted(folder.rglob(f"{DATASET}/ds=*/*")):
+    for path in sorted(folder.glob(f"{DATASET}/ds=*/*")):
         s3.upload_file(str(path), bucket, str(path.relative_to(folder)))
 
 
@@ -221,33 +220,38 @@ def explain_failure(api: AirflowApi, dag_run: dict[str, Any]) -> str:
     return f"task {first['task_id']} of run {dag_run['dag_run_id']} failed. The end of its log:\n{lines}"
 
 
-def show_rows(s3: Any, bucket: str, week: Week) -> None:
+def show_rows(s3: Any, bucket: str, expected: dict[str, Any]) -> None:
     """Print what became of each date's rows, from the manifests, and compare it with what the generator expects.
 
     Raises:
         StackError: when a count differs.
     """
-    expected = json.loads((SAMPLES / "expected.json").read_text())
     rows = []
-    for day in week.dates:
-        manifest = latest_manifest(s3, bucket, f"{day}")
-        counts = manifest["rows"]
-        wanted = expected["days"][f"{day}"]
-        found = {name: counts[name] for name in wanted if name in counts}
-        if found != {name: wanted[name] for name in found}:
-            raise StackError(f"{day}: the generator expects {wanted}, the pipeline counted {counts}")
-        rows.append(
-            [
-                day,
-                counts["read"],
-                counts["published"],
-                described(manifest["quarantined_by_rule"]),
-                described(counts["dropped"]),
-                counts["duplicates"],
-            ]
-        )
+    for ds, right in expected.items():
+        manifest = latest_manifest(s3, bucket, ds)
+        counts = manifest["rows"] | {"quarantined_by_rule": manifest["quarantined_by_rule"]}
+        wrong = {name: (counts[name], right[name]) for name in counts if counts[name] != right[name]}
+        if wrong:
+            raise StackError(f"{ds}: these counts are not those of expected.json (found, expected): {wrong}")
+        named = [described(counts["quarantined_by_rule"]), described(counts["dropped"])]
+        rows.append([ds, counts["read"], counts["published"], *named, counts["duplicates"]])
     numbers = ["rows in", "published", "duplicates"]
     table("Rows", ["date", "rows in", "published", "quarantined", "dropped", "duplicates"], rows, right=numbers)
+
+
+def check_published(athena: Any, workgroup: str, contract: Contract, expected: dict[str, Any]) -> None:
+    """Compare the published table with what the generator expects: rows and amounts, to the cent.
+
+    Raises:
+        StackError: when a date differs.
+    """
+    sql = f"SELECT ds, COUNT(*), SUM(amount) FROM {contract.table} GROUP BY ds"  # noqa: S608  the contract's
+    rows = query(athena, sql, database=contract.database, workgroup=workgroup)
+    found = {ds: (int(count), Decimal(amount)) for ds, count, amount in rows}
+    for ds, right in expected.items():
+        wanted = (right["published"], Decimal(right["published_amount"]))
+        if found.get(ds) != wanted:
+            raise StackError(f"{contract.table} has for {ds} (rows, amount) {found.get(ds)}, expected {wanted}")
 
 
 def latest_manifest(s3: Any, bucket: str, ds: str) -> dict[str, Any]:
