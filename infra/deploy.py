@@ -105,7 +105,7 @@ class Lake:
     def __init__(self, session: boto3.Session, stack: str, *, poll_seconds: float = 1.0) -> None:
         self.stack, self.poll_seconds = stack, poll_seconds
         client: Callable[..., Any] = session.client
-        config = Config(retries={"mode": "adaptive", "max_attempts": 8})
+        config = Config(retries={"mode": "standard", "total_max_attempts": 4})
         self.cloudformation = client("cloudformation", config=config)
         self.s3 = client("s3", config=config)
         self.ssm = client("ssm", config=config)

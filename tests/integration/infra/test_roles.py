@@ -1,0 +1,431 @@
+"""Every role of the template, tried: what it is for works, and what it is not for is refused by AWS."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from botocore.exceptions import ClientError
+
+Call = Callable[[], Any]
+Client = Callable[[str], Any]
+
+REFUSALS = {"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "403"}
+DS = "ds=2025-06-30/run=r1"
+TAGS = [{"Key": "dataset", "Value": "orders"}, {"Key": "ds", "Value": "2025-06-30"}, {"Key": "run", "Value": "r1"}]
+
+
+def require_refused(call: Call) -> None:
+    with pytest.raises(ClientError) as refusal:
+        call()
+    assert refusal.value.response["Error"]["Code"] in REFUSALS, refusal.value
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 30) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+    return found
+
+
+@pytest.fixture(scope="module")
+def lake(aws: Client, outputs: dict[str, str]) -> dict[str, str]:
+    """The outputs of a lake that holds an object under every prefix."""
+    content = io.BytesIO()
+    pq.write_table(pa.table({"order_id": ["1"]}), content)
+    for bucket, keys in {
+        "RawBucket": ("orders/ds=2025-06-30/orders.csv",),
+        "ProcessedBucket": (
+            f"_staging/orders/{DS}/part-0.parquet",
+            f"_staging/orders/{DS}/orders_runs/part-0.parquet",
+            f"orders_runs/{DS}/part-0.parquet",
+            f"orders_quarantine/{DS}/part-0.parquet",
+            f"other_runs/{DS}/part-0.parquet",
+        ),
+        "EnrichedBucket": ("orders/status_summary/ds=2025-06-30/run=t/part-0.parquet",),
+        "ArtifactsBucket": (
+            "code/abc.zip",
+            "manifests/orders/ds=2025-06-30/run=r1/clean.json",
+            "athena-results/query.csv",
+            "athena-results/analyst/query.csv",
+            "ssm/command/stdout",
+            "data-docs/orders/index.html",
+            "leases/i-1.json",
+        ),
+    }.items():
+        for key in keys:
+            aws("s3").put_object(Bucket=outputs[bucket], Key=key, Body=content.getvalue())
+    return outputs
+
+
+def client_factory(localaws: Any, credentials: dict[str, str]) -> Client:
+    names = {
+        "aws_access_key_id": credentials["AccessKeyId"],
+        "aws_secret_access_key": credentials["SecretAccessKey"],
+        "aws_session_token": credentials["SessionToken"],
+    }
+    return lambda service: localaws.client(service, **names)
+
+
+def assumed(localaws: Any, role: str) -> Client:
+    sts = localaws.client("sts")
+    return client_factory(localaws, sts.assume_role(RoleArn=role, RoleSessionName="test")["Credentials"])
+
+
+@pytest.fixture(scope="module")
+def airflow(localaws: Any, lake: dict[str, str]) -> Client:
+    return assumed(localaws, lake["AirflowRoleArn"])
+
+
+@pytest.fixture(scope="module")
+def analyst(localaws: Any, lake: dict[str, str]) -> Client:
+    return assumed(localaws, lake["AnalystRoleArn"])
+
+
+def run_on_worker(airflow: Client, lake: dict[str, str], command: str) -> dict[str, Any]:
+    """Run a command on the worker as Airflow does, and return its finished invocation."""
+    ssm, instance = airflow("ssm"), lake["WorkerInstanceId"]
+
+    def online() -> bool:
+        filters = [{"Key": "InstanceIds", "Values": [instance]}]
+        found = ssm.describe_instance_information(Filters=filters)["InstanceInformationList"]
+        return bool(found) and found[0]["PingStatus"] == "Online"
+
+    wait_for(online)
+    sent = ssm.send_command(
+        InstanceIds=[instance],
+        DocumentName="AWS-RunShellScript",
+        Parameters={"commands": [command]},
+        OutputS3BucketName=lake["ArtifactsBucket"],
+        OutputS3KeyPrefix="ssm",
+        CloudWatchOutputConfig={"CloudWatchLogGroupName": lake["WorkerLogGroup"], "CloudWatchOutputEnabled": True},
+    )["Command"]["CommandId"]
+
+    def ended() -> dict[str, Any] | None:
+        try:
+            found = ssm.get_command_invocation(CommandId=sent, InstanceId=instance)
+        except ssm.exceptions.InvocationDoesNotExist:
+            return None
+        return found if found["Status"] not in ("Pending", "InProgress", "Delayed") else None
+
+    return dict(wait_for(ended))
+
+
+@pytest.fixture(scope="module")
+def worker(localaws: Any, airflow: Client, lake: dict[str, str]) -> Client:
+    """Clients with the credentials that the worker's processes find."""
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    command = f"printf '%s\\n' {' '.join(f'${name}' for name in names)} | base64 -w0"
+    invocation = run_on_worker(airflow, lake, command)
+    assert invocation["Status"] == "Success", invocation
+    found = base64.b64decode(invocation["StandardOutputContent"]).decode().split()
+    return client_factory(localaws, dict(zip(("AccessKeyId", "SecretAccessKey", "SessionToken"), found, strict=True)))
+
+
+# ── Analyst ───────────────────────────────────────────────────────────────────
+
+
+def test_an_analyst_reads_what_is_published(analyst: Client, lake: dict[str, str]) -> None:
+    s3, processed = analyst("s3"), lake["ProcessedBucket"]
+    for bucket, key in (
+        (processed, f"orders_runs/{DS}/part-0.parquet"),
+        (processed, f"orders_quarantine/{DS}/part-0.parquet"),
+        (lake["EnrichedBucket"], "orders/status_summary/ds=2025-06-30/run=t/part-0.parquet"),
+        (lake["ArtifactsBucket"], "athena-results/analyst/query.csv"),
+    ):
+        assert s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    assert s3.list_objects_v2(Bucket=processed, Prefix="orders_runs/")["KeyCount"] == 1
+    glue = analyst("glue")
+    assert glue.get_database(Name="orders_db")
+    assert glue.get_tables(DatabaseName="orders_db")["TableList"] is not None
+
+
+def test_an_analyst_queries_in_the_workgroup_of_analysts(analyst: Client, lake: dict[str, str]) -> None:
+    athena = analyst("athena")
+    query = athena.start_query_execution(QueryString="SELECT 1", WorkGroup=lake["AnalystWorkgroup"])["QueryExecutionId"]
+
+    def state() -> str:
+        return str(athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]["Status"]["State"])
+
+    wait_for(lambda: state() in ("SUCCEEDED", "FAILED"))
+    assert state() == "SUCCEEDED"
+    assert athena.get_query_results(QueryExecutionId=query)["ResultSet"]["Rows"]
+    require_refused(lambda: athena.start_query_execution(QueryString="SELECT 1", WorkGroup=lake["AthenaWorkgroup"]))
+    require_refused(lambda: athena.start_query_execution(QueryString="SELECT 1", WorkGroup="primary"))
+
+
+def test_an_analyst_neither_sees_the_rest_nor_writes(analyst: Client, lake: dict[str, str]) -> None:
+    s3, glue = analyst("s3"), analyst("glue")
+    raw, processed, enriched, artifacts = (
+        lake[name] for name in ("RawBucket", "ProcessedBucket", "EnrichedBucket", "ArtifactsBucket")
+    )
+    for bucket, key in (
+        (raw, "orders/ds=2025-06-30/orders.csv"),
+        (processed, f"_staging/orders/{DS}/part-0.parquet"),
+        (processed, f"_staging/orders/{DS}/orders_runs/part-0.parquet"),
+        (processed, f"other_runs/{DS}/part-0.parquet"),
+        (artifacts, "code/abc.zip"),
+        (artifacts, "manifests/orders/ds=2025-06-30/run=r1/clean.json"),
+        (artifacts, "athena-results/query.csv"),
+        (artifacts, "ssm/command/stdout"),
+    ):
+        require_refused(lambda bucket=bucket, key=key: s3.get_object(Bucket=bucket, Key=key))
+    for bucket, prefix in ((raw, "orders/"), (processed, "_staging/"), (processed, ""), (artifacts, "manifests/")):
+        require_refused(lambda bucket=bucket, prefix=prefix: s3.list_objects_v2(Bucket=bucket, Prefix=prefix))
+    for bucket, key in ((processed, f"orders_runs/{DS}/mine"), (enriched, "orders/mine"), (artifacts, "code/mine.zip")):
+        require_refused(lambda bucket=bucket, key=key: s3.put_object(Bucket=bucket, Key=key, Body=b"x"))
+    require_refused(lambda: s3.delete_object(Bucket=processed, Key=f"orders_runs/{DS}/part-0.parquet"))
+    require_refused(lambda: glue.create_table(DatabaseName="orders_db", TableInput={"Name": "mine"}))
+    require_refused(lambda: glue.delete_table(DatabaseName="orders_db", Name="orders"))
+    require_refused(lambda: glue.start_crawler(Name="orders_processed_crawler"))
+    require_refused(lambda: analyst("ec2").start_instances(InstanceIds=[lake["WorkerInstanceId"]]))
+    require_refused(lambda: analyst("ec2").describe_instances())
+    require_refused(lambda: analyst("sns").publish(TopicArn=lake["AlertTopicArn"], Message="x"))
+    require_refused(lambda: analyst("sts").assume_role(RoleArn=lake["AirflowRoleArn"], RoleSessionName="up"))
+
+
+# ── Worker ────────────────────────────────────────────────────────────────────
+
+
+def test_the_worker_reads_raw_and_writes_what_is_not_published(worker: Client, lake: dict[str, str]) -> None:
+    s3, processed, artifacts = worker("s3"), lake["ProcessedBucket"], lake["ArtifactsBucket"]
+    assert s3.list_objects_v2(Bucket=lake["RawBucket"], Prefix="orders/ds=2025-06-30/")["KeyCount"] == 1
+    assert s3.get_object(Bucket=lake["RawBucket"], Key="orders/ds=2025-06-30/orders.csv")
+    for bucket, key in (
+        (processed, f"_staging/orders/{DS}/part-1.parquet"),
+        (processed, f"orders_quarantine/{DS}/part-1.parquet"),
+        (artifacts, "manifests/orders/ds=2025-06-30/run=r1/validate.json"),
+        (artifacts, "data-docs/orders/ds=2025-06-30/run=r1/index.html"),
+    ):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+    for bucket, key in (
+        (processed, f"_staging/orders/{DS}/part-0.parquet"),
+        (artifacts, "code/abc.zip"),
+        (artifacts, "worker/requirements.txt"),
+    ):
+        assert s3.get_object(Bucket=bucket, Key=key)
+    with pytest.raises(s3.exceptions.NoSuchKey):
+        s3.get_object(Bucket=artifacts, Key="code/absent.zip")
+
+
+def test_the_worker_publishes_nothing_and_commands_nobody(worker: Client, lake: dict[str, str]) -> None:
+    s3, processed, artifacts = worker("s3"), lake["ProcessedBucket"], lake["ArtifactsBucket"]
+    for bucket, key in (
+        (processed, f"orders_runs/{DS}/part-1.parquet"),
+        (processed, "_staging/other/x"),
+        (lake["EnrichedBucket"], "orders/x"),
+        (lake["RawBucket"], "orders/ds=2025-06-30/x.csv"),
+        (artifacts, "code/evil.zip"),
+        (artifacts, "worker/lake-worker"),
+        (artifacts, "leases/i-1.json"),
+    ):
+        require_refused(lambda bucket=bucket, key=key: s3.put_object(Bucket=bucket, Key=key, Body=b"x"))
+    for bucket, key in (
+        (processed, f"orders_runs/{DS}/part-0.parquet"),
+        (lake["EnrichedBucket"], "orders/status_summary/ds=2025-06-30/run=t/part-0.parquet"),
+        (artifacts, "manifests/orders/ds=2025-06-30/run=r1/clean.json"),
+        (artifacts, "athena-results/query.csv"),
+    ):
+        require_refused(lambda bucket=bucket, key=key: s3.get_object(Bucket=bucket, Key=key))
+    require_refused(lambda: s3.delete_object(Bucket=processed, Key=f"_staging/orders/{DS}/part-0.parquet"))
+    require_refused(lambda: worker("ec2").stop_instances(InstanceIds=[lake["WorkerInstanceId"]]))
+    require_refused(lambda: worker("glue").get_tables(DatabaseName="orders_db"))
+    require_refused(lambda: worker("ssm").get_parameter(Name="/some/secret"))
+    require_refused(lambda: worker("sns").publish(TopicArn=lake["AlertTopicArn"], Message="x"))
+    require_refused(
+        lambda: worker("ssm").send_command(
+            InstanceIds=[lake["WorkerInstanceId"]],
+            DocumentName="AWS-RunShellScript",
+            Parameters={"commands": ["true"]},
+        )
+    )
+
+
+# ── Airflow ───────────────────────────────────────────────────────────────────
+
+
+def test_airflow_runs_commands_and_reads_their_output(airflow: Client, lake: dict[str, str]) -> None:
+    invocation = run_on_worker(airflow, lake, "echo hello from $(basename $LAKE_DATA_DIR)")
+    assert invocation["StandardOutputContent"] == f"hello from {lake['WorkerDataVolumeId']}\n"
+    prefix = f"ssm/{invocation['CommandId']}/"
+    keys = airflow("s3").list_objects_v2(Bucket=lake["ArtifactsBucket"], Prefix=prefix)["Contents"]
+    assert b"hello" in airflow("s3").get_object(Bucket=lake["ArtifactsBucket"], Key=keys[0]["Key"])["Body"].read()
+    logs = airflow("logs")
+    streams = logs.describe_log_streams(logGroupName=lake["WorkerLogGroup"])["logStreams"]
+    stream = next(one["logStreamName"] for one in streams if invocation["CommandId"] in one["logStreamName"])
+    events = logs.get_log_events(logGroupName=lake["WorkerLogGroup"], logStreamName=stream)["events"]
+    assert "hello" in events[0]["message"]
+
+
+def test_airflow_promotes_publishes_and_alerts(airflow: Client, lake: dict[str, str]) -> None:
+    s3, glue, processed = airflow("s3"), airflow("glue"), lake["ProcessedBucket"]
+    s3.copy_object(
+        Bucket=processed,
+        Key="orders_runs/ds=2025-06-30/run=r2/part-0.parquet",
+        CopySource={"Bucket": processed, "Key": f"_staging/orders/{DS}/part-0.parquet"},
+    )
+    s3.put_object(Bucket=lake["ArtifactsBucket"], Key="leases/i-2.json", Body=b"{}", IfNoneMatch="*")
+    with pytest.raises(ClientError, match="PreconditionFailed"):
+        s3.put_object(Bucket=lake["ArtifactsBucket"], Key="leases/i-2.json", Body=b"{}", IfNoneMatch="*")
+    with pytest.raises(ClientError, match="404"):
+        s3.head_object(Bucket=lake["ArtifactsBucket"], Key="code/absent.zip")
+    where = {"DatabaseName": "orders_db", "TableName": "published"}
+    keys = [{"Name": "ds", "Type": "string"}]
+    glue.create_table(DatabaseName="orders_db", TableInput={"Name": "published", "PartitionKeys": keys})
+    partition = {"Values": ["2025-06-30"], "StorageDescriptor": {"Location": f"s3://{processed}/orders_runs/{DS}/"}}
+    glue.create_partition(**where, PartitionInput=partition)
+    glue.update_partition(**where, PartitionValueList=["2025-06-30"], PartitionInput=partition)
+    assert glue.get_partitions(**where, Expression="ds = '2025-06-30'")["Partitions"]
+    glue.delete_partition(**where, PartitionValues=["2025-06-30"])
+    assert airflow("sns").publish(TopicArn=lake["AlertTopicArn"], Message="hello")
+    require_refused(lambda: glue.delete_table(DatabaseName="orders_db", Name="published"))
+    require_refused(lambda: glue.create_table(DatabaseName="default", TableInput={"Name": "x"}))
+    require_refused(lambda: glue.delete_database(Name="orders_db"))
+
+
+def test_airflow_crawls_with_a_role_that_can_do_just_that(airflow: Client, aws: Client, lake: dict[str, str]) -> None:
+    glue, crawler = airflow("glue"), "orders_processed_crawler"
+
+    def crawl() -> dict[str, Any]:
+        glue.start_crawler(Name=crawler)
+        wait_for(lambda: glue.get_crawler(Name=crawler)["Crawler"]["State"] == "READY")
+        return dict(glue.get_crawler(Name=crawler)["Crawler"]["LastCrawl"])
+
+    assert crawl()["Status"] == "SUCCEEDED"
+    table = glue.get_table(DatabaseName="orders_db", Name="orders_runs")["Table"]
+    assert [key["Name"] for key in table["PartitionKeys"]] == ["ds", "run"]
+    require_refused(lambda: glue.update_crawler(Name=crawler, TablePrefix="x"))
+    require_refused(lambda: glue.delete_crawler(Name=crawler))
+    original = glue.get_crawler(Name=crawler)["Crawler"]["Targets"]
+    for path in (f"s3://{lake['RawBucket']}/orders/", f"s3://{lake['ProcessedBucket']}/_staging/orders/"):
+        aws("glue").update_crawler(Name=crawler, Targets={"S3Targets": [{"Path": path}]})
+        last = crawl()
+        assert (last["Status"], "AccessDenied" in last["ErrorMessage"]) == ("FAILED", True)
+    # It may write no table but its own.
+    aws("glue").update_crawler(Name=crawler, Targets=original, TablePrefix="public_")
+    assert "glue:CreateTable" in crawl()["ErrorMessage"]
+    aws("glue").update_crawler(Name=crawler, TablePrefix="")
+
+
+def test_airflow_queries_in_its_workgroup(airflow: Client, lake: dict[str, str]) -> None:
+    athena = airflow("athena")
+    query = athena.start_query_execution(QueryString="SELECT 1", WorkGroup=lake["AthenaWorkgroup"])["QueryExecutionId"]
+    execution = wait_for(
+        lambda: next(
+            (
+                found
+                for found in [athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]]
+                if found["Status"]["State"] in ("SUCCEEDED", "FAILED")
+            ),
+            None,
+        )
+    )
+    assert execution["Status"]["State"] == "SUCCEEDED", execution
+    location = execution["ResultConfiguration"]["OutputLocation"]
+    assert location.startswith(f"s3://{lake['ArtifactsBucket']}/athena-results/")
+    require_refused(lambda: athena.start_query_execution(QueryString="SELECT 1", WorkGroup="primary"))
+    require_refused(lambda: athena.start_query_execution(QueryString="SELECT 1", WorkGroup=lake["AnalystWorkgroup"]))
+    require_refused(lambda: athena.update_work_group(WorkGroup=lake["AthenaWorkgroup"], State="DISABLED"))
+
+
+def test_airflow_snapshots_only_the_data_volume_and_only_with_tags(
+    airflow: Client, aws: Client, lake: dict[str, str]
+) -> None:
+    ec2, volume = airflow("ec2"), lake["WorkerDataVolumeId"]
+
+    def snapshot(volume: str, tags: list[dict[str, str]]) -> str:
+        specification = [{"ResourceType": "snapshot", "Tags": tags}] if tags else []
+        return str(ec2.create_snapshot(VolumeId=volume, TagSpecifications=specification)["SnapshotId"])
+
+    made = snapshot(volume, TAGS)
+    wait_for(lambda: ec2.describe_snapshots(SnapshotIds=[made])["Snapshots"][0]["State"] == "completed")
+    require_refused(lambda: snapshot(volume, []))
+    require_refused(lambda: snapshot(volume, TAGS[:1]))
+    require_refused(lambda: snapshot(volume, [{"Key": "dataset", "Value": "other"}, *TAGS[1:]]))
+    other = aws("ec2").create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
+    wait_for(lambda: aws("ec2").describe_volumes(VolumeIds=[other])["Volumes"][0]["State"] == "available")
+    require_refused(lambda: snapshot(other, TAGS))
+    untagged = aws("ec2").create_snapshot(VolumeId=other)["SnapshotId"]
+    require_refused(lambda: ec2.delete_snapshot(SnapshotId=untagged))
+    # Not by claiming it either.
+    require_refused(lambda: ec2.create_tags(Resources=[untagged], Tags=TAGS))
+    ec2.delete_snapshot(SnapshotId=made)
+
+
+def test_airflow_touches_no_other_instance_and_destroys_nothing(
+    airflow: Client, aws: Client, lake: dict[str, str]
+) -> None:
+    ec2, ssm, s3, worker = airflow("ec2"), airflow("ssm"), airflow("s3"), lake["WorkerInstanceId"]
+    assert ec2.describe_instances(InstanceIds=[worker])["Reservations"]
+    other = aws("ec2").run_instances(ImageId="ami-0c2023a1b2c3d4e5f", MinCount=1, MaxCount=1)["Instances"][0]
+    for call in (ec2.start_instances, ec2.stop_instances, ec2.terminate_instances):
+        require_refused(lambda call=call: call(InstanceIds=[other["InstanceId"]]))
+    require_refused(lambda: ec2.start_instances(InstanceIds=[worker, other["InstanceId"]]))
+    require_refused(lambda: ec2.terminate_instances(InstanceIds=[worker]))
+    require_refused(lambda: ec2.delete_volume(VolumeId=lake["WorkerDataVolumeId"]))
+    require_refused(lambda: ec2.detach_volume(VolumeId=lake["WorkerDataVolumeId"]))
+    require_refused(lambda: ec2.run_instances(ImageId="ami-0c2023a1b2c3d4e5f", MinCount=1, MaxCount=1))
+    for target, document in (
+        (other["InstanceId"], "AWS-RunShellScript"),
+        (worker, "AWS-RunPatchBaseline"),
+    ):
+        require_refused(
+            lambda target=target, document=document: ssm.send_command(
+                InstanceIds=[target], DocumentName=document, Parameters={"commands": ["true"]}
+            )
+        )
+    for bucket, key in (
+        ("RawBucket", "orders/ds=2025-06-30/orders.csv"),
+        ("ProcessedBucket", f"orders_runs/{DS}/part-0.parquet"),
+        ("ArtifactsBucket", "manifests/orders/ds=2025-06-30/run=r1/clean.json"),
+    ):
+        require_refused(lambda bucket=bucket, key=key: s3.delete_object(Bucket=lake[bucket], Key=key))
+    for bucket, key in (
+        ("RawBucket", "orders/ds=2025-06-30/x.csv"),
+        ("ProcessedBucket", "_staging/orders/x"),
+        ("ArtifactsBucket", "worker/lake-worker"),
+    ):
+        require_refused(lambda bucket=bucket, key=key: s3.put_object(Bucket=lake[bucket], Key=key, Body=b"x"))
+    for bucket in ("RawBucket", "ArtifactsBucket"):
+        require_refused(lambda bucket=bucket: s3.delete_bucket_policy(Bucket=lake[bucket]))
+    everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    role = lake["AirflowRoleArn"].rpartition("/")[2]
+    require_refused(
+        lambda: airflow("iam").put_role_policy(RoleName=role, PolicyName="up", PolicyDocument=json.dumps(everything))
+    )
+    require_refused(lambda: airflow("cloudformation").delete_stack(StackName="lake"))
+
+
+def test_airflow_stops_and_starts_the_worker(airflow: Client, lake: dict[str, str]) -> None:
+    ec2, worker = airflow("ec2"), lake["WorkerInstanceId"]
+
+    def state() -> str:
+        return str(ec2.describe_instances(InstanceIds=[worker])["Reservations"][0]["Instances"][0]["State"]["Name"])
+
+    ec2.stop_instances(InstanceIds=[worker])
+    wait_for(lambda: state() == "stopped")
+    ec2.start_instances(InstanceIds=[worker])
+    wait_for(lambda: state() == "running")
+
+
+# ── Trust ─────────────────────────────────────────────────────────────────────
+
+
+def test_only_services_assume_the_roles_of_services(localaws: Any, aws: Client, lake: dict[str, str]) -> None:
+    iam = aws("iam")
+    iam.create_user(UserName="administrator")
+    allowed = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:*", "Resource": "*"}]}
+    iam.put_user_policy(UserName="administrator", PolicyName="sts", PolicyDocument=json.dumps(allowed))
+    key = iam.create_access_key(UserName="administrator")["AccessKey"]
+    sts = localaws.client("sts", aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
+    assert sts.assume_role(RoleArn=lake["AirflowRoleArn"], RoleSessionName="test")
+    for role in ("WorkerRoleArn", "CrawlerRoleArn"):
+        require_refused(lambda role=role: sts.assume_role(RoleArn=lake[role], RoleSessionName="test"))
