@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
-from ministack.core.concurrency import run_offloop, spawn_background
+from ministack.core.concurrency import run_offloop
 from ministack.core.responses import get_account_id, new_uuid
 from ministack.services import ec2 as service
 
@@ -95,7 +95,8 @@ def settle() -> None:
     with _settling:
         ebs.settle(now)
         for instance in service._instances.all_values():
-            if instance.get("_becomes") and now >= instance["_becomes"][1]:
+            due = instance.get("_becomes") and now >= instance["_becomes"][1]
+            if due and not machines.is_halting(instance["InstanceId"]):
                 state, reached = instance["_becomes"]
                 enter(instance, state)
                 if state == "running":
@@ -297,7 +298,7 @@ def start_instances(parameters: Parameters) -> Response:
 
 def _power_off(instances: list[dict[str, Any]], why: str) -> None:
     for instance in instances:
-        spawn_background(machines.power_off, instance["InstanceId"], why, thread_name="localaws-power-off")
+        machines.power_off(instance["InstanceId"], why)
 
 
 @action

@@ -89,6 +89,7 @@ class _Machine:
 
 _machines: dict[str, _Machine] = {}
 _machines_lock = threading.Lock()
+_halting: set[str] = set()
 
 
 def run(
@@ -113,34 +114,48 @@ def kill(instance_id: str, command_id: str) -> None:
         machine.tell(kill=command_id)
 
 
-def power_off(instance_id: str, why: str) -> None:
-    """End every process of an instance, and return when they have ended.
+def power_off(instance_id: str, why: str) -> threading.Thread | None:
+    """Begin to end every process of an instance; until that is done, `is_halting` says so.
 
     Args:
         instance_id: the instance.
         why: what its commands are told became of it, such as ``stopped``.
+
+    Returns:
+        The thread to join for the end of it, or None when nothing has run on the instance.
     """
     with _machines_lock:
         machine = _machines.pop(instance_id, None)
-    if machine is None:
-        return
+        if machine is None:
+            return None
+        _halting.add(instance_id)
     machine.lost = why
+    thread = threading.Thread(target=_halt, args=(machine,), name=f"localaws-halt-{instance_id}")
+    thread.start()
+    return thread
+
+
+def _halt(machine: _Machine) -> None:
     machine.tell(halt=GRACE_SECONDS)
     try:
         machine.process.wait(timeout=GRACE_SECONDS + 5)
     except subprocess.TimeoutExpired:
-        logger.error("The machine of %s did not halt; killing it", instance_id)
+        logger.error("The machine of %s did not halt; killing it", machine.instance_id)
         machine.process.kill()
     machine.reader.join(timeout=5)
+    _halting.discard(machine.instance_id)
+
+
+def is_halting(instance_id: str) -> bool:
+    """Whether processes of an instance that was powered off may still be there."""
+    return instance_id in _halting
 
 
 def power_off_all(why: str) -> None:
-    """End every process of every instance, all at once."""
-    threads = [threading.Thread(target=power_off, args=(instance_id, why)) for instance_id in list(_machines)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    """End every process of every instance, all at once, and return when that is done."""
+    for thread in [power_off(instance_id, why) for instance_id in list(_machines)]:
+        if thread:
+            thread.join()
 
 
 @contextlib.contextmanager

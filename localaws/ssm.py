@@ -11,6 +11,7 @@ import json
 import logging
 import queue
 import shlex
+import shutil
 import signal
 import threading
 import time
@@ -577,6 +578,8 @@ def restore(load: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]]
         for (account, region, command_id), command in list(service._commands.all_items()):
             if command["RequestedDateTime"] < oldest:
                 service._commands.pop_scoped(account, region, command_id)
+                shutil.rmtree(COMMANDS / command_id, ignore_errors=True)
+                continue
             for invocation in command["Invocations"].values():
                 if invocation["Status"] not in TERMINAL:
                     _lose(command, invocation)

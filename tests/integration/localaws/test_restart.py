@@ -51,8 +51,9 @@ def populate(server, make_worker, eventually):
     running.wait_online()
     done = running.run("echo done")["CommandId"]
     command = running.send("echo begun; setsid sleep 300 & sleep 300; wait")
-    eventually(lambda: (server.state / "commands" / command / running.instance_id / "stdout").exists())
     eventually(lambda: running.invocation(command)["Status"] == "InProgress")
+    stdout = server.state / "commands" / command / running.instance_id / "stdout"
+    eventually(lambda: stdout.exists() and stdout.read_text())
     eventually(lambda: command in (server.state / "services" / "ssm.json").read_text())
     return stopped, running, snapshot, done, command
 

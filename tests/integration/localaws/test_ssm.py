@@ -1,5 +1,6 @@
 """Run Command: real processes on running instances, with the role's credentials and nothing of the server's."""
 
+import json
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,6 +77,17 @@ def test_exit_code_output_and_environment(worker, localaws):
         *("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"),
         *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
     }
+
+
+def test_the_operator_adds_variables_and_the_callers_stay_out(make_localaws, make_worker, tmp_path):
+    given = {"PATH": str(tmp_path), "LAKE_WORKER_VENV": "/somewhere"}
+    worker = make_worker(make_localaws(LOCALAWS_INSTANCE_ENV=json.dumps(given), PASSWORD="of the caller"))
+    worker.wait_online()
+    (tmp_path / "lake-worker").write_text("#!/bin/sh\necho $LAKE_WORKER_VENV\n")
+    (tmp_path / "lake-worker").chmod(0o755)
+    done = worker.run("lake-worker; env")
+    assert done["StandardOutputContent"].startswith("/somewhere\n")
+    assert "PASSWORD" not in done["StandardOutputContent"]
 
 
 def test_scripts_run_as_the_agent_runs_them(worker, tmp_path):
@@ -157,9 +169,9 @@ def test_stopping_the_instance_ends_what_runs_on_it(localaws, make_worker, aws, 
     done = worker.wait_status(command, "Failed")
     assert (done["StatusDetails"], done["ResponseCode"]) == ("Terminated", -1)
     assert "The instance was stopped while the command ran." in done["StandardErrorContent"]
-    assert [pid for pid in pids if is_alive(pid)] == []
     assert worker.ping() == "ConnectionLost"
     eventually(lambda: worker.state() == "stopped")
+    assert [pid for pid in pids if is_alive(pid)] == []
     with pytest.raises(ClientError, match="InvalidInstanceId"):
         worker.send("true")
 
