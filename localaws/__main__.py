@@ -21,6 +21,7 @@ OVERLAYS = (
     "cloudformation",
     "partitions",
     "crawler",
+    "athena.install",
 )
 """Modules of this package whose `install()` replaces what ministack only pretends."""
 

@@ -1,0 +1,275 @@
+"""The API operations on queries: start, stop, look at, list, and read the results of."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ministack.core.concurrency import spawn_background
+from ministack.core.responses import error_response_json, json_response, new_uuid
+from ministack.services import athena, glue, s3
+
+from localaws.athena import statements
+from localaws.athena.access import Caller
+from localaws.athena.errors import MalformedQuery, RequestRefused
+from localaws.athena.results import Row, read_csv
+from localaws.athena.runs import FINAL_STATES, Execution, Run
+from localaws.athena.statements import Statement
+from localaws.athena.storage import Storage, split_uri
+from localaws.athena.syntax import fill_parameters
+
+Request = dict[str, Any]
+Response = tuple[int, dict[str, str], bytes]
+
+_MAX_QUERY_BYTES = 262_144
+_ENGINE = {
+    "SelectedEngineVersion": "Athena engine version 3",
+    "EffectiveEngineVersion": "Athena engine version 3",
+}
+_running: dict[str, Run] = {}
+
+
+def answered(operation: Callable[[Request], Any]) -> Callable[[Request], Response]:
+    """An API handler of ministack's kind: a refusal becomes its error response."""
+
+    def handler(request: Request) -> Response:
+        try:
+            answer: Response = json_response(operation(request))
+        except RequestRefused as refused:
+            extra = {"AthenaErrorCode": refused.athena_code} if refused.athena_code else None
+            answer = error_response_json(refused.code, str(refused), 400, extra=extra)
+        return answer
+
+    return handler
+
+
+def start_query_execution(request: Request) -> Request:
+    """StartQueryExecution: check everything Athena checks before it answers, then run on a thread of its own."""
+    if earlier := _repeated(request):
+        return {"QueryExecutionId": earlier}
+    text = request.get("QueryString") or ""
+    if len(text.encode()) > _MAX_QUERY_BYTES:
+        raise RequestRefused(f"1 validation error detected: QueryString is longer than {_MAX_QUERY_BYTES} bytes")
+    workgroup, configuration = _workgroup(request)
+    caller = Caller.of_this_request()
+    output, encryption, enforced = _output(request, configuration, caller)
+    statement = _statement(text, request.get("ExecutionParameters") or [], workgroup)
+    execution = _record(request, text, statement, workgroup, output)
+    athena._executions[execution["QueryExecutionId"]] = execution
+    limit = configuration.get("BytesScannedCutoffPerQuery")
+    run = Run(
+        execution,
+        statement,
+        caller,
+        asyncio.get_running_loop(),
+        output,
+        int(limit) if limit else None,
+        enforced,
+        encryption,
+    )
+    _running[run.query_id] = run
+
+    def whole() -> None:
+        try:
+            run()
+        finally:
+            _running.pop(run.query_id, None)
+
+    spawn_background(whole, thread_name=f"athena-{run.query_id}")
+    return {"QueryExecutionId": run.query_id}
+
+
+def _repeated(request: Request) -> str | None:
+    """The query that an earlier request with the same token started."""
+    token = request.get("ClientRequestToken")
+    for execution in list(athena._executions.values()) if token else []:
+        if execution.get("_token") == token:
+            if execution["Query"] != request.get("QueryString"):
+                raise RequestRefused("Idempotent parameters do not match")
+            return str(execution["QueryExecutionId"])
+    return None
+
+
+def _workgroup(request: Request) -> tuple[str, Request]:
+    name = request.get("WorkGroup") or "primary"
+    workgroup = athena._workgroups.get(name)
+    if workgroup is None:
+        raise RequestRefused(f"WorkGroup {name} is not found.")
+    if workgroup.get("State") == "DISABLED":
+        raise RequestRefused(f"WorkGroup {name} is disabled.")
+    return name, workgroup.get("Configuration") or {}
+
+
+def _output(request: Request, configuration: Request, caller: Caller) -> tuple[str, dict[str, str], bool]:
+    """Where results go (with a final slash), the headers that encrypt them, and whether the workgroup dictates it.
+
+    Source: https://docs.aws.amazon.com/athena/latest/ug/workgroups-settings-override.html
+    """
+    own = configuration.get("ResultConfiguration") or {}
+    enforced = bool(configuration.get("EnforceWorkGroupConfiguration")) and bool(own.get("OutputLocation"))
+    asked = {} if enforced else request.get("ResultConfiguration") or {}
+    location = asked.get("OutputLocation") or own.get("OutputLocation")
+    if not location:
+        raise RequestRefused(
+            "No output location provided. An output location is required either through the Workgroup result "
+            "configuration setting or as an API input."
+        )
+    bucket, _ = split_uri(location)
+    if s3._buckets.get(bucket) is None or caller.denial("s3:GetBucketLocation", f"arn:aws:s3:::{bucket}"):
+        raise RequestRefused(f"Unable to verify/create output bucket {bucket}")
+    encryption = asked.get("EncryptionConfiguration") or own.get("EncryptionConfiguration") or {}
+    headers = {}
+    if option := encryption.get("EncryptionOption"):
+        headers["x-amz-server-side-encryption"] = "AES256" if option == "SSE_S3" else "aws:kms"
+        if encryption.get("KmsKey"):
+            headers["x-amz-server-side-encryption-aws-kms-key-id"] = encryption["KmsKey"]
+    return location.rstrip("/") + "/", headers, enforced
+
+
+def _statement(text: str, parameters: list[str], workgroup: str) -> Statement:
+    statement = statements.parse(fill_parameters(text, parameters) if parameters else text)
+    if not isinstance(statement, statements.Execute):
+        return statement
+    prepared = athena._prepared_statements.get(f"{workgroup}/{statement.name}")
+    if prepared is None:
+        raise MalformedQuery(f"PreparedStatement {statement.name} was not found in workGroup {workgroup}")
+    return statements.parse(fill_parameters(prepared["QueryStatement"], statement.parameters))
+
+
+def _record(request: Request, text: str, statement: Statement, workgroup: str, output: str) -> Execution:
+    """The record of a query. It has all its keys from the start, and only values that JSON can hold: it is saved."""
+    query_id = new_uuid()
+    context = request.get("QueryExecutionContext") or {}
+    writes_data = isinstance(statement, (statements.Insert, statements.Unload, statements.CreateTableAs))
+    suffix = "" if writes_data else ".csv" if isinstance(statement, statements.Select) else ".txt"
+    execution: Execution = {
+        "QueryExecutionId": query_id,
+        "Query": text,
+        "StatementType": statement.type,
+        "SubstatementType": statement.substatement,
+        "ResultConfiguration": {
+            **(request.get("ResultConfiguration") or {}),
+            "OutputLocation": f"{output}{query_id}{suffix}",
+        },
+        "ResultReuseConfiguration": {"ResultReuseByAgeConfiguration": {"Enabled": False}},
+        "QueryExecutionContext": {
+            "Database": (context.get("Database") or "default").lower(),
+            "Catalog": context.get("Catalog") or "AwsDataCatalog",
+        },
+        "Status": {"State": "QUEUED", "SubmissionDateTime": time.time()},
+        "Statistics": {
+            "EngineExecutionTimeInMillis": 0,
+            "DataScannedInBytes": 0,
+            "TotalExecutionTimeInMillis": 0,
+            "QueryQueueTimeInMillis": 0,
+            "QueryPlanningTimeInMillis": 0,
+            "ServiceProcessingTimeInMillis": 0,
+            "ResultReuseInformation": {"ReusedPreviousResult": False},
+        },
+        "WorkGroup": workgroup,
+        "EngineVersion": _ENGINE,
+        "_token": request.get("ClientRequestToken"),
+        "_columns": [],
+        "_update_count": 0,
+    }
+    if request.get("ExecutionParameters"):
+        execution["ExecutionParameters"] = request["ExecutionParameters"]
+    return execution
+
+
+def _execution(request: Request) -> Execution:
+    query_id = request.get("QueryExecutionId")
+    execution: Execution | None = athena._executions.get(query_id)
+    if execution is None:
+        raise RequestRefused(f"QueryExecution {query_id} was not found")
+    return execution
+
+
+def get_query_execution(request: Request) -> Request:
+    """GetQueryExecution."""
+    return {"QueryExecution": athena._execution_out(_execution(request))}
+
+
+def stop_query_execution(request: Request) -> Request:
+    """StopQueryExecution: of a query that has ended it changes nothing, as on AWS."""
+    execution = _execution(request)
+    run = _running.get(execution["QueryExecutionId"])
+    if run is not None:
+        run.cancel()
+    return {}
+
+
+def list_query_executions(request: Request) -> Request:
+    """ListQueryExecutions of a workgroup, the latest first."""
+    workgroup = request.get("WorkGroup") or "primary"
+    found = [execution for execution in list(athena._executions.values()) if execution.get("WorkGroup") == workgroup]
+    found.sort(key=lambda execution: execution["Status"]["SubmissionDateTime"], reverse=True)
+    start, size = _page(request, 50)
+    answer: Request = {"QueryExecutionIds": [one["QueryExecutionId"] for one in found[start : start + size]]}
+    if start + size < len(found):
+        answer["NextToken"] = str(start + size)
+    return answer
+
+
+def _page(request: Request, most: int) -> tuple[int, int]:
+    token, size = str(request.get("NextToken") or "0"), int(request.get("MaxResults") or most)
+    if not token.isdigit():
+        raise RequestRefused("Invalid NextToken")
+    if not 1 <= size <= most:
+        raise RequestRefused(f"MaxResults must be between 1 and {most}")
+    return int(token), size
+
+
+def get_query_results(request: Request) -> Request:
+    """GetQueryResults: pages of the result file in S3, which the caller must be allowed to read."""
+    execution = _execution(request)
+    state = execution["Status"]["State"]
+    if state not in FINAL_STATES:
+        raise RequestRefused(f"Query has not yet finished. Current state: {state}", athena_code="QUERY_NOT_FINISHED")
+    if state != "SUCCEEDED":
+        raise RequestRefused(f"Query did not finish successfully. Final query state: {state}")
+    start, size = _page(request, 1000)
+    location = execution["ResultConfiguration"]["OutputLocation"]
+    rows: list[Row] = []
+    next_token = None
+    if location.endswith((".csv", ".txt")):
+        body = Storage(Caller.of_this_request(), asyncio.get_running_loop()).read(location)
+        if location.endswith(".csv"):
+            rows, end = read_csv(body, start, size)
+            next_token = str(end) if end < len(body) else None
+        else:
+            lines = body.decode().splitlines()
+            rows = [[line] for line in lines[start : start + size]]
+            next_token = str(start + size) if start + size < len(lines) else None
+    answer: Request = {
+        "ResultSet": {
+            "Rows": [{"Data": [{} if value is None else {"VarCharValue": value} for value in row]} for row in rows],
+            "ResultSetMetadata": {"ColumnInfo": execution["_columns"]},
+        },
+        "UpdateCount": execution["_update_count"],
+    }
+    if next_token is not None:
+        answer["NextToken"] = next_token
+    return answer
+
+
+def get_table_metadata(request: Request) -> Request:
+    """GetTableMetadata; a table that does not exist is an error, as on AWS."""
+    database, table = request.get("DatabaseName", ""), request.get("TableName", "")
+    raw = glue._tables.get(f"{database}/{table}")
+    if raw is None:
+        raise RequestRefused(
+            f"EntityNotFoundException: Entity Not Found: {database}.{table}", "MetadataException", None
+        )
+    return {"TableMetadata": athena._glue_table_to_metadata(raw)}
+
+
+def fail_interrupted() -> None:
+    """Give queries that were on their way when the server ended an end of their own."""
+    for _, execution in list(athena._executions.all_items()):
+        if execution["Status"]["State"] not in FINAL_STATES:
+            reason = "INTERNAL_ERROR_QUERY_ENGINE: the server was stopped while the query ran"
+            ended = {"State": "FAILED", "StateChangeReason": reason, "CompletionDateTime": time.time()}
+            execution["Status"] = {**execution["Status"], **ended}

@@ -1,0 +1,757 @@
+"""Trino expressions to typed DuckDB SQL: names resolved, types checked and coerced as Trino does."""
+
+# ruff: noqa: S608, ARG002 - SQL is what this writes: names and values in it are quoted; every kind of expression has one signature
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from localaws.athena import functions, types
+from localaws.athena.errors import QueryFailed, not_supported
+from localaws.athena.expressions import Typed, add, combine, divide, failure, modulus, multiply
+from localaws.athena.functions import Aggregate, Scalar
+from localaws.athena.scope import AmbiguousName, Scope
+from localaws.athena.syntax import position
+from localaws.athena.types import BIGINT, BOOLEAN, DATE, INTEGER, TIMESTAMP, TIMESTAMP_TZ, UNKNOWN, VARCHAR, Type, text
+
+if TYPE_CHECKING:
+    from localaws.athena.queries import QueryCompiler
+
+_COMPARISONS = {exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
+_MAX_INTEGER = 2**31 - 1
+
+
+class ExpressionCompiler:
+    """Compiles the expressions of one statement.
+
+    Args:
+        sql: the statement's text, for positions in messages.
+        queries: compiles subqueries.
+        now: when the query started, in UTC; ``current_date`` and ``now()`` stand for it.
+    """
+
+    def __init__(self, sql: str, queries: QueryCompiler, now: dt.datetime) -> None:
+        self.sql, self.queries, self.now = sql, queries, now
+
+    def fail(self, code: str, node: exp.Expression | None, message: str) -> QueryFailed:
+        """The failure `code` at the place of `node`."""
+        return QueryFailed(f"{code}: {position(self.sql, node)}: {message}")
+
+    def compile(self, node: exp.Expression, scope: Scope) -> Typed:
+        """Compile one expression.
+
+        Raises:
+            QueryFailed: when Trino would refuse it, or it cannot be run here.
+        """
+        method: Callable[[exp.Expression, Scope], Typed] | None = getattr(self, f"_{node.key}", None)
+        if method is None:
+            raise not_supported(f"{position(self.sql, node)}: expression {node.sql(dialect='trino')}")
+        result = method(node, scope)
+        return replace(result, bare=()) if result.sql in scope.keys else result
+
+    def boolean(self, node: exp.Expression, scope: Scope, where: str = "Logical expression term") -> Typed:
+        """Compile a condition."""
+        result = self.compile(node, scope)
+        if result.type.base not in ("boolean", "unknown"):
+            raise self.fail("TYPE_MISMATCH", node, f"{where} must evaluate to a boolean (actual: {result.type})")
+        return result.cast(BOOLEAN)
+
+    # Conversions
+
+    def coerce(self, value: Typed, kind: Type, node: exp.Expression | None, operation: str) -> Typed:
+        """`value` as `kind` where Trino converts by itself; a TYPE_MISMATCH where it does not."""
+        shared = types.common(value.type, kind)
+        if shared is None or (shared != kind and not (kind.is_text and value.type.is_text)):
+            raise self.fail("TYPE_MISMATCH", node, operation)
+        return value.cast(kind)
+
+    def alike(self, values: list[Typed], node: exp.Expression, message: str) -> list[Typed]:
+        """All values in their common type."""
+        kind: Type | None = UNKNOWN
+        for value in values:
+            kind = types.common(kind, value.type) if kind is not None else None
+            if kind is None:
+                raise self.fail("TYPE_MISMATCH", node, message)
+        assert kind is not None  # the loop raises otherwise
+        return [value.cast(kind) for value in values]
+
+    def convert(self, value: Typed, kind: Type, node: exp.Expression, safe: bool = False) -> Typed:
+        """CAST or, when `safe`, TRY_CAST.
+
+        Text becomes a number or date only when all of it is one; numbers round half away from zero.
+        """
+        source, function = value.type, "TRY_CAST" if safe else "CAST"
+        sql = value.sql
+        if source.base == "unknown" or source == kind:
+            return replace(value.cast(kind), type=kind)
+        if not _castable(source, kind):
+            raise self.fail("TYPE_MISMATCH", node, f"Cannot cast {source} to {kind}")
+        if source.is_text and kind.is_integer:
+            sql = (
+                f"CASE WHEN regexp_full_match({sql}, '[+-]?[0-9]+') THEN {sql} END"
+                if safe
+                else f"athena_integer_text({sql}, '{kind}')"
+            )
+        elif source.is_text and kind.base == "date" and not safe:
+            sql = f"athena_date_text({sql})"
+        elif source.is_text and kind.base == "date":
+            sql = f"CASE WHEN regexp_full_match({sql}, '\\s*[0-9]{{4,}}-[0-9]{{1,2}}-[0-9]{{1,2}}\\s*') THEN {sql} END"
+        elif source.is_floating and kind.is_integer:
+            sql = f"round({sql})"
+        elif kind.is_text and source.base.startswith("timestamp"):
+            sql = _timestamp_text(sql, source)
+        elif source.base == "json" and kind.is_text:
+            sql = f"json_extract_string({sql}, '$')"
+        elif kind.base == "json":
+            return combine(f"to_json({sql})", kind, (value,))
+        elif kind.base == "row" and source.base == "row":
+            return combine(self._row_by_position(value, kind, node, safe), kind, (value,))
+        sql = f"{function}({sql} AS {kind.duckdb})"
+        if kind.is_text and kind.args:
+            sql = f"left({sql}, {kind.args[0]})"
+        return combine(sql, kind, (value,))
+
+    def _row_by_position(self, value: Typed, kind: Type, node: exp.Expression, safe: bool) -> str:
+        if len(kind.args) != len(value.type.args):
+            raise self.fail("TYPE_MISMATCH", node, f"Cannot cast {value.type} to {kind}")
+        parts = []
+        for index, ((old, source), (new, target)) in enumerate(zip(value.type.args, kind.args, strict=True)):
+            part = Typed(f"struct_extract({value.sql}, {text(old or f'field{index}')})", source)
+            parts.append(f"{types.quote(new or f'field{index}')} := {self.convert(part, target, node, safe).sql}")
+        return f"CASE WHEN {value.sql} IS NOT NULL THEN struct_pack({', '.join(parts)}) END"
+
+    # Literals and names
+
+    def _literal(self, node: exp.Literal, scope: Scope) -> Typed:
+        written = node.this
+        if node.is_string:
+            return Typed(text(written), Type("varchar", (len(written),)), literal=written)
+        if re.fullmatch(r"\d+", written):
+            kind = INTEGER if int(written) <= _MAX_INTEGER else BIGINT
+            return Typed(f"CAST({written} AS {kind.duckdb})", kind, literal=written)
+        if re.fullmatch(r"\d*\.\d*", written):
+            whole, _, fraction = written.partition(".")
+            digits = len(whole.lstrip("0")) + len(fraction)
+            kind = Type("decimal", (max(digits, len(fraction), 1), len(fraction)))
+            return Typed(f"CAST('{Decimal(written):f}' AS {kind.duckdb})", kind, literal=written)
+        return Typed(f"CAST({written} AS DOUBLE)", types.DOUBLE, literal=written)
+
+    def _unicodestring(self, node: exp.UnicodeString, scope: Scope) -> Typed:
+        value = re.sub(r"\\\\|\\(\+[0-9A-Fa-f]{6}|[0-9A-Fa-f]{4})",
+                       lambda m: chr(int(m.group(1).lstrip("+"), 16)) if m.group(1) else "\\", node.this)  # fmt: skip
+        return Typed(text(value), Type("varchar", (len(value),)), literal=value)
+
+    def _hexstring(self, node: exp.HexString, scope: Scope) -> Typed:
+        return Typed(f"unhex({text(str(node.this))})", types.VARBINARY)
+
+    def _null(self, node: exp.Null, scope: Scope) -> Typed:
+        return Typed("NULL", UNKNOWN)
+
+    def _boolean(self, node: exp.Boolean, scope: Scope) -> Typed:
+        return Typed("true" if node.this else "false", BOOLEAN)
+
+    def _paren(self, node: exp.Paren, scope: Scope) -> Typed:
+        return self.compile(node.this, scope)
+
+    def _column(self, node: exp.Column, scope: Scope) -> Typed:
+        parts = [part for part in node.parts if isinstance(part, exp.Identifier)]
+        return self._name([part.name.lower() for part in parts], node, scope)
+
+    def _identifier(self, node: exp.Identifier, scope: Scope) -> Typed:
+        return self._name([node.name.lower()], node, scope)
+
+    def _dot(self, node: exp.Dot, scope: Scope) -> Typed:
+        return self._row_field(self.compile(node.this, scope), node.expression.name.lower(), node)
+
+    def _name(self, names: list[str], node: exp.Expression, scope: Scope) -> Typed:
+        if names[0] in scope.lambdas:
+            value = Typed(types.quote(names[0]), scope.lambdas[names[0]])
+            for name in names[1:]:
+                value = self._row_field(value, name, node)
+            return value
+        if len(names) == 1 and names[0] in scope.aliases:
+            return scope.aliases[names[0]]
+        level: Scope | None = scope
+        while level is not None:
+            try:
+                found = level.find(names)
+            except AmbiguousName:
+                raise self.fail("AMBIGUOUS_NAME", node, f"Column '{'.'.join(names)}' is ambiguous") from None
+            if found:
+                column, used = found
+                own = level is scope
+                value = Typed(
+                    column.sql, column.type, column.uses,
+                    fields=frozenset({column}) if own else frozenset(), bare=(node,) if own else (), pure=own,
+                )  # fmt: skip
+                if value.sql in level.keys:
+                    value = replace(value, bare=())
+                for name in names[used:]:
+                    value = self._row_field(value, name, node)
+                return value
+            level = level.parent
+        raise self.fail("COLUMN_NOT_FOUND", node, f"Column '{'.'.join(names)}' cannot be resolved")
+
+    def _row_field(self, value: Typed, name: str, node: exp.Expression) -> Typed:
+        if value.type.base == "row":
+            for index, (field, kind) in enumerate(value.type.args):
+                if field == name:
+                    sql = f"struct_extract({value.sql}, {text(field or f'field{index}')})"
+                    return combine(sql, kind, (value,))
+        raise self.fail("COLUMN_NOT_FOUND", node, f"Column '{node.sql(dialect='trino')}' cannot be resolved")
+
+    # Operators
+
+    def _arithmetic(self, node: exp.Binary, scope: Scope, symbol: str) -> Typed:
+        left, right = self.compile(node.left, scope), self.compile(node.right, scope)
+        if symbol in "+-" and (left.type.is_temporal or right.type.is_temporal):
+            return self._date_arithmetic(left, right, node, symbol)
+        if left.type.base == "unknown" and right.type.base == "unknown":
+            return combine("NULL", UNKNOWN, (left, right))
+        left = left.cast(right.type) if left.type.base == "unknown" else left
+        right = right.cast(left.type) if right.type.base == "unknown" else right
+        interval = next((side for side in (left, right) if side.type.base.startswith("interval")), None)
+        if interval is not None:
+            fits = (
+                left.type == right.type
+                if symbol in "+-"
+                else symbol == "*" and left.type.is_integer ^ right.type.is_integer
+            )
+            if not fits:
+                raise self._cannot_apply(symbol, left, right, node)
+            return combine(f"({left.sql} {symbol} {right.sql})", interval.type, (left, right))
+        if not (left.type.is_numeric and right.type.is_numeric):
+            raise self._cannot_apply(symbol, left, right, node)
+        kind = types.common(left.type, right.type)
+        assert kind is not None  # two numbers always have a common type
+        if kind.is_decimal:
+            if symbol in "+-":
+                return add(left, right, symbol)
+            return {"*": multiply, "/": divide, "%": modulus}[symbol](left, right)
+        operator = "//" if symbol == "/" and kind.is_integer else symbol
+        return combine(f"({left.cast(kind).sql} {operator} {right.cast(kind).sql})", kind, (left, right))
+
+    def _date_arithmetic(self, left: Typed, right: Typed, node: exp.Binary, symbol: str) -> Typed:
+        if symbol == "-" and left.type.is_temporal and right.type.is_temporal:
+            sql = f"(CAST({left.sql} AS TIMESTAMP) - CAST({right.sql} AS TIMESTAMP))"
+            return combine(sql, types.INTERVAL_DAY, (left, right))
+        date = left if left.type.is_temporal else right
+        interval = right if date is left else left
+        if not interval.type.base.startswith("interval") or (symbol == "-" and date is right):
+            raise self._cannot_apply(symbol, left, right, node)
+        return combine(f"CAST({date.sql} {symbol} {interval.sql} AS {date.type.duckdb})", date.type, (left, right))
+
+    def _cannot_apply(self, symbol: str, left: Typed, right: Typed, node: exp.Expression) -> QueryFailed:
+        return self.fail("TYPE_MISMATCH", node, f"Cannot apply operator: {left.type} {symbol} {right.type}")
+
+    def _add(self, node: exp.Add, scope: Scope) -> Typed:
+        return self._arithmetic(node, scope, "+")
+
+    def _sub(self, node: exp.Sub, scope: Scope) -> Typed:
+        return self._arithmetic(node, scope, "-")
+
+    def _mul(self, node: exp.Mul, scope: Scope) -> Typed:
+        return self._arithmetic(node, scope, "*")
+
+    def _div(self, node: exp.Div, scope: Scope) -> Typed:
+        return self._arithmetic(node, scope, "/")
+
+    def _mod(self, node: exp.Mod, scope: Scope) -> Typed:
+        return self._arithmetic(node, scope, "%")
+
+    def _neg(self, node: exp.Neg, scope: Scope) -> Typed:
+        value = self.compile(node.this, scope)
+        if not (value.type.is_numeric or value.type.base.startswith("interval")):
+            raise self.fail("TYPE_MISMATCH", node, f"Cannot negate {value.type}")
+        literal = None if value.literal is None else f"-{value.literal}"
+        return combine(f"(-{value.sql})", value.type, (value,), literal=literal)
+
+    def _dpipe(self, node: exp.DPipe, scope: Scope) -> Typed:
+        return self._concatenate([node.left, node.right], node, scope)
+
+    def _concatenate(self, nodes: list[exp.Expression], node: exp.Expression, scope: Scope) -> Typed:
+        values = [self.compile(part, scope) for part in nodes]
+        lists = [value for value in values if value.type.base == "array"]
+        kind = lists[0].type if lists else VARCHAR
+        for value in values:
+            if types.common(value.type, kind) is None:
+                kinds = ", ".join(str(value.type) for value in values)
+                raise self.fail("TYPE_MISMATCH", node, f"Unexpected parameters ({kinds}) for function concat")
+        return combine("(" + " || ".join(value.cast(kind).sql for value in values) + ")", kind, values)
+
+    def _compare(self, node: exp.Binary, scope: Scope) -> Typed:
+        symbol = _COMPARISONS[type(node)]
+        if isinstance(node.right, (exp.Any, exp.All)):
+            return self._quantified(node, scope, symbol)
+        return self._compared(node, scope, symbol)
+
+    def _compared(self, node: exp.Binary, scope: Scope, symbol: str) -> Typed:
+        left, right = self.compile(node.left, scope), self.compile(node.right, scope)
+        kind = types.common(left.type, right.type)
+        if kind is None:
+            raise self._cannot_apply(symbol, left, right, node)
+        return combine(f"({left.cast(kind).sql} {symbol} {right.cast(kind).sql})", BOOLEAN, (left, right))
+
+    _eq = _neq = _lt = _lte = _gt = _gte = _compare
+
+    def _quantified(self, node: exp.Binary, scope: Scope, symbol: str) -> Typed:
+        left = self.compile(node.left, scope)
+        inner = node.right.this.unnest() if isinstance(node.right.this, exp.Subquery) else node.right.this
+        subquery = self.queries.subquery(inner, scope)
+        kind = types.common(left.type, subquery.type)
+        if kind is None:
+            raise self._cannot_apply(symbol, left, subquery, node)
+        word = "ANY" if isinstance(node.right, exp.Any) else "ALL"
+        sql = f"({left.cast(kind).sql} {symbol} {word} (SELECT CAST(x AS {kind.duckdb}) FROM ({subquery.sql}) AS q(x)))"
+        return combine(sql, BOOLEAN, (left, subquery), pure=False)
+
+    def _nullsafeeq(self, node: exp.NullSafeEQ, scope: Scope) -> Typed:
+        return self._compared(node, scope, "IS NOT DISTINCT FROM")
+
+    def _nullsafeneq(self, node: exp.NullSafeNEQ, scope: Scope) -> Typed:
+        return self._compared(node, scope, "IS DISTINCT FROM")
+
+    def _is(self, node: exp.Is, scope: Scope) -> Typed:
+        value = self.compile(node.this, scope)
+        if not isinstance(node.expression, exp.Null):
+            raise not_supported(f"{position(self.sql, node)}: {node.sql(dialect='trino')}")
+        return combine(f"({value.sql} IS NULL)", BOOLEAN, (value,))
+
+    def _not(self, node: exp.Not, scope: Scope) -> Typed:
+        value = self.boolean(node.this, scope)
+        return combine(f"(NOT {value.sql})", BOOLEAN, (value,))
+
+    def _and(self, node: exp.And, scope: Scope) -> Typed:
+        parts = [self.boolean(part, scope) for part in node.flatten()]
+        return combine("(" + " AND ".join(part.sql for part in parts) + ")", BOOLEAN, parts)
+
+    def _or(self, node: exp.Or, scope: Scope) -> Typed:
+        parts = [self.boolean(part, scope) for part in node.flatten()]
+        return combine("(" + " OR ".join(part.sql for part in parts) + ")", BOOLEAN, parts)
+
+    def _between(self, node: exp.Between, scope: Scope) -> Typed:
+        parts = [self.compile(part, scope) for part in (node.this, node.args["low"], node.args["high"])]
+        kinds = [str(part.type) for part in parts]
+        message = f"Cannot check if {kinds[0]} is BETWEEN {kinds[1]} and {kinds[2]}"
+        value, low, high = self.alike(parts, node, message)
+        return combine(f"({value.sql} BETWEEN {low.sql} AND {high.sql})", BOOLEAN, parts)
+
+    def _in(self, node: exp.In, scope: Scope) -> Typed:
+        value = self.compile(node.this, scope)
+        if query := node.args.get("query"):
+            subquery = self.queries.subquery(query.unnest(), scope)
+            kind = types.common(value.type, subquery.type)
+            if kind is None:
+                message = f"value and result of subquery must be of the same type for IN expression: {value.type} vs {subquery.type}"
+                raise self.fail("TYPE_MISMATCH", node, message)
+            rows = f"SELECT CAST(x AS {kind.duckdb}) FROM ({subquery.sql}) AS q(x)"
+            return combine(f"({value.cast(kind).sql} IN ({rows}))", BOOLEAN, (value, subquery), pure=False)
+        options = [self.compile(option, scope) for option in node.expressions]
+        message = f"IN value and list items must be the same type: {value.type}"
+        first, *rest = self.alike([value, *options], node, message)
+        return combine(f"({first.sql} IN ({', '.join(option.sql for option in rest)}))", BOOLEAN, [first, *rest])
+
+    def _like(self, node: exp.Like, scope: Scope, escape: str = "") -> Typed:
+        value, pattern = self.compile(node.this, scope), self.compile(node.expression, scope)
+        for side in (value, pattern):
+            if not (side.type.is_text or side.type.base == "unknown"):
+                raise self.fail(
+                    "TYPE_MISMATCH",
+                    node,
+                    f"Left side of LIKE expression must evaluate to a varchar (actual: {side.type})",
+                )
+        return combine(f"({value.sql} LIKE {pattern.sql}{escape})", BOOLEAN, (value, pattern))
+
+    def _escape(self, node: exp.Escape, scope: Scope) -> Typed:
+        return self._like(node.this, scope, f" ESCAPE {text(node.expression.name)}")
+
+    # Conditionals
+
+    def _case(self, node: exp.Case, scope: Scope) -> Typed:
+        branches: list[exp.If] = node.args["ifs"]
+        conditions = []
+        for branch in branches:
+            if node.this is None:
+                conditions.append(self.boolean(branch.this, scope, "CASE WHEN clause"))
+            else:
+                conditions.append(
+                    self._compared(exp.EQ(this=node.this.copy(), expression=branch.this.copy()), scope, "=")
+                )
+        results = [self.compile(branch.args["true"], scope) for branch in branches]
+        default = node.args.get("default")
+        results.append(self.compile(default, scope) if default is not None else Typed("NULL", UNKNOWN))
+        *values, otherwise = self.alike(results, node, "All CASE results must be the same type")
+        sql = " ".join(f"WHEN {c.sql} THEN {v.sql}" for c, v in zip(conditions, values, strict=True))
+        return combine(f"CASE {sql} ELSE {otherwise.sql} END", values[0].type, [*conditions, *values, otherwise])
+
+    def _if(self, node: exp.If, scope: Scope) -> Typed:
+        condition = self.boolean(node.this, scope, "IF condition")
+        results = [self.compile(node.args["true"], scope)]
+        otherwise = node.args.get("false")
+        results.append(self.compile(otherwise, scope) if otherwise is not None else Typed("NULL", UNKNOWN))
+        yes, no = self.alike(results, node, "Result types for IF must be the same")
+        return combine(f"CASE WHEN {condition.sql} THEN {yes.sql} ELSE {no.sql} END", yes.type, (condition, yes, no))
+
+    # Conversions as written
+
+    def _cast(self, node: exp.Cast, scope: Scope) -> Typed:
+        return self._cast_as(node, scope, safe=False)
+
+    def _trycast(self, node: exp.TryCast, scope: Scope) -> Typed:
+        return self._cast_as(node, scope, safe=True)
+
+    def _cast_as(self, node: exp.Cast, scope: Scope, safe: bool) -> Typed:
+        kind = types.from_sql(node.to)
+        if kind is None:
+            raise self.fail("TYPE_NOT_FOUND", node, f"Unknown type: {node.to.sql(dialect='trino').lower()}")
+        return self.convert(self.compile(node.this, scope), kind, node, safe)
+
+    def _parsejson(self, node: exp.ParseJSON, scope: Scope) -> Typed:
+        return self._scalar("json_parse", [node.this], node, scope)
+
+    def _interval(self, node: exp.Interval, scope: Scope) -> Typed:
+        unit = node.args["unit"].name.upper()
+        kind = types.INTERVAL_YEAR if unit in ("YEAR", "MONTH") else types.INTERVAL_DAY
+        if unit not in ("YEAR", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "SECOND"):
+            raise not_supported(f"{position(self.sql, node)}: {node.sql(dialect='trino')}")
+        return Typed(f"INTERVAL {text(node.this.name)} {unit}", kind)
+
+    def _currentdate(self, node: exp.CurrentDate, scope: Scope) -> Typed:
+        return Typed(f"DATE '{self.now:%Y-%m-%d}'", DATE)
+
+    def _currenttimestamp(self, node: exp.CurrentTimestamp, scope: Scope) -> Typed:
+        return Typed(f"TIMESTAMPTZ '{self._milliseconds()}+00'", TIMESTAMP_TZ)
+
+    def _localtimestamp(self, node: exp.Localtimestamp, scope: Scope) -> Typed:
+        return Typed(f"TIMESTAMP '{self._milliseconds()}'", TIMESTAMP)
+
+    def _milliseconds(self) -> str:
+        return self.now.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+
+    def _attimezone(self, node: exp.AtTimeZone, scope: Scope) -> Typed:
+        value = self.compile(node.this, scope)
+        if node.args["zone"].name.upper() not in ("UTC", "GMT", "Z") or not value.type.base.startswith("timestamp"):
+            raise not_supported(f"{position(self.sql, node)}: AT TIME ZONE other than 'UTC'")
+        return value.cast(TIMESTAMP_TZ)
+
+    # Functions with a syntax of their own
+
+    def _extract(self, node: exp.Extract, scope: Scope) -> Typed:
+        name = {"DOW": "day_of_week", "DOY": "day_of_year", "YOW": "year_of_week"}.get(
+            node.name.upper(), node.name.lower()
+        )
+        return self._scalar(name, [node.expression], node, scope)
+
+    def _trim(self, node: exp.Trim, scope: Scope) -> Typed:
+        side = (node.args.get("position") or "BOTH").upper()
+        name = {"BOTH": "trim", "LEADING": "ltrim", "TRAILING": "rtrim"}[side]
+        if node.args.get("expression") is None:
+            return self._scalar(name, [node.this], node, scope)
+        value, characters = (
+            self.coerce(self.compile(part, scope), VARCHAR, node, "TRIM needs text")
+            for part in (node.this, node.expression)
+        )
+        return combine(f"{name}({value.sql}, {characters.sql})", VARCHAR, (value, characters))
+
+    def _substring(self, node: exp.Substring, scope: Scope) -> Typed:
+        parts = [node.this, node.args.get("start"), node.args.get("length")]
+        return self._scalar("substring", [part for part in parts if part is not None], node, scope)
+
+    def _strposition(self, node: exp.StrPosition, scope: Scope) -> Typed:
+        return self._scalar("strpos", [node.this, node.args["substr"]], node, scope)
+
+    def _groupconcat(self, node: exp.GroupConcat, scope: Scope) -> Typed:
+        separator = node.args.get("separator")
+        return self.call("listagg", [node.this, *([separator] if separator is not None else [])], node, scope)
+
+    def _array(self, node: exp.Array, scope: Scope) -> Typed:
+        values = [self.compile(part, scope) for part in node.expressions]
+        values = self.alike(values, node, "All ARRAY elements must be the same type")
+        kind = types.array(values[0].type if values else UNKNOWN)
+        return combine(f"[{', '.join(value.sql for value in values)}]", kind, values)
+
+    def _bracket(self, node: exp.Bracket, scope: Scope) -> Typed:
+        value, index = self.compile(node.this, scope), self.compile(node.expressions[0], scope)
+        if value.type.base == "map":
+            key = self.coerce(index, value.type.args[0], node, f"Cannot use {index.type} for subscript of {value.type}")
+            missing = failure(f"'INVALID_FUNCTION_ARGUMENT: Key not present in map: ' || CAST({key.sql} AS VARCHAR)")
+            element = f"map_extract_value({value.sql}, {key.sql})"
+            known = f"{value.sql} IS NULL OR map_contains({value.sql}, {key.sql})"
+            sql = f"CASE WHEN {known} THEN {element} ELSE list_extract([{element}], {missing}) END"
+            return combine(sql, value.type.args[1], (value, key))
+        if value.type.base == "row" and index.literal:
+            name, kind = value.type.args[int(index.literal) - 1]
+            return combine(
+                f"struct_extract({value.sql}, {text(name or f'field{int(index.literal) - 1}')})", kind, (value,)
+            )
+        if value.type.base != "array" or not index.type.is_integer:
+            raise self.fail("TYPE_MISMATCH", node, f"Cannot use {index.type} for subscript of {value.type}")
+        outside = failure("'INVALID_FUNCTION_ARGUMENT: Array subscript must be less than or equal to array length'")
+        checked = f"CASE WHEN {index.sql} < 1 OR {index.sql} > len({value.sql}) THEN {outside} ELSE {index.sql} END"
+        sql = f"list_extract({value.sql}, {checked})"
+        return combine(sql, value.type.args[0], (value, index))
+
+    # Subqueries
+
+    def _subquery(self, node: exp.Subquery, scope: Scope) -> Typed:
+        return self._scalar_subquery(node.unnest(), scope)
+
+    def _select(self, node: exp.Select, scope: Scope) -> Typed:
+        return self._scalar_subquery(node, scope)
+
+    def _scalar_subquery(self, node: exp.Query, scope: Scope) -> Typed:
+        subquery = self.queries.subquery(node, scope)
+        return replace(subquery, sql=f"({subquery.sql})")
+
+    def _exists(self, node: exp.Exists, scope: Scope) -> Typed:
+        inner = node.this.unnest() if isinstance(node.this, exp.Subquery) else node.this
+        subquery = self.queries.subquery(inner, scope, columns=None)
+        return replace(subquery, sql=f"EXISTS ({subquery.sql})", type=BOOLEAN)
+
+    # Calls
+
+    def _anonymous(self, node: exp.Anonymous, scope: Scope) -> Typed:
+        return self.call(node.name.lower(), node.expressions, node, scope)
+
+    def _filter(self, node: exp.Filter, scope: Scope) -> Typed:
+        condition = self.boolean(node.expression.this, scope)
+        return self._call_of(node.this, scope, condition=condition)
+
+    def _ignorenulls(self, node: exp.IgnoreNulls, scope: Scope) -> Typed:
+        raise self.fail("SYNTAX_ERROR", node, "IGNORE NULLS needs a window")
+
+    def _window(self, node: exp.Window, scope: Scope) -> Typed:
+        call, nulls, condition = node.this, "", None
+        if isinstance(call, (exp.IgnoreNulls, exp.RespectNulls)):
+            nulls, call = (" IGNORE NULLS" if isinstance(call, exp.IgnoreNulls) else ""), call.this
+        if isinstance(call, exp.Filter):
+            condition, call = self.boolean(call.expression.this, scope), call.this
+        over, parts = self.queries.window(node, scope)
+        result = self._call_of(call, scope, condition=condition, over=over, nulls=nulls)
+        return combine(result.sql, result.type, (result, *parts), window=True, pure=False)
+
+    def _call_of(self, node: exp.Expression, scope: Scope, **modifiers: object) -> Typed:
+        if isinstance(node, exp.Anonymous):
+            return self.call(node.name.lower(), node.expressions, node, scope, **modifiers)  # type: ignore[arg-type]
+        if isinstance(node, exp.GroupConcat) and "over" not in modifiers:
+            arguments = [node.this, *([node.args["separator"]] if node.args.get("separator") else [])]
+            return self.call("listagg", arguments, node, scope, **modifiers)  # type: ignore[arg-type]
+        raise not_supported(f"{position(self.sql, node)}: {node.sql(dialect='trino')}")
+
+    def call(
+        self,
+        name: str,
+        nodes: list[exp.Expression],
+        node: exp.Expression,
+        scope: Scope,
+        *,
+        condition: Typed | None = None,
+        over: str = "",
+        nulls: str = "",
+    ) -> Typed:
+        """Compile a call by its name.
+
+        Args:
+            condition: its FILTER.
+            over: its window, as DuckDB SQL with OVER.
+            nulls: `` IGNORE NULLS`` or nothing.
+        """
+        if name in functions.AGGREGATE or (over and name in functions.WINDOW):
+            return self._aggregate(name, nodes, node, scope, condition, over, nulls)
+        if name in functions.WINDOW:
+            raise self.fail("MISSING_OVER", node, f"Window function {name} requires an OVER clause")
+        if over or condition is not None:
+            raise self.fail(
+                "FUNCTION_NOT_AGGREGATE", node, f"Filter and OVER are only valid for aggregation functions: {name}"
+            )
+        special: Callable[[list[exp.Expression], exp.Expression, Scope], Typed] | None
+        special = getattr(self, f"_call_{name}", None)
+        return special(nodes, node, scope) if special else self._scalar(name, nodes, node, scope)
+
+    def _call_coalesce(self, nodes: list[exp.Expression], node: exp.Expression, scope: Scope) -> Typed:
+        values = [self.compile(part, scope) for part in nodes]
+        values = self.alike(values, node, "All COALESCE operands must be the same type")
+        return combine(f"coalesce({', '.join(value.sql for value in values)})", values[0].type, values)
+
+    def _call_nullif(self, nodes: list[exp.Expression], node: exp.Expression, scope: Scope) -> Typed:
+        left, right = (self.compile(part, scope) for part in nodes)
+        kind = types.common(left.type, right.type)
+        if kind is None:
+            raise self.fail("TYPE_MISMATCH", node, f"Types are not comparable with NULLIF: {left.type} vs {right.type}")
+        sql = f"CASE WHEN {left.cast(kind).sql} = {right.cast(kind).sql} THEN NULL ELSE {left.sql} END"
+        return combine(sql, left.type, (left, right))
+
+    def _call_try(self, nodes: list[exp.Expression], node: exp.Expression, scope: Scope) -> Typed:
+        value = self.compile(nodes[0], scope)
+        return combine(f"TRY({value.sql})", value.type, (value,))
+
+    def _call_concat(self, nodes: list[exp.Expression], node: exp.Expression, scope: Scope) -> Typed:
+        return self._concatenate(nodes, node, scope)
+
+    def _call_now(self, nodes: list[exp.Expression], node: exp.Expression, scope: Scope) -> Typed:
+        return self._currenttimestamp(exp.CurrentTimestamp(), scope)
+
+    def _call_row(self, nodes: list[exp.Expression], node: exp.Expression, scope: Scope) -> Typed:
+        values = [self.compile(part, scope) for part in nodes]
+        packed = ", ".join(f'"field{index}" := {value.sql}' for index, value in enumerate(values))
+        return combine(f"struct_pack({packed})", Type("row", tuple(("", value.type) for value in values)), values)
+
+    def _call_map(self, nodes: list[exp.Expression], node: exp.Expression, scope: Scope) -> Typed:
+        if not nodes:
+            return Typed("MAP {}", Type("map", (UNKNOWN, UNKNOWN)))
+        keys, values = (self.compile(part, scope) for part in nodes)
+        if keys.type.base != "array" or values.type.base != "array":
+            raise self.fail(
+                "TYPE_MISMATCH", node, f"Unexpected parameters ({keys.type}, {values.type}) for function map"
+            )
+        kind = Type("map", (keys.type.args[0], values.type.args[0]))
+        return combine(f"map({keys.sql}, {values.sql})", kind, (keys, values))
+
+    def _call_grouping(self, nodes: list[exp.Expression], node: exp.Expression, scope: Scope) -> Typed:
+        values = [self.compile(part, scope) for part in nodes]
+        sql = f"CAST(grouping({', '.join(value.sql for value in values)}) AS BIGINT)"
+        return combine(sql, BIGINT, values, bare=(), aggregate=True, pure=False)
+
+    def _scalar(self, name: str, nodes: list[exp.Expression], node: exp.Expression, scope: Scope) -> Typed:
+        function = functions.SCALAR.get(name)
+        if function is None:
+            raise self.fail("FUNCTION_NOT_FOUND", node, f"Function '{name}' not registered")
+        arguments = self._arguments(name, function, nodes, node, scope)
+        kind = function.returns(arguments) if callable(function.returns) else function.returns
+        if callable(function.sql):
+            sql = function.sql(arguments)
+        else:
+            sql = function.sql.format(*(argument.sql for argument in arguments))
+        sql = f"CAST({sql} AS {kind.duckdb})"
+        return combine(sql, kind, arguments, pure=function.pure and all(argument.pure for argument in arguments))
+
+    def _aggregate(
+        self,
+        name: str,
+        nodes: list[exp.Expression],
+        node: exp.Expression,
+        scope: Scope,
+        condition: Typed | None,
+        over: str,
+        nulls: str,
+    ) -> Typed:
+        function = functions.WINDOW[name] if name in functions.WINDOW else functions.AGGREGATE[name]
+        distinct, order, ordering = "", "", []
+        if len(nodes) == 1 and isinstance(nodes[0], exp.Distinct):
+            distinct, nodes = "DISTINCT ", nodes[0].expressions
+        nodes = [part for part in nodes if not isinstance(part, exp.Star)]
+        for index, part in enumerate(nodes):
+            if isinstance(part, exp.Order):
+                nodes = [*nodes[:index], part.this, *nodes[index + 1 :]]
+                order, ordering = self.queries.ordering(part, scope)
+        if name == "listagg" and len(nodes) == 1:
+            nodes = [*nodes, exp.Literal.string("")]
+        inner = replace(scope, keys=frozenset())
+        arguments = self._arguments(name, function, nodes, node, inner)
+        if not over and any(argument.aggregate or argument.window for argument in arguments):
+            raise self.fail("NESTED_AGGREGATION", node, f"Cannot nest aggregations inside aggregation '{name}'")
+        if over:  # the arguments of a window function are computed after grouping
+            arguments = self._arguments(name, function, nodes, node, scope)
+        filtered = f" FILTER (WHERE {condition.sql})" if condition else ""
+
+        def render(called: str, *sql: str) -> str:
+            once = distinct if not (sql and sql[0].startswith("DISTINCT ")) else ""
+            inside = f"{once}{', '.join(sql) or ('*' if called == 'count' else '')}{order}"
+            return f"{called}({inside}{nulls}){filtered}{over}"
+
+        kind = function.returns(arguments) if callable(function.returns) else function.returns
+        if callable(function.sql):
+            sql = function.sql(arguments, render)
+        else:
+            sql = render(function.sql, *(argument.sql for argument in arguments))
+        parts = [*arguments, *ordering, *([condition] if condition else [])]
+        result = combine(f"CAST({sql} AS {kind.duckdb})", kind, parts, pure=False)
+        return result if over else replace(result, bare=(), aggregate=True)
+
+    def _arguments(
+        self,
+        name: str,
+        function: Scalar | Aggregate,
+        nodes: list[exp.Expression],
+        node: exp.Expression,
+        scope: Scope,
+    ) -> list[Typed]:
+        """The arguments of a call, converted to what its parameters take."""
+        letters = function.parameters.split()
+        required = [letter for letter in letters if letter[-1] not in "?*"]
+        if letters and letters[-1].endswith("*"):
+            letters = letters[:-1] + [letters[-1][0]] * max(0, len(nodes) - len(letters) + 1)
+        compiled: list[Typed] = []
+        for letter, part in zip(letters, nodes, strict=False):
+            if letter[0] == "f":
+                compiled.append(self._lambda_of(part, compiled[0], scope))
+            else:
+                compiled.append(self.compile(part, scope))
+        kinds = ", ".join(str(argument.type) for argument in compiled)
+        unexpected = self.fail("FUNCTION_NOT_FOUND", node, f"Unexpected parameters ({kinds}) for function {name}")
+        if not len(required) <= len(nodes) <= len(letters):
+            raise unexpected
+        accepted = [_accept(letter[0], argument) for letter, argument in zip(letters, compiled, strict=False)]
+        if any(argument is None for argument in accepted):
+            raise unexpected
+        arguments = [argument for argument in accepted if argument is not None]
+        if "c" in function.parameters and arguments:
+            arguments = self.alike(arguments, node, f"Unexpected parameters ({kinds}) for function {name}")
+        return arguments
+
+    def _lambda_of(self, node: exp.Expression, over: Typed, scope: Scope) -> Typed:
+        if not isinstance(node, exp.Lambda) or len(node.expressions) != 1 or over.type.base != "array":
+            raise not_supported(f"{position(self.sql, node)}: {node.sql(dialect='trino')}")
+        name = node.expressions[0].name.lower()
+        inner = replace(scope, lambdas={**scope.lambdas, name: over.type.args[0]})
+        body = self.compile(node.this, inner)
+        return replace(body, sql=f"lambda {types.quote(name)}: {body.sql}")
+
+
+def _accept(letter: str, value: Typed) -> Typed | None:
+    """`value` as a parameter of this kind takes it, or None when it does not."""
+    kind = value.type
+    if kind.base == "unknown":
+        wanted = {"n": BIGINT, "e": BIGINT, "i": BIGINT, "d": types.DOUBLE, "s": VARCHAR, "t": TIMESTAMP, "b": BOOLEAN}
+        return value.cast(wanted[letter]) if letter in wanted else value
+    accepts = {
+        "n": kind.is_numeric, "e": kind.is_integer or kind.is_decimal, "i": kind.is_integer, "d": kind.is_numeric,
+        "s": kind.is_text, "k": kind.is_text, "t": kind.is_temporal, "b": kind.base == "boolean",
+        "l": kind.base == "array", "m": kind.base == "map", "x": kind.base == "varbinary",
+        "j": kind.base == "json" or kind.is_text,
+    }  # fmt: skip
+    if not accepts.get(letter, True):
+        return None
+    if letter == "i":
+        return value.cast(BIGINT)
+    return value.cast(types.DOUBLE) if letter == "d" else value
+
+
+def _castable(source: Type, kind: Type) -> bool:
+    if source.base == kind.base and source.base not in ("array", "map"):
+        return True
+    if source.base == kind.base:
+        return all(_castable(a, b) for a, b in zip(source.args, kind.args, strict=True))
+    simple = ("boolean",)
+    if "json" in (source.base, kind.base):
+        return True
+    if source.is_text:
+        return kind.is_numeric or kind.is_temporal or kind.is_text or kind.base in (*simple, "time")
+    if kind.is_text:
+        return source.is_numeric or source.is_temporal or source.base in (*simple, "time")
+    if source.is_temporal:
+        return kind.is_temporal
+    return (source.is_numeric or source.base in simple) and (kind.is_numeric or kind.base in simple)
+
+
+def _timestamp_text(sql: str, kind: Type) -> str:
+    digits = int(kind.args[0]) if kind.args else 3
+    pattern = "%Y-%m-%d %H:%M:%S" + {0: "", 3: ".%g"}.get(digits, ".%f")
+    zone = " || ' UTC'" if kind.base == "timestamp with time zone" else ""
+    return f"(strftime({sql}, '{pattern}'){zone})"

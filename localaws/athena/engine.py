@@ -1,0 +1,60 @@
+"""The DuckDB that runs every query: one instance with one memory limit, and a connection for each query."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from functools import cache
+from pathlib import Path
+
+import duckdb
+from ministack.services import s3
+
+from localaws.athena.expressions import MACROS
+from localaws.settings import STATE
+
+MEMORY_LIMIT = os.environ.get("LOCALAWS_ATHENA_MEMORY", "1GB")
+"""Of all queries together; what does not fit is written to disk."""
+
+THREADS = int(os.environ.get("LOCALAWS_ATHENA_THREADS", "2"))
+
+SCRATCH = STATE / "athena"
+"""Where DuckDB spills, and where data files are written before they become objects."""
+
+_lock = threading.Lock()
+
+
+@cache
+def _instance() -> duckdb.DuckDBPyConnection:
+    shutil.rmtree(SCRATCH, ignore_errors=True)
+    (SCRATCH / "spill").mkdir(parents=True)
+    instance = duckdb.connect(
+        ":memory:",
+        config={
+            "memory_limit": MEMORY_LIMIT,
+            "threads": THREADS,
+            "temp_directory": str(SCRATCH / "spill"),
+            # Nothing is fetched: what is not in the wheel does not exist here.
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        },
+    )
+    for setting in (
+        "disabled_optimizers = 'type_pushdown'",  # it turns TRY_CAST over a CSV file into CAST
+        "ieee_floating_point_ops = true",
+        "TimeZone = 'UTC'",
+        f"allowed_directories = ['{SCRATCH}', '{Path(s3.DATA_DIR)}']",
+        "enable_external_access = false",
+    ):
+        instance.execute(f"SET GLOBAL {setting}")
+    for macro in MACROS:
+        instance.execute(macro)
+    instance.execute("SET GLOBAL lock_configuration = true")
+    return instance
+
+
+def connect() -> duckdb.DuckDBPyConnection:
+    """A connection of its own for one query: its views are not seen by others, and it can be interrupted alone."""
+    with _lock:
+        return _instance().cursor()

@@ -1,0 +1,168 @@
+"""A compiled expression: its DuckDB SQL, its Trino type, and what it depends on."""
+
+# ruff: noqa: S608 - SQL is what this writes: names and values in it are quoted
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from localaws.athena import types
+from localaws.athena.types import Type
+
+if TYPE_CHECKING:
+    from localaws.athena.scans import Scan
+
+Uses = frozenset[tuple["Scan", str]]
+
+
+@dataclass(frozen=True, eq=False)
+class Field:
+    """A column in sight of an expression.
+
+    Attributes:
+        name: its name, in lower case.
+        relations: the names it can be qualified by, such as ``("db.t", "t")``; empty for one that cannot.
+        alias, column: where DuckDB finds it; for a column computed from others, `alias` is empty and `column` is SQL.
+        uses: the table columns that must be read to compute it.
+        origin: the scan and partition key it stands for, when a predicate on it can choose partitions.
+    """
+
+    name: str
+    relations: tuple[str, ...]
+    alias: str
+    column: str
+    type: Type
+    uses: Uses = frozenset()
+    origin: tuple[Scan, str] | None = None
+
+    @property
+    def sql(self) -> str:
+        return f"{types.quote(self.alias)}.{types.quote(self.column)}" if self.alias else self.column
+
+
+@dataclass(frozen=True)
+class Typed:
+    """A compiled expression.
+
+    Attributes:
+        fields: columns of the enclosing FROM that it reads.
+        bare: the columns among them that stand outside any aggregate, as written.
+        pure: False when it holds a subquery, an aggregate, a window or something random.
+    """
+
+    sql: str
+    type: Type
+    uses: Uses = frozenset()
+    fields: frozenset[Field] = frozenset()
+    bare: tuple[exp.Expression, ...] = ()
+    pure: bool = True
+    aggregate: bool = False
+    window: bool = False
+    literal: str | None = field(default=None, compare=False)
+
+    def cast(self, kind: Type) -> Typed:
+        """Itself as `kind`; the caller knows that the conversion is allowed."""
+        if self.type == kind:
+            return self
+        if self.type.duckdb == kind.duckdb:
+            return replace(self, type=kind)
+        return replace(self, sql=f"CAST({self.sql} AS {kind.duckdb})", type=kind)
+
+
+def combine(sql: str, kind: Type, parts: Iterable[Typed], **overrides: object) -> Typed:
+    """An expression made of `parts`, which depends on what they depend on."""
+    parts = list(parts)
+    result = Typed(
+        sql,
+        kind,
+        uses=frozenset().union(*(part.uses for part in parts)),
+        fields=frozenset().union(*(part.fields for part in parts)),
+        bare=tuple(column for part in parts for column in part.bare),
+        pure=all(part.pure for part in parts),
+        aggregate=any(part.aggregate for part in parts),
+        window=any(part.window for part in parts),
+    )
+    return replace(result, **overrides)  # type: ignore[arg-type]
+
+
+def unscaled(sql: str, kind: Type) -> str:
+    """A decimal's digits as an integer: 1.25 is 125. Fails, never rounds, beyond 38 digits."""
+    if kind.scale == 0:
+        return f"CAST({sql} AS HUGEINT)"
+    return f"CAST({sql} * CAST(1{'0' * kind.scale} AS DECIMAL({kind.scale + 1},0)) AS HUGEINT)"
+
+
+def scaled(sql: str, kind: Type) -> str:
+    """The decimal of type `kind` whose digits are the integer `sql`: the inverse of `unscaled`."""
+    if kind.scale == 0:
+        return f"CAST({sql} AS {kind.duckdb})"
+    unit = f"CAST(0.{'0' * (kind.scale - 1)}1 AS DECIMAL({kind.scale},{kind.scale}))"
+    return f"CAST(CAST({sql} AS DECIMAL(38,0)) * {unit} AS {kind.duckdb})"
+
+
+def divide(left: Typed, right: Typed) -> Typed:
+    """``left / right`` of exact numbers, by Trino's rules: integers truncate, decimals round half up.
+
+    The result has scale ``max(s1, s2)`` and precision ``p1 + s2 + max(s2 - s1, 0)``, at most 38. Trino computes with
+    256 bits; here a dividend that needs more than 38 digits before it is divided fails as out of range.
+    Source: Trino's DecimalOperators.
+    """
+    a, b = types.as_decimal(left.type), types.as_decimal(right.type)
+    result = types.decimal(a.precision + b.scale + max(b.scale - a.scale, 0), max(a.scale, b.scale))
+    shift = result.scale - a.scale + b.scale
+    dividend = unscaled(left.cast(a).sql, a)
+    if shift:
+        dividend = f"({dividend} * CAST(1{'0' * shift} AS HUGEINT))"
+    quotient = f"athena_divide({dividend}, {unscaled(right.cast(b).sql, b)})"
+    return combine(scaled(quotient, result), result, (left, right))
+
+
+def multiply(left: Typed, right: Typed) -> Typed:
+    """``left * right`` of decimals: precision ``p1 + p2`` (at most 38), scale ``s1 + s2``."""
+    a, b = types.as_decimal(left.type), types.as_decimal(right.type)
+    result = types.decimal(a.precision + b.precision, a.scale + b.scale)
+    return combine(f"CAST({left.cast(a).sql} * {right.cast(b).sql} AS {result.duckdb})", result, (left, right))
+
+
+def add(left: Typed, right: Typed, operator: str) -> Typed:
+    """``left + right`` or ``left - right`` of decimals."""
+    a, b = types.as_decimal(left.type), types.as_decimal(right.type)
+    scale = max(a.scale, b.scale)
+    result = types.decimal(max(a.precision - a.scale, b.precision - b.scale) + scale + 1, scale)
+    return combine(f"CAST({left.cast(a).sql} {operator} {right.cast(b).sql} AS {result.duckdb})", result, (left, right))
+
+
+def modulus(left: Typed, right: Typed) -> Typed:
+    """``left % right`` of decimals."""
+    a, b = types.as_decimal(left.type), types.as_decimal(right.type)
+    scale = max(a.scale, b.scale)
+    result = types.decimal(min(a.precision - a.scale, b.precision - b.scale) + scale, scale)
+    shared = types.common(a, b)
+    assert shared is not None  # two decimals always have a common type
+    digits = f"{unscaled(left.cast(shared).sql, shared)} % {unscaled(right.cast(shared).sql, shared)}"
+    return combine(scaled(f"({digits})", result), result, (left, right))
+
+
+def failure(message: str) -> str:
+    """SQL that fails the query with the text that the SQL expression `message` gives, and that TRY can catch.
+
+    DuckDB's own ``error()`` cannot be caught by its TRY; the cast of a text that is no number can.
+    """
+    return f"CAST({message} AS BIGINT)"
+
+
+MACROS = (
+    # Rounds half away from zero. DuckDB itself fails on a zero divisor.
+    """CREATE MACRO athena_divide(a, b) AS (a // b) + CASE
+       WHEN a % b <> 0 AND abs(a % b) >= abs(b) - abs(a % b) THEN CASE WHEN (a < 0) = (b < 0) THEN 1 ELSE -1 END
+       ELSE 0 END""",
+    # Strict, as Trino casts text: no blanks, no fraction, no exponent. What comes out otherwise cannot be cast.
+    """CREATE MACRO athena_integer_text(x, t) AS CASE WHEN x IS NULL OR regexp_full_match(x, '[+-]?[0-9]+') THEN x
+       ELSE 'INVALID_CAST_ARGUMENT: Cannot cast ''' || x || ''' to ' || t END""",
+    """CREATE MACRO athena_date_text(x) AS
+       CASE WHEN x IS NULL OR regexp_full_match(x, '\\s*[+-]?[0-9]{4,}-[0-9]{1,2}-[0-9]{1,2}\\s*') THEN x
+       ELSE 'INVALID_CAST_ARGUMENT: Value cannot be cast to date: ' || x END""",
+)

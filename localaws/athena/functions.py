@@ -1,0 +1,520 @@
+"""Trino's functions: what they take, what they return, and how DuckDB computes it.
+
+A function that is not in `SCALAR`, `AGGREGATE` or `WINDOW` is refused, even where DuckDB has one by that name: what runs
+here must also run on Athena. Names and types: https://trino.io/docs/current/functions.html
+"""
+
+# ruff: noqa: S608 - SQL is what this writes: names and values in it are quoted
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from localaws.athena import types
+from localaws.athena.errors import QueryFailed, not_supported
+from localaws.athena.expressions import Typed, divide, modulus, scaled, unscaled
+from localaws.athena.formats import from_joda, from_mysql
+from localaws.athena.types import (
+    BIGINT, BOOLEAN, DATE, DOUBLE, JSON, TIMESTAMP, TIMESTAMP_TZ, VARBINARY, VARCHAR, Type, array, decimal, text,
+)  # fmt: skip
+
+Arguments = list[Typed]
+Render = Callable[..., str]
+"""``render(name, *sql)`` writes one DuckDB aggregate, with the DISTINCT, ORDER BY, FILTER and OVER of the call."""
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """A scalar function.
+
+    Attributes:
+        parameters: one letter for each parameter, separated by blanks, followed by ``?`` (optional) or ``*`` (any
+            number): n number, e exact number, i integer, d double, s text, t date or timestamp, b boolean, l array,
+            m map, x binary, j JSON or text, k constant text, c values of one common type, a anything, f lambda.
+        returns: its type, or a function of the arguments that gives it.
+        sql: a template with ``{0}``, ``{1}`` for the arguments, or a function of the arguments.
+        pure: False when two calls may differ.
+    """
+
+    parameters: str
+    returns: Type | Callable[[Arguments], Type]
+    sql: str | Callable[[Arguments], str]
+    pure: bool = True
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """An aggregate or window function; `sql` is the name of DuckDB's, or writes the call through a `Render`."""
+
+    parameters: str
+    returns: Type | Callable[[Arguments], Type]
+    sql: str | Callable[[Arguments, Render], str]
+
+
+def _first(arguments: Arguments) -> Type:
+    return arguments[0].type
+
+
+def _constant(argument: Typed, function: str) -> str:
+    if argument.literal is None:
+        raise not_supported(f"function {function} with a pattern or unit that is not a constant")
+    return argument.literal
+
+
+# Numbers
+
+
+def _rounded(arguments: Arguments) -> Type:
+    kind = _first(arguments)
+    if not kind.is_decimal:
+        return kind
+    if len(arguments) == 1:
+        return decimal(max(1, kind.precision - kind.scale + min(kind.scale, 1)), 0)
+    return decimal(kind.precision + 1, kind.scale)
+
+
+def _round(arguments: Arguments) -> str:
+    value = arguments[0]
+    if len(arguments) == 1:
+        return f"round({value.sql})"
+    if value.type.is_decimal:
+        digits = int(_constant(arguments[1], "round"))
+        if digits >= value.type.scale:
+            return value.sql
+        unit = decimal(types.MAX_PRECISION, digits) if digits >= 0 else decimal(types.MAX_PRECISION, 0)
+        if digits < 0:
+            power = f"CAST(1{'0' * -digits} AS HUGEINT)"
+            return f"athena_divide({unscaled(value.sql, value.type)}, {power} * {10**value.type.scale}) * {power}"
+        return f"CAST({value.sql} AS {unit.duckdb})"
+    return f"round({value.sql}, CAST({arguments[1].sql} AS INTEGER))"
+
+
+def _truncate(arguments: Arguments) -> str:
+    kind = _first(arguments)
+    if not kind.is_decimal or len(arguments) == 1:
+        return f"trunc({arguments[0].sql})" if len(arguments) == 1 else f"trunc({arguments[0].sql}, {arguments[1].sql})"
+    drop = max(0, kind.scale - int(_constant(arguments[1], "truncate")))
+    power = f"CAST(1{'0' * drop} AS HUGEINT)"
+    return scaled(f"({unscaled(arguments[0].sql, kind)} // {power} * {power})", kind)
+
+
+def _whole(arguments: Arguments) -> Type:
+    kind = _first(arguments)
+    if not kind.is_decimal:
+        return kind
+    return decimal(max(1, kind.precision - kind.scale + min(kind.scale, 1)), 0)
+
+
+def _modulus(arguments: Arguments) -> Typed:
+    left, right = arguments
+    if left.type.is_decimal or right.type.is_decimal:
+        if not (left.type.is_floating or right.type.is_floating):
+            return modulus(left, right)
+    kind = types.common(left.type, right.type)
+    assert kind is not None  # two numbers always have a common type
+    return Typed(f"({left.cast(kind).sql} % {right.cast(kind).sql})", kind)
+
+
+# Text
+
+
+def _substring(arguments: Arguments) -> str:
+    # Trino gives '' for a start beyond the text or 0; DuckDB counts 0 as one before the start.
+    value, start, *length = (argument.sql for argument in arguments)
+    call = f"substring({value}, {start}{''.join(', ' + n for n in length)})"
+    return f"CASE WHEN {start} = 0 OR {start} < -length({value}) THEN '' ELSE {call} END"
+
+
+def _regex_replacement(arguments: Arguments) -> str:
+    value, pattern = arguments[0].sql, arguments[1].sql
+    if len(arguments) == 2:
+        return f"regexp_replace({value}, {pattern}, '', 'g')"
+    replacement = _constant(arguments[2], "regexp_replace")
+    replacement = re.sub(r"\$(\d)", r"\\\1", replacement.replace("\\", "\\\\"))
+    return f"regexp_replace({value}, {pattern}, {text(replacement)}, 'g')"
+
+
+def _regex_extract(arguments: Arguments) -> str:
+    value, pattern = arguments[0].sql, arguments[1].sql
+    group = arguments[2].sql if len(arguments) == 3 else "0"
+    return (
+        f"CASE WHEN regexp_matches({value}, {pattern}) "
+        f"THEN regexp_extract({value}, {pattern}, CAST({group} AS INTEGER)) END"
+    )
+
+
+def _printf(arguments: Arguments) -> str:
+    values = "".join(f", {argument.sql}" for argument in arguments[1:])
+    return f"printf({arguments[0].sql}{values})"
+
+
+def _pad(side: str) -> Callable[[Arguments], str]:
+    return lambda arguments: f"{side}pad({arguments[0].sql}, CAST({arguments[1].sql} AS INTEGER), {arguments[2].sql})"
+
+
+# Dates and times
+
+_UNITS = {
+    "millisecond": "to_milliseconds", "second": "to_seconds", "minute": "to_minutes", "hour": "to_hours",
+    "day": "to_days", "week": "to_weeks", "month": "to_months", "quarter": "to_quarters", "year": "to_years",
+}  # fmt: skip
+
+
+def _unit(argument: Typed, value: Typed, function: str) -> str:
+    unit = _constant(argument, function).lower()
+    smaller_than_day = ("millisecond", "second", "minute", "hour")
+    if unit not in _UNITS or (value.type.base == "date" and unit in smaller_than_day):
+        raise QueryFailed(f"INVALID_FUNCTION_ARGUMENT: '{unit}' is not a valid {value.type.base.upper()} field")
+    return unit
+
+
+def _date_add(arguments: Arguments) -> str:
+    unit, count, value = arguments
+    function = _UNITS[_unit(unit, value, "date_add")]
+    number = count.sql if function in ("to_milliseconds", "to_seconds", "to_minutes", "to_hours") else (
+        f"CAST({count.sql} AS INTEGER)"
+    )  # fmt: skip
+    return f"({value.sql} + {function}({number}))"
+
+
+def _date_diff(arguments: Arguments) -> str:
+    unit, start, end = arguments
+    kind = types.common(start.type, end.type)
+    if kind is None:
+        raise QueryFailed(f"TYPE_MISMATCH: Unexpected parameters ({start.type}, {end.type}) for function date_diff")
+    return f"date_sub('{_unit(unit, end, 'date_diff')}', {start.cast(kind).sql}, {end.cast(kind).sql})"
+
+
+def _date_trunc(arguments: Arguments) -> str:
+    unit, value = arguments
+    return f"date_trunc('{_unit(unit, value, 'date_trunc')}', {value.sql})"
+
+
+def _strftime(convert: Callable[[str], str], function: str) -> Callable[[Arguments], str]:
+    return lambda arguments: (
+        f"strftime({arguments[0].sql}, {text(convert(_constant(arguments[1], function)))})"
+    )  # fmt: skip
+
+
+def _strptime(convert: Callable[[str], str], function: str) -> Callable[[Arguments], str]:
+    return lambda arguments: (
+        f"strptime({arguments[0].sql}, {text(convert(_constant(arguments[1], function)))})"
+    )  # fmt: skip
+
+
+def _part(name: str) -> Scalar:
+    return Scalar("t", BIGINT, f"date_part('{name}', {{0}})")
+
+
+# Arrays, maps, JSON
+
+
+def _element(arguments: Arguments) -> Type:
+    kind = _first(arguments)
+    return kind.args[1] if kind.base == "map" else kind.args[0]
+
+
+def _element_at(arguments: Arguments) -> str:
+    if _first(arguments).base == "map":
+        return f"map_extract_value({arguments[0].sql}, {arguments[1].cast(_first(arguments).args[0]).sql})"
+    return f"list_extract({arguments[0].sql}, {arguments[1].sql})"
+
+
+def _json_scalar(arguments: Arguments) -> str:
+    value, path = f"CAST({arguments[0].sql} AS VARCHAR)", arguments[1].sql
+    return (
+        f"CASE WHEN json_valid({value}) AND json_type({value}, {path}) NOT IN ('OBJECT', 'ARRAY', 'NULL') "
+        f"THEN json_extract_string({value}, {path}) END"
+    )
+
+
+def _json_value(arguments: Arguments) -> str:
+    value = f"CAST({arguments[0].sql} AS VARCHAR)"
+    return f"CASE WHEN json_valid({value}) THEN json_extract({value}, {arguments[1].sql}) END"
+
+
+def _json_size(arguments: Arguments) -> str:
+    value, path = f"CAST({arguments[0].sql} AS VARCHAR)", arguments[1].sql
+    return (
+        f"CASE json_type({value}, {path}) WHEN 'ARRAY' THEN json_array_length({value}, {path}) "
+        f"WHEN 'OBJECT' THEN length(json_keys({value}, {path})) ELSE 0 END"
+    )
+
+
+def _call(name: str) -> Callable[[Arguments], str]:
+    return lambda arguments: f"{name}({', '.join(argument.sql for argument in arguments)})"
+
+
+def _sequence(arguments: Arguments) -> Type:
+    return array(_first(arguments) if _first(arguments).is_temporal else BIGINT)
+
+
+SCALAR: dict[str, Scalar] = {
+    # Numbers
+    "abs": Scalar("n", _first, "abs({0})"),
+    "ceil": Scalar("n", _whole, "ceil({0})"),
+    "ceiling": Scalar("n", _whole, "ceil({0})"),
+    "floor": Scalar("n", _whole, "floor({0})"),
+    "round": Scalar("n i?", _rounded, _round),
+    "truncate": Scalar("n i?", lambda a: _whole(a) if len(a) == 1 else _first(a), _truncate),
+    "sign": Scalar("n", lambda a: decimal(1, 0) if _first(a).is_decimal else _first(a), "sign({0})"),
+    "mod": Scalar("n n", lambda a: _modulus(a).type, lambda a: _modulus(a).sql),
+    "power": Scalar("d d", DOUBLE, "pow({0}, {1})"),
+    "pow": Scalar("d d", DOUBLE, "pow({0}, {1})"),
+    "sqrt": Scalar("d", DOUBLE, "sqrt({0})"),
+    "cbrt": Scalar("d", DOUBLE, "cbrt({0})"),
+    "exp": Scalar("d", DOUBLE, "exp({0})"),
+    "ln": Scalar("d", DOUBLE, "ln({0})"),
+    "log": Scalar("d d", DOUBLE, "(ln({1}) / ln({0}))"),
+    "log2": Scalar("d", DOUBLE, "log2({0})"),
+    "log10": Scalar("d", DOUBLE, "log10({0})"),
+    "pi": Scalar("", DOUBLE, "pi()"),
+    "sin": Scalar("d", DOUBLE, "sin({0})"),
+    "cos": Scalar("d", DOUBLE, "cos({0})"),
+    "tan": Scalar("d", DOUBLE, "tan({0})"),
+    "radians": Scalar("d", DOUBLE, "radians({0})"),
+    "degrees": Scalar("d", DOUBLE, "degrees({0})"),
+    "is_nan": Scalar("d", BOOLEAN, "isnan({0})"),
+    "is_finite": Scalar("d", BOOLEAN, "isfinite({0})"),
+    "is_infinite": Scalar("d", BOOLEAN, "isinf({0})"),
+    "nan": Scalar("", DOUBLE, "'NaN'::DOUBLE"),
+    "infinity": Scalar("", DOUBLE, "'Infinity'::DOUBLE"),
+    "rand": Scalar("", DOUBLE, "random()", pure=False),
+    "random": Scalar("", DOUBLE, "random()", pure=False),
+    "greatest": Scalar(
+        "c c*", _first, lambda a: _strict(a, "greatest")
+    ),
+    "least": Scalar("c c*", _first, lambda a: _strict(a, "least")),
+    "width_bucket": Scalar(
+        "d d d i", BIGINT,
+        "CASE WHEN {0} < {1} THEN 0 WHEN {0} >= {2} THEN {3} + 1 "
+        "ELSE CAST(floor(({0} - {1}) / ({2} - {1}) * {3}) AS BIGINT) + 1 END",
+    ),
+    # Text
+    "length": Scalar("s", BIGINT, "length({0})"),
+    "char_length": Scalar("s", BIGINT, "length({0})"),
+    "character_length": Scalar("s", BIGINT, "length({0})"),
+    "lower": Scalar("s", VARCHAR, "lower({0})"),
+    "upper": Scalar("s", VARCHAR, "upper({0})"),
+    "trim": Scalar("s", VARCHAR, "trim({0}, E' \\t\\n\\r\\f')"),
+    "ltrim": Scalar("s", VARCHAR, "ltrim({0}, E' \\t\\n\\r\\f')"),
+    "rtrim": Scalar("s", VARCHAR, "rtrim({0}, E' \\t\\n\\r\\f')"),
+    "reverse": Scalar("s", VARCHAR, "reverse({0})"),
+    "replace": Scalar("s s s?", VARCHAR, lambda a: f"replace({a[0].sql}, {a[1].sql}, {a[2].sql if a[2:] else chr(39) * 2})"),
+    "substring": Scalar("s i i?", VARCHAR, _substring),
+    "substr": Scalar("s i i?", VARCHAR, _substring),
+    "strpos": Scalar("s s", BIGINT, "strpos({0}, {1})"),
+    "starts_with": Scalar("s s", BOOLEAN, "starts_with({0}, {1})"),
+    "ends_with": Scalar("s s", BOOLEAN, "ends_with({0}, {1})"),
+    "split": Scalar("s s", array(VARCHAR), "string_split({0}, {1})"),
+    "split_part": Scalar(
+        "s s i", VARCHAR, "CASE WHEN {2} <= len(string_split({0}, {1})) THEN split_part({0}, {1}, {2}) END"
+    ),
+    "lpad": Scalar("s i s", VARCHAR, _pad("l")),
+    "rpad": Scalar("s i s", VARCHAR, _pad("r")),
+    "chr": Scalar("i", VARCHAR, "chr(CAST({0} AS INTEGER))"),
+    "codepoint": Scalar("s", types.INTEGER, "unicode({0})"),
+    "translate": Scalar("s s s", VARCHAR, "translate({0}, {1}, {2})"),
+    "levenshtein_distance": Scalar("s s", BIGINT, "levenshtein({0}, {1})"),
+    "hamming_distance": Scalar("s s", BIGINT, "hamming({0}, {1})"),
+    "concat_ws": Scalar("s s*", VARCHAR, _call("concat_ws")),
+    "format": Scalar("k a*", VARCHAR, _printf),
+    "regexp_like": Scalar("s s", BOOLEAN, "regexp_matches({0}, {1})"),
+    "regexp_extract": Scalar("s s i?", VARCHAR, _regex_extract),
+    "regexp_extract_all": Scalar(
+        "s s i?", array(VARCHAR),
+        lambda a: f"regexp_extract_all({a[0].sql}, {a[1].sql}, CAST({a[2].sql if a[2:] else 0} AS INTEGER))",
+    ),
+    "regexp_replace": Scalar("s s s?", VARCHAR, _regex_replacement),
+    "regexp_split": Scalar("s s", array(VARCHAR), "regexp_split_to_array({0}, {1})"),
+    "regexp_count": Scalar("s s", BIGINT, "len(regexp_extract_all({0}, {1}))"),
+    "md5": Scalar("x", VARBINARY, "unhex(md5({0}))"),
+    "sha1": Scalar("x", VARBINARY, "unhex(sha1({0}))"),
+    "sha256": Scalar("x", VARBINARY, "unhex(sha256({0}))"),
+    "to_hex": Scalar("x", VARCHAR, "hex({0})"),
+    "from_hex": Scalar("s", VARBINARY, "unhex({0})"),
+    "to_base64": Scalar("x", VARCHAR, "to_base64({0})"),
+    "from_base64": Scalar("s", VARBINARY, "from_base64({0})"),
+    "to_utf8": Scalar("s", VARBINARY, "encode({0})"),
+    "from_utf8": Scalar("x", VARCHAR, "decode({0})"),
+    "uuid": Scalar("", VARCHAR, "CAST(uuid() AS VARCHAR)", pure=False),
+    "url_encode": Scalar("s", VARCHAR, "url_encode({0})"),
+    "url_decode": Scalar("s", VARCHAR, "url_decode({0})"),
+    # Dates and times
+    "date": Scalar("a", DATE, lambda a: f"CAST({'athena_date_text(' + a[0].sql + ')' if _first(a).is_text else a[0].sql} AS DATE)"),
+    "year": _part("year"),
+    "month": _part("month"),
+    "day": _part("day"),
+    "day_of_month": _part("day"),
+    "hour": _part("hour"),
+    "minute": _part("minute"),
+    "second": _part("second"),
+    "millisecond": Scalar("t", BIGINT, "(date_part('millisecond', {0}) % 1000)"),
+    "quarter": _part("quarter"),
+    "week": _part("week"),
+    "week_of_year": _part("week"),
+    "year_of_week": _part("isoyear"),
+    "yow": _part("isoyear"),
+    "day_of_week": _part("isodow"),
+    "dow": _part("isodow"),
+    "day_of_year": _part("doy"),
+    "doy": _part("doy"),
+    "last_day_of_month": Scalar("t", DATE, "last_day({0})"),
+    "date_trunc": Scalar("k t", lambda a: a[1].type, _date_trunc),
+    "date_add": Scalar("k i t", lambda a: a[2].type, _date_add),
+    "date_diff": Scalar("k t t", BIGINT, _date_diff),
+    "date_format": Scalar("t k", VARCHAR, _strftime(from_mysql, "date_format")),
+    "date_parse": Scalar("s k", TIMESTAMP, _strptime(from_mysql, "date_parse")),
+    "format_datetime": Scalar("t k", VARCHAR, _strftime(from_joda, "format_datetime")),
+    "parse_datetime": Scalar("s k", TIMESTAMP_TZ, _strptime(from_joda, "parse_datetime")),
+    "from_iso8601_date": Scalar("s", DATE, "CAST(athena_date_text({0}) AS DATE)"),
+    "from_iso8601_timestamp": Scalar("s", TIMESTAMP_TZ, "CAST({0} AS TIMESTAMPTZ)"),
+    "to_iso8601": Scalar(
+        "t", VARCHAR,
+        lambda a: (
+            f"strftime({a[0].sql}, '%Y-%m-%d')" if _first(a).base == "date"
+            else f"strftime({a[0].sql}, '%Y-%m-%dT%H:%M:%S.%g')" + (" || 'Z'" if _first(a) == TIMESTAMP_TZ else "")
+        ),
+    ),
+    "from_unixtime": Scalar("d", TIMESTAMP_TZ, "to_timestamp({0})"),
+    "to_unixtime": Scalar("t", DOUBLE, "epoch({0})"),
+    # Arrays, maps, JSON
+    "cardinality": Scalar("a", BIGINT, lambda a: f"cardinality({a[0].sql})" if _first(a).base == "map" else f"len({a[0].sql})"),
+    "contains": Scalar("l a", BOOLEAN, "list_contains({0}, {1})"),
+    "element_at": Scalar("a a", _element, _element_at),
+    "array_distinct": Scalar("l", _first, "list_distinct({0})"),
+    "array_sort": Scalar("l", _first, "list_sort({0}, 'ASC', 'NULLS LAST')"),
+    "array_max": Scalar("l", _element, "list_max({0})"),
+    "array_min": Scalar("l", _element, "list_min({0})"),
+    "array_position": Scalar("l a", BIGINT, "coalesce(list_position({0}, {1}), 0)"),
+    "array_join": Scalar("l s", VARCHAR, "array_to_string({0}, {1})"),
+    "array_intersect": Scalar("l l", _first, "list_intersect({0}, {1})"),
+    "array_remove": Scalar("l a", _first, "list_filter({0}, lambda x: x <> {1})"),
+    "arrays_overlap": Scalar("l l", BOOLEAN, "list_has_any({0}, {1})"),
+    "flatten": Scalar("l", _element, "flatten({0})"),
+    "slice": Scalar("l i i", _first, "list_slice({0}, {1}, {1} + {2} - 1)"),
+    "sequence": Scalar(
+        "a a a?", _sequence,
+        lambda a: "generate_series(" + ", ".join(x.sql for x in a)
+        + (", INTERVAL 1 DAY" if _first(a).is_temporal and len(a) == 2 else "") + ")",
+    ),
+    "repeat": Scalar("a i", lambda a: array(_first(a)), "list_transform(range({1}), lambda x: {0})"),
+    "map_keys": Scalar("m", lambda a: array(_first(a).args[0]), "map_keys({0})"),
+    "map_values": Scalar("m", lambda a: array(_first(a).args[1]), "map_values({0})"),
+    "json_extract": Scalar("j s", JSON, _json_value),
+    "json_extract_scalar": Scalar("j s", VARCHAR, _json_scalar),
+    "json_parse": Scalar("s", JSON, "CAST({0} AS JSON)"),
+    "json_format": Scalar("j", VARCHAR, "CAST({0} AS VARCHAR)"),
+    "json_array_length": Scalar("j", BIGINT, "json_array_length({0})"),
+    "json_size": Scalar("j s", BIGINT, _json_size),
+    # Lambdas
+    "transform": Scalar("l f", lambda a: array(a[1].type), "list_transform({0}, {1})"),
+    "filter": Scalar("l f", _first, "list_filter({0}, {1})"),
+    "any_match": Scalar("l f", BOOLEAN, "list_bool_or(list_transform({0}, {1}))"),
+    "all_match": Scalar("l f", BOOLEAN, "coalesce(list_bool_and(list_transform({0}, {1})), true)"),
+    "none_match": Scalar("l f", BOOLEAN, "NOT coalesce(list_bool_or(list_transform({0}, {1})), false)"),
+    # The rest
+    "typeof": Scalar("a", VARCHAR, lambda a: text(str(_first(a)))),
+}  # fmt: skip
+
+
+def _strict(arguments: Arguments, name: str) -> str:
+    """DuckDB's greatest and least skip NULL; Trino's are NULL when an argument is."""
+    anything_missing = " OR ".join(f"{argument.sql} IS NULL" for argument in arguments)
+    return f"CASE WHEN {anything_missing} THEN NULL ELSE {_call(name)(arguments)} END"
+
+
+# Aggregates and window functions
+
+
+def _summed(arguments: Arguments) -> Type:
+    kind = _first(arguments)
+    return BIGINT if kind.is_integer else decimal(types.MAX_PRECISION, kind.scale) if kind.is_decimal else kind
+
+
+def _averaged(arguments: Arguments) -> Type:
+    kind = _first(arguments)
+    return kind if kind.is_decimal or kind.base == "real" else DOUBLE
+
+
+def _average(arguments: Arguments, render: Render) -> str:
+    """Exact for decimals, rounded half up at the argument's own scale; Trino's avg(decimal(p,s)) is decimal(p,s)."""
+    value = arguments[0]
+    if not value.type.is_decimal:
+        return render("avg", value.sql)
+    total = Typed(render("sum", value.sql), decimal(types.MAX_PRECISION, value.type.scale))
+    quotient = divide(total, Typed(render("count", value.sql), BIGINT))
+    return f"CASE WHEN {render('count', value.sql)} > 0 THEN {quotient.sql} END"
+
+
+def _top(name: str) -> Callable[[Arguments, Render], str]:
+    def write(arguments: Arguments, render: Render) -> str:
+        return render(f"{name}_null" if len(arguments) == 2 else name, *(argument.sql for argument in arguments))
+
+    return write
+
+
+def _nth(position: int) -> Callable[[Arguments], Type]:
+    return lambda arguments: array(_first(arguments)) if len(arguments) > position else _first(arguments)
+
+
+def _percentile(arguments: Arguments, render: Render) -> str:
+    value, share = arguments[0].sql, arguments[-1].sql
+    if len(arguments) != 2:
+        raise not_supported("approx_percentile with weights")
+    return render("quantile_disc", value, share)
+
+
+AGGREGATE: dict[str, Aggregate] = {
+    "count": Aggregate("a?", BIGINT, "count"),
+    "sum": Aggregate("n", _summed, "sum"),
+    "avg": Aggregate("n", _averaged, _average),
+    "min": Aggregate("a i?", _nth(1), "min"),
+    "max": Aggregate("a i?", _nth(1), "max"),
+    "count_if": Aggregate("b", BIGINT, "count_if"),
+    "bool_and": Aggregate("b", BOOLEAN, "bool_and"),
+    "bool_or": Aggregate("b", BOOLEAN, "bool_or"),
+    "every": Aggregate("b", BOOLEAN, "bool_and"),
+    "arbitrary": Aggregate("a", _first, "any_value"),
+    "any_value": Aggregate("a", _first, "any_value"),
+    "array_agg": Aggregate("a", lambda a: array(_first(a)), "list"),
+    "max_by": Aggregate("a a i?", _nth(2), _top("arg_max")),
+    "min_by": Aggregate("a a i?", _nth(2), _top("arg_min")),
+    "approx_distinct": Aggregate("a d?", BIGINT, lambda a, render: render("count", "DISTINCT " + a[0].sql)),
+    "approx_percentile": Aggregate(
+        "n a a?", lambda a: array(_first(a)) if a[-1].type.base == "array" else _first(a), _percentile
+    ),
+    "stddev": Aggregate("d", DOUBLE, "stddev_samp"),
+    "stddev_samp": Aggregate("d", DOUBLE, "stddev_samp"),
+    "stddev_pop": Aggregate("d", DOUBLE, "stddev_pop"),
+    "variance": Aggregate("d", DOUBLE, "var_samp"),
+    "var_samp": Aggregate("d", DOUBLE, "var_samp"),
+    "var_pop": Aggregate("d", DOUBLE, "var_pop"),
+    "corr": Aggregate("d d", DOUBLE, "corr"),
+    "covar_samp": Aggregate("d d", DOUBLE, "covar_samp"),
+    "covar_pop": Aggregate("d d", DOUBLE, "covar_pop"),
+    "histogram": Aggregate("a", lambda a: Type("map", (_first(a), BIGINT)), "histogram"),
+    "map_agg": Aggregate(
+        "a a",
+        lambda a: Type("map", (a[0].type, a[1].type)),
+        lambda a, render: f"map({render('list', a[0].sql)}, {render('list', a[1].sql)})",
+    ),
+    "listagg": Aggregate("s s?", VARCHAR, "string_agg"),
+    "bitwise_and_agg": Aggregate("i", BIGINT, "bit_and"),
+    "bitwise_or_agg": Aggregate("i", BIGINT, "bit_or"),
+}
+
+WINDOW: dict[str, Aggregate] = {
+    "row_number": Aggregate("", BIGINT, "row_number"),
+    "rank": Aggregate("", BIGINT, "rank"),
+    "dense_rank": Aggregate("", BIGINT, "dense_rank"),
+    "percent_rank": Aggregate("", DOUBLE, "percent_rank"),
+    "cume_dist": Aggregate("", DOUBLE, "cume_dist"),
+    "ntile": Aggregate("i", BIGINT, "ntile"),
+    "lag": Aggregate("a i? a?", _first, "lag"),
+    "lead": Aggregate("a i? a?", _first, "lead"),
+    "first_value": Aggregate("a", _first, "first_value"),
+    "last_value": Aggregate("a", _first, "last_value"),
+    "nth_value": Aggregate("a i", _first, "nth_value"),
+}

@@ -1,0 +1,53 @@
+"""Puts this Athena in the place of ministack's."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from localaws.athena import api
+from localaws.overlay import OverlayError, replace
+
+_ATHENA = "ministack.services.athena"
+
+# What is used of ministack, beyond what is replaced.
+_NEEDED = {
+    _ATHENA: (
+        "_Cursor", "_parse_ddl", "_CreateTable", "_create_table_input", "_column_list", "_property_list", "_executions",
+        "_workgroups", "_prepared_statements", "_create_prepared_statement", "_execution_out", "_glue_table_to_metadata",
+    ),
+    "ministack.services.s3": ("_buckets", "_object_disk_path", "_put_object", "DATA_DIR"),
+    "ministack.services.glue": (
+        "_databases", "_tables", "_partitions", "_create_database", "_delete_database", "_create_table", "_update_table",
+        "_delete_table", "_batch_create_partition", "_batch_update_partition", "_delete_partition",
+    ),
+    "ministack.core.iam_evaluator": ("_verified_key", "enforce", "pin_request_origin", "AuthError"),
+}  # fmt: skip
+
+
+def install() -> None:
+    """Replace ministack's query operations.
+
+    Raises:
+        OverlayError: when this ministack has no such operation, or lacks something they stand on.
+    """
+    for module, names in _NEEDED.items():
+        for name in names:
+            if not hasattr(importlib.import_module(module), name):
+                raise OverlayError(
+                    f"{module}.{name} does not exist in this ministack: check localaws against its new version"
+                )
+    replace(_ATHENA, "_start_query_execution", api.answered(api.start_query_execution))
+    replace(_ATHENA, "_get_query_execution", api.answered(api.get_query_execution))
+    replace(_ATHENA, "_get_query_results", api.answered(api.get_query_results))
+    replace(_ATHENA, "_stop_query_execution", api.answered(api.stop_query_execution))
+    replace(_ATHENA, "_list_query_executions", api.answered(api.list_query_executions))
+    replace(_ATHENA, "_get_table_metadata", api.answered(api.get_table_metadata))
+    restore: Callable[[Any], Any]
+
+    def load_persisted_state(state: Any) -> None:
+        restore(state)
+        api.fail_interrupted()
+
+    restore = replace(_ATHENA, "load_persisted_state", load_persisted_state)

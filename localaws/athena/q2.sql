@@ -1,0 +1,24 @@
+select 1/0;
+select 1.0/0;
+select 1e0/0, 7e0/2, cast(7 as real)/2;
+select 5 % 0;
+select cast('abc' as integer);
+select cast('1.5' as bigint);
+select cast('2025-6-31' as date);
+select cast('xx' as date);
+select cast('xx' as decimal(5,2));
+select cast('xx' as timestamp);
+select cast(12345 as decimal(4,1));
+select cast(300 as tinyint);
+select 2147483647 + 1;
+select try_cast('abc' as integer), try(cast('x' as date)), try(1/0), cast('12' as bigint), cast(2.5 as integer), cast(2.5e0 as bigint), cast(1.005 as decimal(10,2)), cast('1.005' as decimal(5,2)), try(cast('q' as integer)), try(array[1][2]);
+select (select max(amount) from t), n = any (select n from t), n >= all (select n from t) from t limit 1;
+select json_extract_scalar('{"a":{"b":1}}','$.a.b'), json_extract('{"a":[1]}','$.a'), cast(json '{"a":1}' as varchar), json_format(json_parse('[1]')), cast(json '"x"' as varchar), cast(json_parse('[1,2]') as array(integer));
+select to_hex(md5(to_utf8('a'))), from_iso8601_date('2025-01-01'), to_iso8601(order_date), current_date,  localtimestamp, cast(timestamp '2025-01-01 10:00:00' as varchar), typeof(amount), uuid() is null from t limit 1;
+select (select n from t);
+select date_parse('x','%Y');
+select map(array['a'],array[1])['b'];
+select array[1,2][3];
+select sum(amount) / 0 from t;
+select round(123.456, -1), round(125, -1), truncate(123.456), json_array_length('[1,2]');
+select order_date, sum(amount) from t group by order_date having avg(amount) > 0 order by sum(amount) desc, 1

@@ -1,0 +1,178 @@
+"""A group of data files as one DuckDB relation with the table's columns: Parquet, JSON lines, CSV, delimited text."""
+
+# ruff: noqa: S608 - SQL is what this writes: names and values in it are quoted
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import duckdb
+
+from localaws.athena import parquet
+from localaws.athena.catalog import Columns, Serde, Table
+from localaws.athena.errors import not_supported
+from localaws.athena.storage import StoredObject
+from localaws.athena.types import Type, quote, text
+
+_COMPRESSION = {".gz": "gzip", ".zst": "zstd"}
+_UNREADABLE = (".bz2", ".snappy", ".lz4", ".lzo", ".deflate")
+_NO_NULL = "\x01\x02"  # DuckDB wants a spelling of NULL; Hive's CSV has none
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A file of a partition, with the values of the table's partition keys."""
+
+    stored: StoredObject
+    values: tuple[str, ...]
+
+
+def relation(
+    connection: duckdb.DuckDBPyConnection, table: Table, serde: Serde, files: list[DataFile], used: set[str]
+) -> str:
+    """SQL that reads `files` with every column of the table, by name, and its partition keys.
+
+    Args:
+        connection: for what must be looked up in the files first.
+        serde: their format.
+        used: the columns whose values the query needs. The others may be anything.
+
+    Raises:
+        QueryFailed: when a file contradicts the table, or its format cannot be read.
+    """
+    paths = [file.stored for file in files]
+    if serde.format == "parquet":
+        columns, source = _parquet(table.columns, paths, used)
+    elif serde.format == "json":
+        columns, source = _json(connection, table.columns, serde, paths)
+    elif serde.format == "opencsv":
+        columns, source = _open_csv(table.columns, serde, paths)
+    else:
+        columns, source = _delimited(table.columns, serde, paths, used)
+    keys = [_key(position, kind, files) + f" AS {quote(name)}" for position, (name, kind) in enumerate(table.keys)]
+    return f"SELECT {', '.join(columns + keys)} FROM {source}"
+
+
+def compression(stored: StoredObject) -> str:
+    """How a text file is compressed, by its name, as Hive decides.
+
+    Raises:
+        QueryFailed: for a compression that DuckDB does not read.
+    """
+    if stored.key.endswith(_UNREADABLE):
+        raise not_supported(f"reading {stored.uri}: compression")
+    return next((name for suffix, name in _COMPRESSION.items() if stored.key.endswith(suffix)), "none")
+
+
+def _key(position: int, kind: Type, files: list[DataFile]) -> str:
+    values = [file.values[position] for file in files]
+    if len(set(values)) == 1:
+        value = _key_value(values[0])
+    else:
+        value = f"list_extract([{', '.join(map(_key_value, values))}], CAST(file_index AS BIGINT) + 1)"
+    return f"CAST({value} AS {kind.duckdb})"
+
+
+def _key_value(value: str) -> str:
+    return "CAST(NULL AS VARCHAR)" if value == "__HIVE_DEFAULT_PARTITION__" else text(value)
+
+
+def _list(paths: Iterable[StoredObject]) -> str:
+    return "[" + ", ".join(text(str(stored.path)) for stored in paths) + "]"
+
+
+def _parquet(columns: Columns, paths: list[StoredObject], used: set[str]) -> tuple[list[str], str]:
+    present: set[str] = set()
+    for stored in paths:
+        parquet.check(stored, [column for column in columns if column[0] in used])
+        present.update(parquet.footer(stored).arrow)
+    selected = [
+        f"{'CAST' if name in used else 'TRY_CAST'}({quote(name) if name in present else 'NULL'} AS {kind.duckdb}) "
+        f"AS {quote(name)}"
+        for name, kind in columns
+    ]
+    return selected, f"read_parquet({_list(paths)}, union_by_name = true)"
+
+
+def _json(
+    connection: duckdb.DuckDBPyConnection, columns: Columns, serde: Serde, paths: list[StoredObject]
+) -> tuple[list[str], str]:
+    malformed = serde.get("ignore.malformed.json", "false").lower() == "true"
+    source = (
+        f"read_json_objects({_list(paths)}, format = 'newline_delimited', compression = '{compression(paths[0])}', "
+        f"ignore_errors = {str(malformed).lower()})"
+    )
+    # JSON SerDes match keys whatever their case; DuckDB does not, so the spellings in use are looked up.
+    found = connection.execute(f"SELECT DISTINCT unnest(json_keys(json)) FROM {source}").fetchall()
+    spellings: dict[str, list[str]] = {}
+    for (key,) in found:
+        spellings.setdefault(key.lower(), []).append(key)
+    selected = []
+    for name, kind in columns:
+        key = serde.get(f"mapping.{name}", name)
+        paths_of = [text('$."' + spelling.replace('"', '\\"') + '"') for spelling in spellings.get(key.lower(), [])]
+        function = "json_extract" if kind.base in ("array", "map", "row") else "json_extract_string"
+        values = ", ".join(f"{function}(json, {path})" for path in paths_of)
+        value = f"coalesce({values})" if paths_of else "NULL"
+        selected.append(f"{_parsed(value, kind, name)} AS {quote(name)}")
+    return selected, source
+
+
+def _open_csv(columns: Columns, serde: Serde, paths: list[StoredObject]) -> tuple[list[str], str]:
+    escape, quoted = serde.get("escapeChar", "\\"), serde.get("quoteChar", '"')
+    # Hive ignores fields beyond the table's last column; a few unnamed columns take them.
+    names = [name for name, _ in columns] + [f"surplus field {i}" for i in range(32)]
+    declared = ", ".join(f"{text(name)}: 'VARCHAR'" for name in names)
+    source = (
+        f"read_csv({_list(paths)}, auto_detect = false, header = false, columns = {{{declared}}}, "
+        f"delim = {text(serde.get('separatorChar', ','))}, quote = {text(quoted)}, escape = {text(escape)}, "
+        f"skip = {serde.get('skip.header.line.count', '0')}, compression = '{compression(paths[0])}', "
+        f"null_padding = true, strict_mode = false, nullstr = {text(_NO_NULL)})"
+    )
+    selected = []
+    for name, kind in columns:
+        # opencsv reads a doubled quote as one, whatever the escape character.
+        value = quote(name) if escape == quoted else f"replace({quote(name)}, {text(quoted * 2)}, {text(quoted)})"
+        if kind.base == "date":  # OpenCSVSerDe holds dates as days and timestamps as milliseconds since 1970
+            value = f"DATE '1970-01-01' + CAST({value} AS INTEGER)"
+        elif kind.base == "timestamp":
+            value = f"make_timestamp(CAST({value} AS BIGINT) * 1000)"
+        else:
+            value = _parsed(value, kind, name)
+        selected.append(f"CAST({value} AS {kind.duckdb}) AS {quote(name)}")
+    return selected, source
+
+
+def _parsed(value: str, kind: Type, name: str) -> str:
+    """Text of a file as the column's type; what does not parse fails the query."""
+    if value == "NULL" or kind.is_text:
+        return f"CAST({value} AS {kind.duckdb})"
+    message = text(f"HIVE_BAD_DATA: Error parsing field value '%s' for field {name}: not a {kind}")
+    failure = f"error(replace({message}, '%s', CAST({value} AS VARCHAR)))"
+    return (
+        f"CASE WHEN {value} IS NOT NULL AND TRY_CAST({value} AS {kind.duckdb}) IS NULL THEN {failure} "
+        f"ELSE CAST({value} AS {kind.duckdb}) END"
+    )
+
+
+def _delimited(columns: Columns, serde: Serde, paths: list[StoredObject], used: set[str]) -> tuple[list[str], str]:
+    """LazySimpleSerDe: lines split at a delimiter, no quotes; a value that does not parse is NULL, as in Hive."""
+    if serde.get("escape.delim", ""):
+        raise not_supported("ROW FORMAT DELIMITED ... ESCAPED BY")
+    source = (
+        f"read_csv({_list(paths)}, auto_detect = false, header = false, columns = {{'line': 'VARCHAR'}}, "
+        f"delim = '\x1e', quote = '', escape = '', skip = {serde.get('skip.header.line.count', '0')}, "
+        f"compression = '{compression(paths[0])}', nullstr = {text(_NO_NULL)})"
+    )
+    delimiter = serde.get("field.delim", serde.get("serialization.format", "\x01"))
+    delimiter = "\x01" if delimiter == "1" else delimiter.replace("\\t", "\t")
+    null = text(serde.get("serialization.null.format", "\\N"))
+    selected = []
+    for position, (name, kind) in enumerate(columns, start=1):
+        if name in used and kind.base in ("array", "map", "row"):
+            raise not_supported(f"column {name}: {kind} in delimited text")
+        value = f"nullif(list_extract(string_split(line, {text(delimiter)}), {position}), {null})"
+        if kind.is_integer:
+            value = f"CASE WHEN regexp_full_match({value}, '[+-]?[0-9]+') THEN {value} END"
+        selected.append(f"TRY_CAST({value} AS {kind.duckdb}) AS {quote(name)}")
+    return selected, source

@@ -1,0 +1,53 @@
+"""Names in sight of an expression, and how a written name finds its column."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from localaws.athena.expressions import Field, Typed
+from localaws.athena.types import Type
+
+
+class AmbiguousName(Exception):
+    """A name that more than one column answers to."""
+
+
+@dataclass
+class Scope:
+    """What an expression of one SELECT can name.
+
+    Attributes:
+        fields: columns of its FROM.
+        parent: the scope of the query around a subquery.
+        aliases: names of output columns, which come first in ORDER BY.
+        lambdas: parameters of the lambda expressions around it.
+        keys: SQL of the GROUP BY expressions.
+    """
+
+    fields: list[Field] = field(default_factory=list)
+    parent: Scope | None = None
+    aliases: dict[str, Typed] = field(default_factory=dict)
+    lambdas: dict[str, Type] = field(default_factory=dict)
+    keys: frozenset[str] = frozenset()
+
+    def find(self, names: list[str]) -> tuple[Field, int] | None:
+        """The column that a dotted name begins with, and how many of its parts name it; the rest are row fields.
+
+        Raises:
+            AmbiguousName: when several columns match.
+        """
+        for count in range(len(names), 0, -1):
+            qualifier, name = ".".join(names[: count - 1]), names[count - 1]
+            found = [
+                candidate
+                for candidate in self.fields
+                if candidate.name == name and (not qualifier or qualifier in candidate.relations)
+            ]
+            if len(found) > 1:
+                raise AmbiguousName
+            if found:
+                return found[0], count
+        return None
+
+    def knows_relation(self, name: str) -> bool:
+        return any(name in candidate.relations for candidate in self.fields)

@@ -1,0 +1,81 @@
+"""Athena's SQL as sqlglot parses it, with every function left as it was written, and where in the text each part is."""
+
+from __future__ import annotations
+
+import re
+
+from sqlglot import exp, parse
+from sqlglot.dialects.trino import Trino
+from sqlglot.errors import ParseError, TokenError
+from sqlglot.parsers.trino import TrinoParser
+from sqlglot.tokens import TokenType
+
+from localaws.athena.errors import MalformedQuery
+
+_KEPT_PARSERS = ("CAST", "TRY_CAST", "EXTRACT", "TRIM", "SUBSTRING", "POSITION", "LISTAGG")
+
+
+class AthenaSql(Trino):
+    """Trino's syntax; functions stay calls by their written name, and subscripts the numbers that were written."""
+
+    INDEX_OFFSET = 0
+
+    class Parser(TrinoParser):
+        FUNCTIONS: dict = {}  # noqa: RUF012 - sqlglot's own declaration is not annotated as a class variable
+        FUNCTION_PARSERS = {  # noqa: RUF012
+            name: TrinoParser.FUNCTION_PARSERS[name] for name in _KEPT_PARSERS if name in TrinoParser.FUNCTION_PARSERS
+        }
+
+
+def parse_query(sql: str) -> exp.Query:
+    """The syntax tree of one SELECT, VALUES, TABLE or WITH statement.
+
+    Raises:
+        MalformedQuery: when it does not parse, with line and column.
+    """
+    try:
+        statements = [statement for statement in parse(sql, dialect=AthenaSql) if statement is not None]
+    except ParseError as error:
+        first = error.errors[0]
+        near = first.get("highlight") or ""
+        column = max(1, int(first.get("col") or 1) - len(near) + 1)
+        raise MalformedQuery(
+            f"line {first.get('line')}:{column}: mismatched input '{near}'. {first.get('description')}"
+        ) from error
+    except TokenError as error:
+        raise MalformedQuery(f"line 1:1: {error}") from error
+    if len(statements) != 1:
+        raise MalformedQuery("Only one sql statement is allowed. Got: " + sql)
+    if not isinstance(statements[0], (exp.Query, exp.Values)):
+        raise MalformedQuery(f"Queries of this type are not supported: {sql.split()[0].upper()}")
+    return statements[0]
+
+
+def blank(sql: str, start: int, end: int) -> str:
+    """`sql` with a stretch of it overwritten by blanks, so that what is left keeps its line and column."""
+    return sql[:start] + re.sub(r"[^\n]", " ", sql[start:end]) + sql[end:]
+
+
+def fill_parameters(sql: str, parameters: list[str]) -> str:
+    """`sql` with each ``?`` replaced by the literal given for it.
+
+    Raises:
+        MalformedQuery: when their number differs.
+    """
+    try:
+        marks = [token for token in AthenaSql().tokenize(sql) if token.token_type == TokenType.PLACEHOLDER]
+    except TokenError as error:
+        raise MalformedQuery(f"line 1:1: {error}") from error
+    if len(marks) != len(parameters):
+        raise MalformedQuery(f"Incorrect number of parameters: expected {len(marks)} but found {len(parameters)}")
+    for mark, value in reversed(list(zip(marks, parameters, strict=True))):
+        sql = sql[: mark.start] + value + sql[mark.end + 1 :]
+    return sql
+
+
+def position(sql: str, node: exp.Expression | None) -> str:
+    """Where a part of the statement begins, as ``line 1:8``."""
+    starts = [part.meta["start"] for part in node.walk() if "start" in part.meta] if node is not None else []
+    start = min(starts, default=0)
+    line = sql.count("\n", 0, start) + 1
+    return f"line {line}:{start - sql.rfind(chr(10), 0, start)}"
