@@ -21,6 +21,7 @@ OVERLAYS = (
     "cloudformation",
     "partitions",
     "crawler",
+    "alarms",
     "athena.install",
 )
 """Modules of this package whose `install()` replaces what ministack only pretends."""
