@@ -37,6 +37,7 @@ from tools.processes import StackError
 DATASET = "orders"
 DAG_ID = f"ingest_{DATASET}"
 RUN_SECONDS = 1800
+ACTIVE_RUNS = 3
 LOG_LINES = 25
 SAMPLES = LOCAL / "samples"
 # Rows of a mart that are printed; the tables hold more.
@@ -96,13 +97,14 @@ def demo(week: Week) -> None:
             upload(clients["s3"], variables["LAKE_RAW_BUCKET"], SAMPLES)
         with step(f"DAG {DAG_ID} parsed"):
             paused = api.wait_for_dag(DAG_ID)["is_paused"]
+        started = time.monotonic()
+        create_backfill(week, process_environment(variables))
         api.pause(DAG_ID, paused=False)
         try:
-            started = time.monotonic()
-            runs = backfill(api, week, process_environment(variables))
-            backfill_seconds = time.monotonic() - started
+            runs = follow(api, week)
         finally:
             api.pause(DAG_ID, paused=paused)
+        backfill_seconds = time.monotonic() - started
         show_rows(clients["s3"], variables["LAKE_ARTIFACTS_BUCKET"], expected)
         check_published(clients["athena"], variables["LAKE_ATHENA_WORKGROUP"], contract, expected)
         show_marts(clients["athena"], variables["LAKE_ATHENA_WORKGROUP"], contract, week.last)
@@ -148,17 +150,17 @@ def upload(s3: Any, bucket: str, folder: Path) -> None:
         s3.upload_file(str(path), bucket, str(path.relative_to(folder)))
 
 
-def backfill(api: AirflowApi, week: Week, settings: dict[str, str]) -> list[dict[str, Any]]:
-    """Create the backfill with Airflow's own command, follow it to its end and return its runs.
+def create_backfill(week: Week, settings: dict[str, str]) -> None:
+    """Create the runs with Airflow's own command.
 
     Raises:
-        StackError: when a run fails, with the failed task's last log lines, or they take too long together.
+        StackError: when Airflow refuses.
     """
     command = [
         *("airflow", "backfill", "create", "--dag-id", DAG_ID),
-        # --to-date D alone means D 00:00, before the hour at which D's interval begins.
+        # --to-date D alone means D 00:00, which leaves D out where its interval begins later in the day.
         *("--from-date", f"{week.start}", "--to-date", f"{week.last}T23:59:59"),
-        *("--max-active-runs", "3", "--reprocess-behavior", "completed"),
+        *("--max-active-runs", f"{ACTIVE_RUNS}", "--reprocess-behavior", "completed"),
     ]
     console.print(f"\n$ {' '.join(command)}")
     result = subprocess.run(
@@ -166,14 +168,14 @@ def backfill(api: AirflowApi, week: Week, settings: dict[str, str]) -> list[dict
     )
     if result.returncode:
         raise StackError(f"airflow backfill create failed:\n{result.stdout}{result.stderr}")
-    runs = follow(api, week)
-    for failed in (each for each in runs if each["state"] == "failed"):
-        raise StackError(explain_failure(api, failed))
-    return runs
 
 
 def follow(api: AirflowApi, week: Week) -> list[dict[str, Any]]:
-    """Show each run's stage until all have finished, and return them."""
+    """Show each run's stage until all have finished, and return them.
+
+    Raises:
+        StackError: when a run fails, with the failed task's last log lines, or they take too long together.
+    """
     started = time.monotonic()
     stages: dict[str, str] = {}
     with Live(console=console, refresh_per_second=4, transient=True) as live:
@@ -189,9 +191,10 @@ def follow(api: AirflowApi, week: Week) -> list[dict[str, Any]]:
                     console.print(f"  {time.monotonic() - started:5.0f} s  {day}  {stage}")
                 stages[day] = stage
             live.update(grid)
-            if len(runs) == week.days and all(each["state"] in FINISHED for each in runs):
-                return runs
-            if any(each["state"] == "failed" for each in runs):
+            for each in runs:
+                if each["state"] == "failed":
+                    raise StackError(explain_failure(api, each))
+            if len(runs) == week.days and all(each["state"] == "success" for each in runs):
                 return runs
             if time.monotonic() - started > RUN_SECONDS:
                 raise StackError(f"the backfill did not end within {RUN_SECONDS} s: see .local/logs/scheduler.log")
@@ -295,7 +298,7 @@ def show_times(api: AirflowApi, runs: list[dict[str, Any]], total: float) -> Non
     rows = [[task, f"{median(values):.1f} s", f"{max(values):.1f} s"] for task, values in times.items()]
     whole = [seconds(each) or 0.0 for each in runs]
     rows.append(["whole run", f"{median(whole):.1f} s", f"{max(whole):.1f} s"])
-    title = f"Time of each task; {len(runs)} runs, three at a time, took {total:.0f} s"
+    title = f"Time of each task; {len(runs)} runs, {ACTIVE_RUNS} at a time, took {total:.0f} s"
     table(title, ["task", "median", "longest"], rows, right=["median", "longest"])
 
 

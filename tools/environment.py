@@ -18,6 +18,7 @@ LOGS = LOCAL / "logs"
 ENVIRONMENT_FILE = LOCAL / "env"
 OUTPUTS_FILE = LOCAL / "outputs.env"
 AIRFLOW_HOME = LOCAL / "airflow"
+DATABASE = AIRFLOW_HOME / "airflow.db"
 
 # Settings of the caller's shell that would send the local stack to a real account.
 FOREIGN_VARIABLES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
@@ -81,7 +82,8 @@ def airflow_variables(ports: Ports, outputs: dict[str, str]) -> dict[str, str]:
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
         # The default asks DNS for the machine's full name, which can take seconds on a laptop.
         "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{AIRFLOW_HOME / 'airflow.db'}",
+        # Writers wait for each other: the default of 5 s is too short for a scheduler on a busy laptop.
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{DATABASE}?timeout=60",
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(ports.airflow),
         "AIRFLOW__API__BASE_URL": address,

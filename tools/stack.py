@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import closing
 from datetime import datetime
 from functools import partial
 from importlib.metadata import version
@@ -170,11 +172,13 @@ def _deploy(settings: dict[str, str]) -> dict[str, str]:
 def _migrate(settings: dict[str, str]) -> None:
     stamp = environment.AIRFLOW_HOME / "migrated"
     wanted = version("apache-airflow")
-    database = environment.AIRFLOW_HOME / "airflow.db"
-    if database.exists() and stamp.exists() and stamp.read_text() == wanted:
+    if environment.DATABASE.exists() and stamp.exists() and stamp.read_text() == wanted:
         return
     environment.AIRFLOW_HOME.mkdir(parents=True, exist_ok=True)
     _checked(sys.executable, "-m", "airflow", "db", "migrate", env=settings)
+    with closing(sqlite3.connect(environment.DATABASE)) as connection:
+        # Readers and the one writer do not block each other then. The file remembers it.
+        connection.execute("PRAGMA journal_mode=WAL")
     stamp.write_text(wanted)
 
 

@@ -20,7 +20,6 @@ def local(tmp_path, monkeypatch):
     folder = tmp_path / "some where" / ".local"
     monkeypatch.setattr(environment, "LOCAL", folder)
     monkeypatch.setattr(environment, "ENVIRONMENT_FILE", folder / "env")
-    monkeypatch.setattr(environment, "AIRFLOW_HOME", folder / "airflow")
     monkeypatch.setattr(compose, "LOCAL", folder)
     return folder
 
