@@ -19,8 +19,8 @@ from spark_jobs.records import UNREADABLE
 
 PUBLISHED, QUARANTINED, DROPPED, DUPLICATE, FAILED = "published", "quarantined", "dropped", "duplicate", "failed"
 
-INTEGER = r"^[+-]?[0-9]+$"
-DOUBLE = r"^[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?$"
+INTEGER = r"\A[+-]?[0-9]+\z"
+DOUBLE = r"\A[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?\z"
 SPARK_TYPES = {"timestamp": "timestamp_ntz"}
 """Where Spark's name for a contract type differs: a timestamp is a wall clock reading without a zone, as in Hive."""
 
@@ -32,7 +32,7 @@ def spark_type(type_name: str) -> str:
 
 def is_blank(text: Column) -> Column:
     """Whether a text is null, empty or only white space."""
-    return text.isNull() | text.rlike(r"^\s*$")
+    return text.isNull() | text.rlike(r"\A\s*\z")
 
 
 def parsed(text: Column, column: ContractColumn) -> Column:
@@ -44,7 +44,7 @@ def parsed(text: Column, column: ContractColumn) -> Column:
     decimal = decimal_parts(column.type)
     if decimal is not None:
         _, scale = decimal
-        pattern = rf"^[+-]?[0-9]+([.][0-9]{{1,{scale}}})?$" if scale else INTEGER
+        pattern = rf"\A[+-]?[0-9]+([.][0-9]{{1,{scale}}})?\z" if scale else INTEGER
         return F.when(text.rlike(pattern), text.try_cast(column.type))
     match column.type:
         case "string":

@@ -1,0 +1,127 @@
+"""The parts of the jobs that need neither Spark nor S3: arguments, manifests, sums, disk, suite."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lake.contract import Contract
+
+from spark_jobs import clean, job, stage_raw, storage, validate
+from spark_jobs.errors import DataError
+
+
+def groups(**rows_by_outcome: int) -> list[dict[str, Any]]:
+    return [
+        {"outcome": outcome, "rule": "a_rule" if outcome in ("quarantined", "dropped") else None, "rows": rows}
+        for outcome, rows in rows_by_outcome.items()
+    ]
+
+
+def test_counts_are_told_by_outcome_and_rule() -> None:
+    counts = clean.row_counts(groups(published=5, quarantined=2, dropped=3, duplicate=1))
+    assert counts == {
+        "rows": {"read": 11, "published": 5, "quarantined": 2, "duplicates": 1, "dropped": {"a_rule": 3}},
+        "quarantined_by_rule": {"a_rule": 2},
+    }
+    clean.check_sums(counts, {"published": 5, "quarantined": 2})
+
+
+def test_rows_that_do_not_add_up_fail_the_run() -> None:
+    counts = clean.row_counts(groups(published=5, quarantined=2))
+    with pytest.raises(AssertionError, match="do not add up"):
+        clean.check_sums(counts, {"published": 4, "quarantined": 2})
+    counts["rows"]["read"] += 1
+    with pytest.raises(AssertionError, match="do not add up"):
+        clean.check_sums(counts, {"published": 5, "quarantined": 2})
+
+
+def test_folders_nobody_touched_for_a_week_are_pruned(tmp_path: Path) -> None:
+    now = 1_750_000_000.0
+    ages = {
+        "ds=2025-06-01/run=old": 8,
+        "ds=2025-06-02/run=old": 8,
+        "ds=2025-06-02/run=new": 6,
+        "ds=2025-06-03/run=own": 9,
+    }
+    for name, days in ages.items():
+        (tmp_path / name / "raw").mkdir(parents=True)
+        os.utime(tmp_path / name, (now - days * 86400,) * 2)
+    (tmp_path / "notes").mkdir()
+    removed = stage_raw.prune(tmp_path, tmp_path / "ds=2025-06-03" / "run=own", now)
+    assert removed == ["ds=2025-06-01/run=old", "ds=2025-06-02/run=old"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ds=2025-06-02", "ds=2025-06-03", "notes"]
+
+
+def test_headers_are_checked_before_spark_starts(orders: Contract, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no file to read"):
+        clean.input_files(tmp_path.as_uri(), orders)
+    (tmp_path / "good.csv").write_text("OrderID,Customer,Amount,Status,OrderDate\n")
+    (tmp_path / "_manifest.json").write_text("{}")
+    assert [file.name for file in clean.input_files(tmp_path.as_uri(), orders)] == ["good.csv"]
+    (tmp_path / "renamed.csv").write_text("Order,Customer,Amount,Status,OrderDate\n")
+    with pytest.raises(DataError, match=r"renamed.csv line 1: .*missing 'OrderID'; not in the contract 'Order'"):
+        clean.input_files(tmp_path.as_uri(), orders)
+
+
+def test_json_appears_whole_and_can_be_read_back(tmp_path: Path) -> None:
+    uri = (tmp_path / "a folder" / "manifest.json").as_uri()
+    storage.write_json({"customer": "Věra"}, uri)
+    assert storage.read_json(uri) == {"customer": "Věra"}
+    assert [path.name for path in (tmp_path / "a folder").iterdir()] == ["manifest.json"]
+
+
+@pytest.mark.parametrize("uri", ["/data", "file://host/data", "file:data", "s3://bucket/key"])
+def test_only_absolute_file_uris_are_local(uri: str) -> None:
+    with pytest.raises(ValueError, match="is not a file:///absolute/path URI"):
+        storage.local_path(uri)
+
+
+def test_a_failure_is_one_line_and_an_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["clean", "--dataset", "orders", "--ds", "2025-06-30", "--run", "r"])
+    monkeypatch.delenv("LAKE_ERROR_FILE", raising=False)
+    ends: list[tuple[Exception | None, int, str]] = [
+        (None, 0, ""),
+        (DataError("a.csv line 1:\nno header"), 65, "ERROR clean orders 2025-06-30: a.csv line 1: no header"),
+        (OSError("gone"), 1, "ERROR clean orders 2025-06-30: OSError: gone"),
+    ]
+    for error, code, line in ends:
+
+        def run(_arguments: object, error: Exception | None = error) -> None:
+            if error:
+                raise error
+
+        with pytest.raises(SystemExit) as ended:
+            job.main("clean", job.parser("clean"), run)
+        assert ended.value.code == code
+        assert capsys.readouterr().err.rstrip("\n").rpartition("\n")[2] == line
+
+
+def test_a_run_must_not_leave_its_folder() -> None:
+    with pytest.raises(ValueError, match=r"\.\./x"):
+        job.run_slug("../x")
+
+
+def test_a_dataset_without_a_contract_is_refused() -> None:
+    with pytest.raises(DataError, match="there is no contract include/datasets/unknown"):
+        job.contract_of("unknown")
+
+
+def test_the_suite_has_what_the_contract_says(orders: Contract) -> None:
+    suite = validate.suite_of(orders)
+    rows = [(item["type"], item["kwargs"].get("column")) for item in suite["rows"]]
+    assert ("expect_column_values_to_be_unique", "order_id") in rows
+    assert ("expect_column_values_to_not_be_null", "amount") in rows
+    schema = next(item for item in suite["run"] if item["kwargs"]["column"] == "schema")
+    assert "amount decimal(12,2)" in schema["kwargs"]["value_set"][0]
+    assert all(item["severity"] in ("critical", "warning", "info") for items in suite.values() for item in items)
+
+
+def test_values_of_a_failure_fit_into_json() -> None:
+    assert json.dumps(validate.plain({"a": [date(2025, 6, 30)]})) == '{"a": ["2025-06-30"]}'

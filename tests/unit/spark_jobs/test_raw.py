@@ -1,0 +1,125 @@
+"""Every kind of CSV that has lost or bent data elsewhere is read as the documentation of spark_jobs.raw says."""
+
+from __future__ import annotations
+
+import gzip
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spark_jobs import raw
+from spark_jobs.errors import DataError
+from spark_jobs.raw import Record, read_records
+
+COLUMNS = ["a", "b", "c"]
+
+
+def read(content: bytes, name: str = "x.csv") -> list[Record]:
+    return list(read_records(io.BytesIO(content), name, COLUMNS, "csv", ","))
+
+
+def values(content: bytes) -> list[tuple[str | None, ...] | None]:
+    return [record.values for record in read(content)]
+
+
+def test_a_header_in_another_order_never_swaps_columns() -> None:
+    assert values(b"c,a,b\n3,1,2\n") == [("1", "2", "3")]
+
+
+def test_a_record_knows_its_line_and_its_text() -> None:
+    content = b'a,b,c\r\n1,"two\r\nlines",3\r\n\r\n4,5,6'
+    assert read(content) == [
+        Record(2, '1,"two\r\nlines",3', ("1", "two\r\nlines", "3")),
+        Record(5, "4,5,6", ("4", "5", "6")),
+    ]
+
+
+def test_quotes_delimiters_and_blanks_inside_values_are_kept() -> None:
+    assert values(b'a,b,c\n" 1 ","x,""y""",\n') == [(" 1 ", 'x,"y"', "")]
+
+
+def test_a_byte_order_mark_is_not_data() -> None:
+    assert values(b"\xef\xbb\xbfa,b,c\n1,2,3\n") == [("1", "2", "3")]
+
+
+def test_empty_lines_are_no_records_and_a_header_alone_is_zero_records() -> None:
+    assert values(b"a,b,c\n\n\r\n") == []
+    assert values(b"a,b,c") == []
+
+
+def test_a_wrong_number_of_fields_is_told() -> None:
+    short, long = read(b"a,b,c\n1,2\n1,2,3,4\n")
+    assert (short.rule, short.reason, short.values) == ("wrong_field_count", "has 2 fields, the header has 3", None)
+    assert (long.line, long.raw, long.reason) == (3, "1,2,3,4", "has 4 fields, the header has 3")
+
+
+@pytest.mark.parametrize("broken", ['1,"two,3', '1,"two"x,3', '"1,2,3', '1,2,"3'])
+def test_a_broken_quote_costs_its_own_line_only(broken: str) -> None:
+    first, second, third = read(f'a,b,c\n{broken}\n4,"5",6\n7,8,9\n'.encode())
+    assert (first.line, first.raw, first.rule) == (2, broken, "malformed_record")
+    assert [second.values, third.values] == [("4", "5", "6"), ("7", "8", "9")]
+    assert [second.line, third.line] == [3, 4]
+
+
+def test_an_open_quote_does_not_read_on_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(raw, "MAX_RECORD_CHARS", 100)
+    records = read(b'a,b,c\n"1,2,3\n' + b"4,5,6\n" * 200)
+    assert records[0].rule == "malformed_record"
+    assert len([record for record in records if record.values == ("4", "5", "6")]) == 200
+
+
+def test_bytes_that_are_not_text_are_shown_as_what_they_are() -> None:
+    one, two, three = read(b'a,b,c\n1,Jos\xe9,3\n4,"x\n\xff",6\n7,8,9\n')
+    assert (one.rule, one.raw) == ("not_text", "1,Jos\\xe9,3")
+    assert (two.rule, two.raw, two.line) == ("not_text", '4,"x\n\\xff",6', 3)
+    assert three == Record(5, "7,8,9", ("7", "8", "9"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "x.csv line 1: no header: the file is empty"),
+        (b"a,b\n1,2\n", "missing 'c' (expected a, b, c; found a, b)"),
+        (b"a,b,c,d\n", "not in the contract 'd'"),
+        (b"a,b,c,b\n", "given twice 'b'"),
+        (b"A,b,c\n", "missing 'a'; not in the contract 'A'"),
+        (b"1,2,3\n", "missing 'a', 'b', 'c'; not in the contract '1', '2', '3'"),
+        (b"a;b;c\n", "not in the contract 'a;b;c'"),
+        (b'"a,b,c\n1,2,3\n', "line 1: no header"),
+        (b"\xff\xfea\x00", "line 1: no header: is not valid UTF-8"),
+        (b"a,b,c\r1,2,3\r", "line 1: no header"),
+    ],
+)
+def test_a_file_whose_header_does_not_fit_is_refused(content: bytes, message: str) -> None:
+    with pytest.raises(DataError) as refused:
+        read(content)
+    assert message in str(refused.value)
+
+
+def test_gzip_is_unpacked_and_damage_is_told() -> None:
+    packed = gzip.compress(b"a,b,c\n" + b"".join(b"%d,2,3\n" % (number * number) for number in range(1000)))
+    assert len(read(packed, "x.csv.gz")) == 1000
+    for damaged in (packed[:-20], b"a,b,c\n1,2,3\n", packed[:40] + b"\0\0\0\0" + packed[44:]):
+        with pytest.raises(DataError, match="the gzip file is cut short or damaged"):
+            read(damaged, "x.csv.gz")
+
+
+@given(st.lists(st.tuples(*[st.text(st.characters(codec="utf-8", exclude_characters="\0"))] * 3), max_size=8))
+def test_what_a_csv_writer_wrote_is_read_back(rows: list[tuple[str, str, str]]) -> None:
+    import csv
+
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL)
+    writer.writerow(COLUMNS)
+    writer.writerows(rows)
+    assert values(text.getvalue().encode()) == rows
+
+
+@given(st.binary(max_size=300))
+def test_no_line_is_lost_whatever_the_bytes(content: bytes) -> None:
+    records = read(b"a,b,c\n" + content)
+    text = content.decode(errors="backslashreplace")
+    kept = "".join(record.raw for record in records)
+    assert kept.replace("\r", "").replace("\n", "") == text.replace("\r", "").replace("\n", "")
