@@ -16,7 +16,7 @@ from localaws.athena import functions, types
 from localaws.athena.errors import QueryFailed, not_supported
 from localaws.athena.expressions import Typed, add, combine, divide, failure, modulus, multiply
 from localaws.athena.functions import Aggregate, Scalar
-from localaws.athena.scope import AmbiguousName, Scope
+from localaws.athena.scope import AmbiguousNameError, Scope
 from localaws.athena.syntax import position
 from localaws.athena.types import BIGINT, BOOLEAN, DATE, INTEGER, TIMESTAMP, TIMESTAMP_TZ, UNKNOWN, VARCHAR, Type, text
 
@@ -39,23 +39,23 @@ class ExpressionCompiler:
     def __init__(self, sql: str, queries: QueryCompiler, now: dt.datetime) -> None:
         self.sql, self.queries, self.now = sql, queries, now
 
-    def fail(self, code: str, node: exp.Expression | None, message: str) -> QueryFailed:
+    def fail(self, code: str, node: exp.Expr | None, message: str) -> QueryFailed:
         """The failure `code` at the place of `node`."""
         return QueryFailed(f"{code}: {position(self.sql, node)}: {message}")
 
-    def compile(self, node: exp.Expression, scope: Scope) -> Typed:
+    def compile(self, node: exp.Expr, scope: Scope) -> Typed:
         """Compile one expression.
 
         Raises:
             QueryFailed: when Trino would refuse it, or it cannot be run here.
         """
-        method: Callable[[exp.Expression, Scope], Typed] | None = getattr(self, f"_{node.key}", None)
+        method: Callable[[exp.Expr, Scope], Typed] | None = getattr(self, f"_{node.key}", None)
         if method is None:
             raise not_supported(f"{position(self.sql, node)}: expression {node.sql(dialect='trino')}")
         result = method(node, scope)
         return replace(result, bare=()) if result.sql in scope.keys else result
 
-    def boolean(self, node: exp.Expression, scope: Scope, where: str = "Logical expression term") -> Typed:
+    def boolean(self, node: exp.Expr, scope: Scope, where: str = "Logical expression term") -> Typed:
         """Compile a condition."""
         result = self.compile(node, scope)
         if result.type.base not in ("boolean", "unknown"):
@@ -64,24 +64,24 @@ class ExpressionCompiler:
 
     # Conversions
 
-    def coerce(self, value: Typed, kind: Type, node: exp.Expression | None, operation: str) -> Typed:
+    def coerce(self, value: Typed, kind: Type, node: exp.Expr | None, operation: str) -> Typed:
         """`value` as `kind` where Trino converts by itself; a TYPE_MISMATCH where it does not."""
         shared = types.common(value.type, kind)
         if shared is None or (shared != kind and not (kind.is_text and value.type.is_text)):
             raise self.fail("TYPE_MISMATCH", node, operation)
         return value.cast(kind)
 
-    def alike(self, values: list[Typed], node: exp.Expression, message: str) -> list[Typed]:
+    def alike(self, values: list[Typed], node: exp.Expr, message: str) -> list[Typed]:
         """All values in their common type."""
-        kind: Type | None = UNKNOWN
+        kind = UNKNOWN
         for value in values:
-            kind = types.common(kind, value.type) if kind is not None else None
-            if kind is None:
+            shared = types.common(kind, value.type)
+            if shared is None:
                 raise self.fail("TYPE_MISMATCH", node, message)
-        assert kind is not None  # the loop raises otherwise
+            kind = shared
         return [value.cast(kind) for value in values]
 
-    def convert(self, value: Typed, kind: Type, node: exp.Expression, safe: bool = False) -> Typed:
+    def convert(self, value: Typed, kind: Type, node: exp.Expr, safe: bool = False) -> Typed:
         """CAST or, when `safe`, TRY_CAST.
 
         Text becomes a number or date only when all of it is one; numbers round half away from zero.
@@ -117,7 +117,7 @@ class ExpressionCompiler:
             sql = f"left({sql}, {kind.args[0]})"
         return combine(sql, kind, (value,))
 
-    def _row_by_position(self, value: Typed, kind: Type, node: exp.Expression, safe: bool) -> str:
+    def _row_by_position(self, value: Typed, kind: Type, node: exp.Expr, safe: bool) -> str:
         if len(kind.args) != len(value.type.args):
             raise self.fail("TYPE_MISMATCH", node, f"Cannot cast {value.type} to {kind}")
         parts = []
@@ -169,7 +169,7 @@ class ExpressionCompiler:
     def _dot(self, node: exp.Dot, scope: Scope) -> Typed:
         return self._row_field(self.compile(node.this, scope), node.expression.name.lower(), node)
 
-    def _name(self, names: list[str], node: exp.Expression, scope: Scope) -> Typed:
+    def _name(self, names: list[str], node: exp.Expr, scope: Scope) -> Typed:
         if names[0] in scope.lambdas:
             value = Typed(types.quote(names[0]), scope.lambdas[names[0]])
             for name in names[1:]:
@@ -181,7 +181,7 @@ class ExpressionCompiler:
         while level is not None:
             try:
                 found = level.find(names)
-            except AmbiguousName:
+            except AmbiguousNameError:
                 raise self.fail("AMBIGUOUS_NAME", node, f"Column '{'.'.join(names)}' is ambiguous") from None
             if found:
                 column, used = found
@@ -198,7 +198,7 @@ class ExpressionCompiler:
             level = level.parent
         raise self.fail("COLUMN_NOT_FOUND", node, f"Column '{'.'.join(names)}' cannot be resolved")
 
-    def _row_field(self, value: Typed, name: str, node: exp.Expression) -> Typed:
+    def _row_field(self, value: Typed, name: str, node: exp.Expr) -> Typed:
         if value.type.base == "row":
             for index, (field, kind) in enumerate(value.type.args):
                 if field == name:
@@ -228,8 +228,7 @@ class ExpressionCompiler:
             return combine(f"({left.sql} {symbol} {right.sql})", interval.type, (left, right))
         if not (left.type.is_numeric and right.type.is_numeric):
             raise self._cannot_apply(symbol, left, right, node)
-        kind = types.common(left.type, right.type)
-        assert kind is not None  # two numbers always have a common type
+        kind = types.common_number(left.type, right.type)
         if kind.is_decimal:
             if symbol in "+-":
                 return add(left, right, symbol)
@@ -247,7 +246,7 @@ class ExpressionCompiler:
             raise self._cannot_apply(symbol, left, right, node)
         return combine(f"CAST({date.sql} {symbol} {interval.sql} AS {date.type.duckdb})", date.type, (left, right))
 
-    def _cannot_apply(self, symbol: str, left: Typed, right: Typed, node: exp.Expression) -> QueryFailed:
+    def _cannot_apply(self, symbol: str, left: Typed, right: Typed, node: exp.Expr) -> QueryFailed:
         return self.fail("TYPE_MISMATCH", node, f"Cannot apply operator: {left.type} {symbol} {right.type}")
 
     def _add(self, node: exp.Add, scope: Scope) -> Typed:
@@ -275,7 +274,7 @@ class ExpressionCompiler:
     def _dpipe(self, node: exp.DPipe, scope: Scope) -> Typed:
         return self._concatenate([node.left, node.right], node, scope)
 
-    def _concatenate(self, nodes: list[exp.Expression], node: exp.Expression, scope: Scope) -> Typed:
+    def _concatenate(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
         values = [self.compile(part, scope) for part in nodes]
         lists = [value for value in values if value.type.base == "array"]
         kind = lists[0].type if lists else VARCHAR
@@ -302,8 +301,7 @@ class ExpressionCompiler:
 
     def _quantified(self, node: exp.Binary, scope: Scope, symbol: str) -> Typed:
         left = self.compile(node.left, scope)
-        inner = node.right.this.unnest() if isinstance(node.right.this, exp.Subquery) else node.right.this
-        subquery = self.queries.subquery(inner, scope)
+        subquery = self.queries.subquery(node.right.this, scope)
         kind = types.common(left.type, subquery.type)
         if kind is None:
             raise self._cannot_apply(symbol, left, subquery, node)
@@ -345,10 +343,13 @@ class ExpressionCompiler:
     def _in(self, node: exp.In, scope: Scope) -> Typed:
         value = self.compile(node.this, scope)
         if query := node.args.get("query"):
-            subquery = self.queries.subquery(query.unnest(), scope)
+            subquery = self.queries.subquery(query, scope)
             kind = types.common(value.type, subquery.type)
             if kind is None:
-                message = f"value and result of subquery must be of the same type for IN expression: {value.type} vs {subquery.type}"
+                message = (
+                    "value and result of subquery must be of the same type for IN expression: "
+                    f"{value.type} vs {subquery.type}"
+                )
                 raise self.fail("TYPE_MISMATCH", node, message)
             rows = f"SELECT CAST(x AS {kind.duckdb}) FROM ({subquery.sql}) AS q(x)"
             return combine(f"({value.cast(kind).sql} IN ({rows}))", BOOLEAN, (value, subquery), pure=False)
@@ -499,19 +500,14 @@ class ExpressionCompiler:
 
     # Subqueries
 
-    def _subquery(self, node: exp.Subquery, scope: Scope) -> Typed:
-        return self._scalar_subquery(node.unnest(), scope)
-
-    def _select(self, node: exp.Select, scope: Scope) -> Typed:
-        return self._scalar_subquery(node, scope)
-
-    def _scalar_subquery(self, node: exp.Query, scope: Scope) -> Typed:
+    def _subquery(self, node: exp.Expr, scope: Scope) -> Typed:
         subquery = self.queries.subquery(node, scope)
         return replace(subquery, sql=f"({subquery.sql})")
 
+    _select = _subquery
+
     def _exists(self, node: exp.Exists, scope: Scope) -> Typed:
-        inner = node.this.unnest() if isinstance(node.this, exp.Subquery) else node.this
-        subquery = self.queries.subquery(inner, scope, columns=None)
+        subquery = self.queries.subquery(node.this, scope, columns=None)
         return replace(subquery, sql=f"EXISTS ({subquery.sql})", type=BOOLEAN)
 
     # Calls
@@ -536,7 +532,7 @@ class ExpressionCompiler:
         result = self._call_of(call, scope, condition=condition, over=over, nulls=nulls)
         return combine(result.sql, result.type, (result, *parts), window=True, pure=False)
 
-    def _call_of(self, node: exp.Expression, scope: Scope, **modifiers: object) -> Typed:
+    def _call_of(self, node: exp.Expr, scope: Scope, **modifiers: object) -> Typed:
         if isinstance(node, exp.Anonymous):
             return self.call(node.name.lower(), node.expressions, node, scope, **modifiers)  # type: ignore[arg-type]
         if isinstance(node, exp.GroupConcat) and "over" not in modifiers:
@@ -547,8 +543,8 @@ class ExpressionCompiler:
     def call(
         self,
         name: str,
-        nodes: list[exp.Expression],
-        node: exp.Expression,
+        nodes: list[exp.Expr],
+        node: exp.Expr,
         scope: Scope,
         *,
         condition: Typed | None = None,
@@ -570,16 +566,16 @@ class ExpressionCompiler:
             raise self.fail(
                 "FUNCTION_NOT_AGGREGATE", node, f"Filter and OVER are only valid for aggregation functions: {name}"
             )
-        special: Callable[[list[exp.Expression], exp.Expression, Scope], Typed] | None
+        special: Callable[[list[exp.Expr], exp.Expr, Scope], Typed] | None
         special = getattr(self, f"_call_{name}", None)
         return special(nodes, node, scope) if special else self._scalar(name, nodes, node, scope)
 
-    def _call_coalesce(self, nodes: list[exp.Expression], node: exp.Expression, scope: Scope) -> Typed:
+    def _call_coalesce(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
         values = [self.compile(part, scope) for part in nodes]
         values = self.alike(values, node, "All COALESCE operands must be the same type")
         return combine(f"coalesce({', '.join(value.sql for value in values)})", values[0].type, values)
 
-    def _call_nullif(self, nodes: list[exp.Expression], node: exp.Expression, scope: Scope) -> Typed:
+    def _call_nullif(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
         left, right = (self.compile(part, scope) for part in nodes)
         kind = types.common(left.type, right.type)
         if kind is None:
@@ -587,22 +583,22 @@ class ExpressionCompiler:
         sql = f"CASE WHEN {left.cast(kind).sql} = {right.cast(kind).sql} THEN NULL ELSE {left.sql} END"
         return combine(sql, left.type, (left, right))
 
-    def _call_try(self, nodes: list[exp.Expression], node: exp.Expression, scope: Scope) -> Typed:
+    def _call_try(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
         value = self.compile(nodes[0], scope)
         return combine(f"TRY({value.sql})", value.type, (value,))
 
-    def _call_concat(self, nodes: list[exp.Expression], node: exp.Expression, scope: Scope) -> Typed:
+    def _call_concat(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
         return self._concatenate(nodes, node, scope)
 
-    def _call_now(self, nodes: list[exp.Expression], node: exp.Expression, scope: Scope) -> Typed:
+    def _call_now(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
         return self._currenttimestamp(exp.CurrentTimestamp(), scope)
 
-    def _call_row(self, nodes: list[exp.Expression], node: exp.Expression, scope: Scope) -> Typed:
+    def _call_row(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
         values = [self.compile(part, scope) for part in nodes]
         packed = ", ".join(f'"field{index}" := {value.sql}' for index, value in enumerate(values))
         return combine(f"struct_pack({packed})", Type("row", tuple(("", value.type) for value in values)), values)
 
-    def _call_map(self, nodes: list[exp.Expression], node: exp.Expression, scope: Scope) -> Typed:
+    def _call_map(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
         if not nodes:
             return Typed("MAP {}", Type("map", (UNKNOWN, UNKNOWN)))
         keys, values = (self.compile(part, scope) for part in nodes)
@@ -613,12 +609,12 @@ class ExpressionCompiler:
         kind = Type("map", (keys.type.args[0], values.type.args[0]))
         return combine(f"map({keys.sql}, {values.sql})", kind, (keys, values))
 
-    def _call_grouping(self, nodes: list[exp.Expression], node: exp.Expression, scope: Scope) -> Typed:
+    def _call_grouping(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
         values = [self.compile(part, scope) for part in nodes]
         sql = f"CAST(grouping({', '.join(value.sql for value in values)}) AS BIGINT)"
         return combine(sql, BIGINT, values, bare=(), aggregate=True, pure=False)
 
-    def _scalar(self, name: str, nodes: list[exp.Expression], node: exp.Expression, scope: Scope) -> Typed:
+    def _scalar(self, name: str, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
         function = functions.SCALAR.get(name)
         if function is None:
             raise self.fail("FUNCTION_NOT_FOUND", node, f"Function '{name}' not registered")
@@ -634,15 +630,16 @@ class ExpressionCompiler:
     def _aggregate(
         self,
         name: str,
-        nodes: list[exp.Expression],
-        node: exp.Expression,
+        nodes: list[exp.Expr],
+        node: exp.Expr,
         scope: Scope,
         condition: Typed | None,
         over: str,
         nulls: str,
     ) -> Typed:
         function = functions.WINDOW[name] if name in functions.WINDOW else functions.AGGREGATE[name]
-        distinct, order, ordering = "", "", []
+        distinct, order = "", ""
+        ordering: list[Typed] = []
         if len(nodes) == 1 and isinstance(nodes[0], exp.Distinct):
             distinct, nodes = "DISTINCT ", nodes[0].expressions
         nodes = [part for part in nodes if not isinstance(part, exp.Star)]
@@ -678,8 +675,8 @@ class ExpressionCompiler:
         self,
         name: str,
         function: Scalar | Aggregate,
-        nodes: list[exp.Expression],
-        node: exp.Expression,
+        nodes: list[exp.Expr],
+        node: exp.Expr,
         scope: Scope,
     ) -> list[Typed]:
         """The arguments of a call, converted to what its parameters take."""
@@ -705,7 +702,7 @@ class ExpressionCompiler:
             arguments = self.alike(arguments, node, f"Unexpected parameters ({kinds}) for function {name}")
         return arguments
 
-    def _lambda_of(self, node: exp.Expression, over: Typed, scope: Scope) -> Typed:
+    def _lambda_of(self, node: exp.Expr, over: Typed, scope: Scope) -> Typed:
         if not isinstance(node, exp.Lambda) or len(node.expressions) != 1 or over.type.base != "array":
             raise not_supported(f"{position(self.sql, node)}: {node.sql(dialect='trino')}")
         name = node.expressions[0].name.lower()

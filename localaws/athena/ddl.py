@@ -139,7 +139,8 @@ class CatalogStatements:
             )
         if table.is_view != view:
             raise QueryFailed(
-                f"TABLE_NOT_FOUND: '{database}.{name}' is a {'view' if table.is_view else 'table'}: use DROP {'VIEW' if table.is_view else 'TABLE'}"
+                f"TABLE_NOT_FOUND: '{database}.{name}' is a {'view' if table.is_view else 'table'}: "
+                f"use DROP {'VIEW' if table.is_view else 'TABLE'}"
             )
         self.catalog.drop_table(database, name)
         return NOTHING
@@ -248,8 +249,7 @@ class CatalogStatements:
             return Answer(
                 text_columns("tab_name" if what == "TABLES" else "views"), _matching(names, statement.pattern)
             )
-        assert statement.name is not None  # the others name a table
-        table = self.require_table(statement.name)
+        table = self.require_table(statement.name or (None, ""))
         if what == "COLUMNS":
             return Answer(text_columns("field"), [f"{name:<20}" for name, _ in table.all_columns])
         if what == "PARTITIONS":

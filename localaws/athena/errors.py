@@ -7,7 +7,7 @@ import re
 import duckdb
 
 
-class RequestRefused(Exception):
+class RequestRefused(Exception):  # noqa: N818 - an answer, not a fault
     """An API call that Athena refuses with an error response, before any query exists.
 
     Args:
@@ -30,11 +30,11 @@ class MalformedQuery(RequestRefused):
         super().__init__(message, athena_code="MALFORMED_QUERY")
 
 
-class QueryFailed(Exception):
+class QueryFailed(Exception):  # noqa: N818 - the state a query ends in
     """A query that ends FAILED; its text is the query's StateChangeReason."""
 
 
-class QueryCancelled(Exception):
+class QueryCancelled(Exception):  # noqa: N818 - the state a query ends in
     """A query that ends CANCELLED; its text is the query's StateChangeReason."""
 
 

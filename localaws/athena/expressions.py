@@ -1,6 +1,5 @@
 """A compiled expression: its DuckDB SQL, its Trino type, and what it depends on."""
 
-# ruff: noqa: S608 - SQL is what this writes: names and values in it are quoted
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -57,7 +56,7 @@ class Typed:
     type: Type
     uses: Uses = frozenset()
     fields: frozenset[Field] = frozenset()
-    bare: tuple[exp.Expression, ...] = ()
+    bare: tuple[exp.Expr, ...] = ()
     pure: bool = True
     aggregate: bool = False
     window: bool = False
@@ -140,8 +139,7 @@ def modulus(left: Typed, right: Typed) -> Typed:
     a, b = types.as_decimal(left.type), types.as_decimal(right.type)
     scale = max(a.scale, b.scale)
     result = types.decimal(min(a.precision - a.scale, b.precision - b.scale) + scale, scale)
-    shared = types.common(a, b)
-    assert shared is not None  # two decimals always have a common type
+    shared = types.common_number(a, b)
     digits = f"{unscaled(left.cast(shared).sql, shared)} % {unscaled(right.cast(shared).sql, shared)}"
     return combine(scaled(f"({digits})", result), result, (left, right))
 

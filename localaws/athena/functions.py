@@ -1,10 +1,9 @@
 """Trino's functions: what they take, what they return, and how DuckDB computes it.
 
-A function that is not in `SCALAR`, `AGGREGATE` or `WINDOW` is refused, even where DuckDB has one by that name: what runs
-here must also run on Athena. Names and types: https://trino.io/docs/current/functions.html
+A function that is not in `SCALAR`, `AGGREGATE` or `WINDOW` is refused, even where DuckDB has one by that name: what
+runs here must also run on Athena. Names and types: https://trino.io/docs/current/functions.html
 """
 
-# ruff: noqa: S608 - SQL is what this writes: names and values in it are quoted
 from __future__ import annotations
 
 import re
@@ -16,7 +15,19 @@ from localaws.athena.errors import QueryFailed, not_supported
 from localaws.athena.expressions import Typed, divide, modulus, scaled, unscaled
 from localaws.athena.formats import from_joda, from_mysql
 from localaws.athena.types import (
-    BIGINT, BOOLEAN, DATE, DOUBLE, JSON, TIMESTAMP, TIMESTAMP_TZ, VARBINARY, VARCHAR, Type, array, decimal, text,
+    BIGINT,
+    BOOLEAN,
+    DATE,
+    DOUBLE,
+    JSON,
+    TIMESTAMP,
+    TIMESTAMP_TZ,
+    VARBINARY,
+    VARCHAR,
+    Type,
+    array,
+    decimal,
+    text,
 )  # fmt: skip
 
 Arguments = list[Typed]
@@ -108,15 +119,18 @@ def _whole(arguments: Arguments) -> Type:
 
 def _modulus(arguments: Arguments) -> Typed:
     left, right = arguments
-    if left.type.is_decimal or right.type.is_decimal:
-        if not (left.type.is_floating or right.type.is_floating):
-            return modulus(left, right)
-    kind = types.common(left.type, right.type)
-    assert kind is not None  # two numbers always have a common type
+    kind = types.common_number(left.type, right.type)
+    if kind.is_decimal:
+        return modulus(left, right)
     return Typed(f"({left.cast(kind).sql} % {right.cast(kind).sql})", kind)
 
 
 # Text
+
+
+def _replace(arguments: Arguments) -> str:
+    value, search, *replacement = (argument.sql for argument in arguments)
+    return f"replace({value}, {search}, {replacement[0] if replacement else text('')})"
 
 
 def _substring(arguments: Arguments) -> str:
@@ -301,7 +315,7 @@ SCALAR: dict[str, Scalar] = {
     "ltrim": Scalar("s", VARCHAR, "ltrim({0}, E' \\t\\n\\r\\f')"),
     "rtrim": Scalar("s", VARCHAR, "rtrim({0}, E' \\t\\n\\r\\f')"),
     "reverse": Scalar("s", VARCHAR, "reverse({0})"),
-    "replace": Scalar("s s s?", VARCHAR, lambda a: f"replace({a[0].sql}, {a[1].sql}, {a[2].sql if a[2:] else chr(39) * 2})"),
+    "replace": Scalar("s s s?", VARCHAR, _replace),
     "substring": Scalar("s i i?", VARCHAR, _substring),
     "substr": Scalar("s i i?", VARCHAR, _substring),
     "strpos": Scalar("s s", BIGINT, "strpos({0}, {1})"),
@@ -342,7 +356,7 @@ SCALAR: dict[str, Scalar] = {
     "url_encode": Scalar("s", VARCHAR, "url_encode({0})"),
     "url_decode": Scalar("s", VARCHAR, "url_decode({0})"),
     # Dates and times
-    "date": Scalar("a", DATE, lambda a: f"CAST({'athena_date_text(' + a[0].sql + ')' if _first(a).is_text else a[0].sql} AS DATE)"),
+    "date": Scalar("a", DATE, lambda a: f"athena_date_text({a[0].sql})" if _first(a).is_text else a[0].sql),
     "year": _part("year"),
     "month": _part("month"),
     "day": _part("day"),
@@ -380,7 +394,7 @@ SCALAR: dict[str, Scalar] = {
     "from_unixtime": Scalar("d", TIMESTAMP_TZ, "to_timestamp({0})"),
     "to_unixtime": Scalar("t", DOUBLE, "epoch({0})"),
     # Arrays, maps, JSON
-    "cardinality": Scalar("a", BIGINT, lambda a: f"cardinality({a[0].sql})" if _first(a).base == "map" else f"len({a[0].sql})"),
+    "cardinality": Scalar("a", BIGINT, lambda a: f"{'cardinality' if _first(a).base == 'map' else 'len'}({a[0].sql})"),
     "contains": Scalar("l a", BOOLEAN, "list_contains({0}, {1})"),
     "element_at": Scalar("a a", _element, _element_at),
     "array_distinct": Scalar("l", _first, "list_distinct({0})"),

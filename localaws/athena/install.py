@@ -15,12 +15,13 @@ _ATHENA = "ministack.services.athena"
 _NEEDED = {
     _ATHENA: (
         "_Cursor", "_parse_ddl", "_CreateTable", "_create_table_input", "_column_list", "_property_list", "_executions",
-        "_workgroups", "_prepared_statements", "_create_prepared_statement", "_execution_out", "_glue_table_to_metadata",
+        "_workgroups", "_prepared_statements", "_create_prepared_statement", "_execution_out",
+        "_glue_table_to_metadata",
     ),
     "ministack.services.s3": ("_buckets", "_object_disk_path", "_put_object", "DATA_DIR"),
     "ministack.services.glue": (
-        "_databases", "_tables", "_partitions", "_create_database", "_delete_database", "_create_table", "_update_table",
-        "_delete_table", "_batch_create_partition", "_batch_update_partition", "_delete_partition",
+        "_databases", "_tables", "_partitions", "_create_database", "_delete_database", "_create_table",
+        "_update_table", "_delete_table", "_batch_create_partition", "_batch_update_partition", "_delete_partition",
     ),
     "ministack.core.iam_evaluator": ("_verified_key", "enforce", "pin_request_origin", "AuthError"),
 }  # fmt: skip

@@ -1,6 +1,5 @@
 """Tables that describe the catalog: information_schema and ``"table$partitions"``."""
 
-# ruff: noqa: S608 - SQL is what this writes: names and values in it are quoted
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -23,7 +22,7 @@ class Rows:
 
 
 def information_schema(
-    catalog: Catalog, name: str, fail: Callable[[str, exp.Expression | None, str], QueryFailed], node: exp.Expression
+    catalog: Catalog, name: str, fail: Callable[[str, exp.Expr | None, str], QueryFailed], node: exp.Expr
 ) -> Rows:
     """``information_schema.schemata``, ``tables``, ``views`` or ``columns``.
 

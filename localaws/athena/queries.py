@@ -1,4 +1,4 @@
-"""Trino queries to DuckDB SQL: SELECT, set operations, joins, views, and which table columns and partitions they need."""
+"""Trino queries to DuckDB SQL: SELECT, set operations, joins, views, and what of the tables they need."""
 
 # ruff: noqa: S608 - SQL is what this writes: names and values in it are quoted
 from __future__ import annotations
@@ -21,7 +21,8 @@ from localaws.athena.types import BIGINT, Type, quote
 
 _MAX_VIEW_DEPTH = 20
 _SELECT_PARTS = {
-    "expressions", "from_", "joins", "where", "group", "having", "order", "limit", "offset", "distinct", "with_", "windows",
+    "expressions", "from_", "joins", "where", "group", "having", "order", "limit", "offset", "distinct", "with_",
+    "windows",
 }  # fmt: skip
 
 
@@ -97,7 +98,7 @@ class QueryCompiler:
         self.expressions = ExpressionCompiler(sql, self, session.now)
         self._ctes: dict[str, _Cte] = {}
 
-    def compile(self, node: exp.Expression, parent: Scope | None = None) -> Relation:
+    def compile(self, node: exp.Expr, parent: Scope | None = None) -> Relation:
         """Compile a query.
 
         Raises:
@@ -118,7 +119,7 @@ class QueryCompiler:
         finally:
             self._ctes = saved
 
-    def subquery(self, node: exp.Expression, scope: Scope, columns: int | None = 1) -> Typed:
+    def subquery(self, node: exp.Expr, scope: Scope, columns: int | None = 1) -> Typed:
         """A subquery of an expression, as the values of its one column."""
         relation = self.compile(node, scope)
         if columns is not None and len(relation.columns) != columns:
@@ -130,10 +131,10 @@ class QueryCompiler:
         uses = relation.required.union(*(column.uses for column in relation.columns))
         return Typed(relation.sql, relation.columns[0].type, uses, pure=False)
 
-    def _fail(self, code: str, node: exp.Expression | None, message: str) -> QueryFailed:
+    def _fail(self, code: str, node: exp.Expr | None, message: str) -> QueryFailed:
         return self.expressions.fail(code, node, message)
 
-    def _with(self, node: exp.Expression, known: dict[str, _Cte]) -> dict[str, _Cte]:
+    def _with(self, node: exp.Expr, known: dict[str, _Cte]) -> dict[str, _Cte]:
         clause = node.args.get("with_")
         if clause is None:
             return known
@@ -219,18 +220,18 @@ class QueryCompiler:
             if isinstance(item, exp.Star):
                 if item.args.get("except_") or item.args.get("replace") or not scope.fields:
                     raise self._fail("SYNTAX_ERROR", item, "SELECT * not allowed in queries without FROM clause")
-                items += [(one.name, self._field(one, item, scope)) for one in scope.fields]
+                items += [(one.name, self._field(one, scope)) for one in scope.fields]
             elif isinstance(item, exp.Column) and isinstance(item.this, exp.Star):
                 qualifier = ".".join(part.name.lower() for part in item.parts[:-1])
                 found = [one for one in scope.fields if qualifier in one.relations]
                 if not found:
                     raise self._fail("SYNTAX_ERROR", item, f"Unable to resolve reference {qualifier}")
-                items += [(one.name, self._field(one, item, scope)) for one in found]
+                items += [(one.name, self._field(one, scope)) for one in found]
             else:
                 items.append((_name_of(item), self.expressions.compile(item.unalias(), scope)))
         return items
 
-    def _field(self, one: Field, node: exp.Expression, scope: Scope) -> Typed:
+    def _field(self, one: Field, scope: Scope) -> Typed:
         bare = () if one.sql in scope.keys else (exp.column(one.name),)
         return Typed(one.sql, one.type, one.uses, frozenset({one}), bare)
 
@@ -242,7 +243,7 @@ class QueryCompiler:
             raise not_supported("GROUP BY ALL")
         keys: list[Typed] = []
 
-        def key(part: exp.Expression) -> str:
+        def key(part: exp.Expr) -> str:
             if isinstance(part, (exp.Paren, exp.Tuple)):
                 inner = [part.this] if isinstance(part, exp.Paren) else part.expressions
                 return f"({', '.join(map(key, inner))})"
@@ -264,14 +265,14 @@ class QueryCompiler:
         grouping = ", ".join(key(part) for part in clause.expressions)
         return grouping, keys
 
-    def _ordinal(self, literal: exp.Literal, items: list[exp.Expression], clause: str) -> exp.Expression:
+    def _ordinal(self, literal: exp.Literal, items: list[exp.Expr], clause: str) -> exp.Expr:
         number = int(literal.name)
         if not 1 <= number <= len(items):
             raise self._fail("INVALID_COLUMN_REFERENCE", literal, f"{clause} position {number} is not in select list")
         return items[number - 1]
 
     def _order_by(
-        self, node: exp.Expression, scope: Scope, items: list[tuple[str | None, Typed]], distinct: bool
+        self, node: exp.Expr, scope: Scope, items: list[tuple[str | None, Typed]], distinct: bool
     ) -> tuple[str, list[Typed]]:
         clause = node.args.get("order")
         if clause is None:
@@ -304,7 +305,7 @@ class QueryCompiler:
             parts.append(typed)
         return f" ORDER BY {', '.join(terms)}", parts
 
-    def _limit(self, node: exp.Expression) -> str:
+    def _limit(self, node: exp.Expr) -> str:
         sql = ""
         limit, offset = node.args.get("limit"), node.args.get("offset")
         if isinstance(limit, exp.Fetch):
@@ -316,7 +317,7 @@ class QueryCompiler:
             sql = f" LIMIT {self._count(limit.expression)}"
         return sql + (f" OFFSET {self._count(offset.expression)}" if offset is not None else "")
 
-    def _count(self, node: exp.Expression) -> int:
+    def _count(self, node: exp.Expr) -> int:
         if not isinstance(node, exp.Literal) or not node.name.isdigit():
             raise self._fail("SYNTAX_ERROR", node, "LIMIT and OFFSET must be whole numbers")
         return int(node.name)
@@ -346,13 +347,14 @@ class QueryCompiler:
 
     def _frame(self, spec: exp.WindowSpec, scope: Scope) -> str:
         def bound(side: str) -> str:
-            value, direction = spec.args.get(side), spec.args.get(f"{side}_side") or ""
-            text = value if isinstance(value, str) else self.expressions.compile(value, scope).sql
-            return f"{text} {direction}".strip()
+            value, direction = spec.args[side], spec.args.get(f"{side}_side") or ""
+            amount = value if isinstance(value, str) else self.expressions.compile(value, scope).sql
+            return f"{amount} {direction}".strip()
 
         if spec.args.get("exclude"):
             raise not_supported("EXCLUDE in a window frame")
-        return f" {spec.args['kind']} BETWEEN {bound('start')} AND {bound('end') if spec.args.get('end') else 'CURRENT ROW'}"
+        end = bound("end") if spec.args.get("end") else "CURRENT ROW"
+        return f" {spec.args['kind']} BETWEEN {bound('start')} AND {end}"
 
     def ordering(self, clause: exp.Order, scope: Scope) -> tuple[str, list[Typed]]:
         """An ORDER BY inside a call or window as DuckDB SQL, and the expressions in it."""
@@ -385,8 +387,8 @@ class QueryCompiler:
             return _From(f"{left.sql} {keyword} {right.sql}{condition}", fields, required)
         if on is None and not using:
             return _From(f"{left.sql} CROSS JOIN {right.sql}", fields, required)
-        if using:
-            condition, fields, uses = self._using(left, right, [name.name.lower() for name in using], join, side)
+        if on is None:
+            condition, fields, uses = self._using(left, right, [name.name.lower() for name in using or []], join, side)
             required |= uses
         else:
             conditions = [
@@ -402,7 +404,9 @@ class QueryCompiler:
     def _using(
         self, left: _From, right: _From, names: list[str], join: exp.Join, side: str
     ) -> tuple[str, list[Field], Uses]:
-        merged, conditions, uses = [], [], frozenset()
+        merged: list[Field] = []
+        conditions: list[str] = []
+        uses: Uses = frozenset()
         for name in names:
             pair = []
             for source in (left, right):
@@ -423,7 +427,7 @@ class QueryCompiler:
         rest = [one for one in left.fields + right.fields if one.name not in names]
         return " AND ".join(conditions), merged + rest, uses
 
-    def _item(self, node: exp.Expression, parent: Scope | None, left: _From) -> _From:
+    def _item(self, node: exp.Expr, parent: Scope | None, left: _From) -> _From:
         if node.args.get("sample") or node.args.get("pivots"):
             raise not_supported(f"{position(self.sql, node)}: TABLESAMPLE, PIVOT")
         if isinstance(node, exp.Table):
@@ -437,13 +441,14 @@ class QueryCompiler:
             return self._derived(self._values(node, None), node.alias.lower(), node)
         raise not_supported(f"{position(self.sql, node)}: {node.sql(dialect='trino')} in FROM")
 
-    def _derived(self, relation: Relation, name: str, node: exp.Expression, database: str = "") -> _From:
+    def _derived(self, relation: Relation, name: str, node: exp.Expr, database: str = "") -> _From:
         columns = [column.name.lower() for column in _column_aliases(node)]
         if columns and len(columns) != len(relation.columns):
             raise self._fail(
                 "MISMATCHED_COLUMN_ALIASES",
                 node,
-                f"Column alias list has {len(columns)} entries but '{name}' has {len(relation.columns)} columns available",
+                f"Column alias list has {len(columns)} entries but '{name}' has {len(relation.columns)} columns "
+                "available",
             )
         alias = self.session.alias(name or "subquery")
         qualifiers = (name, f"{database}.{name}", f"awsdatacatalog.{database}.{name}") if database else (name,)
@@ -491,7 +496,7 @@ class QueryCompiler:
         ]
         return self._derived(Relation(f"SELECT * FROM {scan.name}", outputs), alias or name, node, qualified)
 
-    def _cte(self, cte: _Cte, name: str, node: exp.Expression) -> _From:
+    def _cte(self, cte: _Cte, name: str, node: exp.Expr) -> _From:
         saved, self._ctes = self._ctes, cte.ctes
         try:
             relation = self.compile(cte.query)
@@ -508,7 +513,7 @@ class QueryCompiler:
             relation = replace(relation, columns=named)
         return self._derived(relation, name, node)
 
-    def _require(self, database: str, name: str, node: exp.Expression) -> Table:
+    def _require(self, database: str, name: str, node: exp.Expr) -> Table:
         if not database:
             raise self._fail("MISSING_SCHEMA_NAME", node, "Schema must be specified when session schema is not set")
         if not self.session.catalog.has_database(database):
@@ -518,7 +523,7 @@ class QueryCompiler:
             raise self._fail("TABLE_NOT_FOUND", node, f"Table 'awsdatacatalog.{database}.{name}' does not exist")
         return table
 
-    def _view(self, view: Table, node: exp.Expression) -> Relation:
+    def _view(self, view: Table, node: exp.Expr) -> Relation:
         if self.depth >= _MAX_VIEW_DEPTH:
             raise self._fail("VIEW_IS_RECURSIVE", node, f"Statement stack is too deep: '{view.database}.{view.name}'")
         definition = view.view()
@@ -535,7 +540,8 @@ class QueryCompiler:
                 raise self._fail(
                     "VIEW_IS_STALE",
                     node,
-                    f"{stale}: column [{column['name']}] of type {out.type} projected from query view cannot be coerced to column [{column['name']}] of type {column['type']} stored in view definition",
+                    f"{stale}: column [{column['name']}] of type {out.type} projected from query view cannot be "
+                    f"coerced to column [{column['name']}] of type {column['type']} stored in view definition",
                 )
             casts.append(f"CAST({quote(out.column)} AS {kind.duckdb}) AS {quote(column['name'])}")
             columns.append(replace(out, name=column["name"], column=column["name"], type=kind))
@@ -632,7 +638,7 @@ class QueryCompiler:
         ]
         return self._ordered(Relation(f"({sides[0]}) {word} ({sides[1]})", outputs, everything), node)
 
-    def _ordered(self, relation: Relation, node: exp.Expression) -> Relation:
+    def _ordered(self, relation: Relation, node: exp.Expr) -> Relation:
         """A query with the ORDER BY, LIMIT and OFFSET written after it."""
         if not _modified(node):
             return relation
@@ -656,11 +662,11 @@ class _Windows:
         self.compiler._windows = self.saved
 
 
-def _modified(node: exp.Expression) -> bool:
+def _modified(node: exp.Expr) -> bool:
     return any(node.args.get(part) is not None for part in ("order", "limit", "offset"))
 
 
-def _conjuncts(node: exp.Expression) -> list[exp.Expression]:
+def _conjuncts(node: exp.Expr) -> list[exp.Expr]:
     node = node.unnest()
     return (
         [part for side in (node.left, node.right) for part in _conjuncts(side)] if isinstance(node, exp.And) else [node]
@@ -677,12 +683,12 @@ def _choose_partitions(conditions: Iterable[Typed], fields: list[Field]) -> None
             origins.pop().predicates.append(Predicate(condition.sql, alias, columns))
 
 
-def _direction(term: exp.Expression) -> str:
+def _direction(term: exp.Expr) -> str:
     first = isinstance(term, exp.Ordered) and term.args.get("nulls_first")
     return f"{' DESC' if term.args.get('desc') else ' ASC'} NULLS {'FIRST' if first else 'LAST'}"
 
 
-def _name_of(item: exp.Expression) -> str | None:
+def _name_of(item: exp.Expr) -> str | None:
     if isinstance(item, exp.Alias):
         return item.alias
     if isinstance(item, (exp.Column, exp.Dot)):
@@ -704,7 +710,7 @@ def _outputs(items: list[tuple[str | None, Typed]], plain: bool) -> list[Output]
     return outputs
 
 
-def _column_aliases(node: exp.Expression) -> list[exp.Expression]:
+def _column_aliases(node: exp.Expr) -> list[exp.Expr]:
     alias = node.args.get("alias")
     return list(alias.columns) if isinstance(alias, exp.TableAlias) else []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -123,17 +124,13 @@ def write_metadata(columns: list[Column]) -> bytes:
     return json.dumps({"ColumnInfo": [column.info() for column in columns]}).encode()
 
 
-_FIELD = re.compile(rb'"((?:[^"]|"")*)"|([^,\n"]*)')
+_FIELD = re.compile(rb'"((?:[^"]|"")*)"|')
 
 
 def read_csv(body: bytes, start: int, limit: int) -> tuple[list[Row], int]:
     """Up to `limit` rows of a result file from byte `start`, and the byte after them."""
-    rows = []
-    for row, start in _rows(body, start):  # noqa: B020 - the loop moves `start` along
-        rows.append(row)
-        if len(rows) == limit:
-            break
-    return rows, start
+    pairs = list(itertools.islice(_rows(body, start), limit))
+    return [row for row, _ in pairs], pairs[-1][1] if pairs else start
 
 
 def _rows(body: bytes, start: int) -> Iterator[tuple[Row, int]]:
@@ -141,7 +138,8 @@ def _rows(body: bytes, start: int) -> Iterator[tuple[Row, int]]:
         row: Row = []
         while True:
             field = _FIELD.match(body, start)
-            assert field is not None  # the second alternative matches anything, even nothing
+            if field is None:
+                raise ValueError(f"the result file is damaged at byte {start}")
             quoted = field.group(1)
             row.append(None if quoted is None else quoted.replace(b'""', b'"').decode())
             start = field.end() + 1

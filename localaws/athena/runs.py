@@ -61,7 +61,6 @@ class Run:
     enforced: bool
     encryption: dict[str, str]
     cancelled: threading.Event = field(default_factory=threading.Event)
-    connection: duckdb.DuckDBPyConnection | None = None
 
     def __post_init__(self) -> None:
         self.query_id: str = self.execution["QueryExecutionId"]
@@ -70,6 +69,7 @@ class Run:
         self.storage = Storage(self.caller, self.loop)
         self.catalog_statements = CatalogStatements(self.catalog, self.storage, self.database)
         self.started = time.time()
+        self.connection = engine.connect()
 
     # The life of a query
 
@@ -82,7 +82,6 @@ class Run:
             if not self._move("RUNNING"):
                 return
             try:
-                self.connection = engine.connect()
                 self._check_cancelled()
                 self._run()
                 self._end("SUCCEEDED")
@@ -99,8 +98,7 @@ class Run:
                 logger.exception("query %s failed", self.query_id)
                 self._end("FAILED", f"GENERIC_INTERNAL_ERROR: {error}")
             finally:
-                if self.connection is not None:
-                    self.connection.close()
+                self.connection.close()
 
     def cancel(self) -> None:
         """Stop it, whether it waits or runs."""
@@ -109,7 +107,7 @@ class Run:
             waiting = self.execution["Status"]["State"] == "QUEUED"
         if waiting:
             self._end("CANCELLED", "Query was cancelled by user")
-        elif self.connection is not None:
+        else:
             self.connection.interrupt()
 
     def _check_cancelled(self) -> None:
@@ -143,6 +141,8 @@ class Run:
     # What each kind of statement does
 
     def _run(self) -> None:
+        # Athena looks at the default database whatever the query names.
+        self.caller.require_glue("GetDatabase", "default")
         if self.execution["QueryExecutionContext"]["Catalog"].lower() != "awsdatacatalog":
             raise QueryFailed(
                 f"CATALOG_NOT_FOUND: Catalog '{self.execution['QueryExecutionContext']['Catalog']}' does not exist"
@@ -173,7 +173,6 @@ class Run:
         self._save(".csv", body, columns, "text/csv")
 
     def _rows(self, relation: Relation) -> Iterator[tuple[Any, ...]]:
-        assert self.connection is not None  # set before any statement runs
         cursor = self.connection.execute(_readable(relation))
         while batch := cursor.fetchmany(10_000):
             yield from batch
@@ -263,7 +262,6 @@ class Run:
         relation = self._planned(statement)
         if statement.validate:
             return text_columns("Valid"), ["true"]
-        assert self.connection is not None  # set before any statement runs
         plans = self.connection.execute(f"EXPLAIN {relation.sql}").fetchall()
         return text_columns("Query Plan"), "\n".join(plan for _, plan in plans).split("\n")
 
@@ -301,7 +299,6 @@ class Run:
 
     def _planned(self, statement: Any) -> Relation:
         """Compile a statement's query, choose and check what it reads, and make that visible to DuckDB."""
-        assert self.connection is not None  # set before any statement runs
         began = time.time()
         relation, session = self._compiled(statement.sql, statement.query)
         used = relation.required.union(*(out.uses for out in relation.columns))
@@ -320,13 +317,12 @@ class Run:
     def _require_empty(self, location: str, name: str) -> None:
         if self.storage.occupied(location):
             raise QueryFailed(
-                f"HIVE_PATH_ALREADY_EXISTS: Target directory for table '{name}' already exists: {location}. You may need "
-                f"to manually clean the data at location '{location}' before retrying. Athena will not delete data in "
-                "your account."
+                f"HIVE_PATH_ALREADY_EXISTS: Target directory for table '{name}' already exists: {location}. You "
+                f"may need to manually clean the data at location '{location}' before retrying. Athena will not delete "
+                "data in your account."
             )
 
     def _write(self, sql: str, columns: glue_catalog.Columns, to: writing.Target, place: Any = None) -> writing.Written:
-        assert self.connection is not None  # set before any statement runs
         written = writing.write(self.connection, self.storage, self.query_id, sql, columns, to, place)
         manifest = self._uri("-manifest.csv")
         body = "".join(f"{uri}\n" for uri in written.uris).encode()

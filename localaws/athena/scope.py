@@ -8,7 +8,7 @@ from localaws.athena.expressions import Field, Typed
 from localaws.athena.types import Type
 
 
-class AmbiguousName(Exception):
+class AmbiguousNameError(Exception):
     """A name that more than one column answers to."""
 
 
@@ -34,7 +34,7 @@ class Scope:
         """The column that a dotted name begins with, and how many of its parts name it; the rest are row fields.
 
         Raises:
-            AmbiguousName: when several columns match.
+            AmbiguousNameError: when several columns match.
         """
         for count in range(len(names), 0, -1):
             qualifier, name = ".".join(names[: count - 1]), names[count - 1]
@@ -44,7 +44,7 @@ class Scope:
                 if candidate.name == name and (not qualifier or qualifier in candidate.relations)
             ]
             if len(found) > 1:
-                raise AmbiguousName
+                raise AmbiguousNameError
             if found:
                 return found[0], count
         return None

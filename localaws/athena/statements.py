@@ -34,14 +34,14 @@ class Statement:
 class Select(Statement):
     type: ClassVar[str] = "DML"
     substatement: ClassVar[str] = "SELECT"
-    query: exp.Expression
+    query: exp.Expr
 
 
 @dataclass(frozen=True)
 class Explain(Statement):
     type: ClassVar[str] = "UTILITY"
     substatement: ClassVar[str] = "EXPLAIN"
-    query: exp.Expression
+    query: exp.Expr
     validate: bool
 
 
@@ -51,7 +51,7 @@ class CreateTableAs(Statement):
     name: Name
     if_not_exists: bool
     properties: dict[str, Any]
-    query: exp.Expression
+    query: exp.Expr
     with_data: bool
 
 
@@ -61,14 +61,14 @@ class Insert(Statement):
     substatement: ClassVar[str] = "INSERT"
     name: Name
     columns: list[str]
-    query: exp.Expression
+    query: exp.Expr
 
 
 @dataclass(frozen=True)
 class Unload(Statement):
     type: ClassVar[str] = "DML"
     substatement: ClassVar[str] = "UNLOAD"
-    query: exp.Expression
+    query: exp.Expr
     location: str
     properties: dict[str, Any]
 
@@ -79,7 +79,7 @@ class CreateView(Statement):
     name: Name
     replace: bool
     text: str
-    query: exp.Expression
+    query: exp.Expr
 
 
 @dataclass(frozen=True)
@@ -260,7 +260,7 @@ def _table_name(cursor: Any, sql: str) -> Name:
     return (database.lower() if database else None), table.lower()
 
 
-def _query_from(cursor: Any, sql: str, end: int | None = None) -> exp.Expression:
+def _query_from(cursor: Any, sql: str, end: int | None = None) -> exp.Expr:
     """The query that begins at the cursor, with its place in the whole text kept."""
     start = cursor.peek()[2]
     if start is None:
@@ -335,8 +335,7 @@ def _create_database(cursor: Any, sql: str) -> Statement:
 
 def _properties_of_hive(cursor: Any, sql: str) -> dict[str, str]:
     """``( 'name' = 'value', ... )``."""
-    found: dict[str, str] = _need(ministack_athena._property_list(cursor), cursor, sql)
-    return found
+    return dict(_need(ministack_athena._property_list(cursor), cursor, sql))
 
 
 def _create_table(sql: str) -> Statement:
@@ -451,9 +450,9 @@ def _alter(cursor: Any, sql: str) -> Statement:
     elif cursor.keywords("set", "tblproperties"):
         statement = SetProperties(sql, name, _properties_of_hive(cursor, sql))
     else:
-        spec = _partition_spec(cursor, sql) if cursor.peek()[1] == "partition" else None
+        moved = _partition_spec(cursor, sql) if cursor.peek()[1] == "partition" else None
         _need(cursor.keywords("set", "location"), cursor, sql)
-        statement = SetLocation(sql, name, spec, _need(cursor.string(), cursor, sql))
+        statement = SetLocation(sql, name, moved, _need(cursor.string(), cursor, sql))
     _end(cursor, sql)
     return statement
 
@@ -537,7 +536,7 @@ def _deallocate(cursor: Any, sql: str) -> Statement:
     return statement
 
 
-def _row_change(cursor: Any, sql: str) -> Statement:
+def _row_change(_: Any, sql: str) -> Statement:
     return Unsupported(sql, "Modifying Hive table rows is only supported for transactional tables")
 
 

@@ -116,8 +116,8 @@ class Storage:
             raise QueryFailed(f"HIVE_FILESYSTEM_ERROR: The specified bucket does not exist: {uri}")
         if reason := self.caller.denial("s3:PutObject", f"arn:aws:s3:::{bucket}/{key}"):
             raise QueryFailed(
-                f"PERMISSION_DENIED: Access denied when writing output to url: {uri} . Please ensure you are allowed to "
-                f"access the S3 bucket. {reason}"
+                f"PERMISSION_DENIED: Access denied when writing output to url: {uri} . Please ensure you are allowed "
+                f"to access the S3 bucket. {reason}"
             )
 
     def write(self, uri: str, body: bytes, content_type: str, headers: dict[str, str] | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import ClassVar
 
 from sqlglot import exp, parse
 from sqlglot.dialects.trino import Trino
@@ -21,13 +22,13 @@ class AthenaSql(Trino):
     INDEX_OFFSET = 0
 
     class Parser(TrinoParser):
-        FUNCTIONS: dict = {}  # noqa: RUF012 - sqlglot's own declaration is not annotated as a class variable
-        FUNCTION_PARSERS = {  # noqa: RUF012
+        FUNCTIONS: ClassVar = {}
+        FUNCTION_PARSERS: ClassVar = {
             name: TrinoParser.FUNCTION_PARSERS[name] for name in _KEPT_PARSERS if name in TrinoParser.FUNCTION_PARSERS
         }
 
 
-def parse_query(sql: str) -> exp.Query:
+def parse_query(sql: str) -> exp.Expr:
     """The syntax tree of one SELECT, VALUES, TABLE or WITH statement.
 
     Raises:
@@ -73,7 +74,7 @@ def fill_parameters(sql: str, parameters: list[str]) -> str:
     return sql
 
 
-def position(sql: str, node: exp.Expression | None) -> str:
+def position(sql: str, node: exp.Expr | None) -> str:
     """Where a part of the statement begins, as ``line 1:8``."""
     starts = [part.meta["start"] for part in node.walk() if "start" in part.meta] if node is not None else []
     start = min(starts, default=0)

@@ -171,7 +171,7 @@ def common(left: Type, right: Type) -> Type | None:
     if left.base == "unknown":
         return right
     if left.is_numeric and right.is_numeric:
-        return _common_number(left, right)
+        return common_number(left, right)
     if left.is_text and right.is_text:
         lengths = [kind.args[0] for kind in (left, right) if kind.args]
         return Type("varchar", (max(lengths),)) if len(lengths) == 2 else VARCHAR
@@ -189,7 +189,8 @@ def common(left: Type, right: Type) -> Type | None:
     return left if left.base == right.base else None
 
 
-def _common_number(left: Type, right: Type) -> Type:
+def common_number(left: Type, right: Type) -> Type:
+    """The type two numbers are coerced to."""
     for floating in ("double", "real"):
         if floating in (left.base, right.base):
             return Type(floating)
@@ -227,7 +228,7 @@ def _hive(spelling: str) -> tuple[Type, str]:
     if name in ("decimal", "char", "varchar") and (numbers := re.match(r"\(([\d,]+)\)", rest)):
         args = tuple(int(n) for n in numbers.group(1).split(","))
         rest = rest[numbers.end() :]
-        return Type(name, (args + (0,))[:2] if name == "decimal" else args), rest
+        return Type(name, (*args, 0)[:2] if name == "decimal" else args), rest
     if name in ("array", "map", "struct") and rest.startswith("<"):
         parts: list[Any] = []
         rest = rest[1:]
@@ -261,7 +262,7 @@ def from_sql(node: exp.DataType) -> Type | None:
     kind = node.this
     numbers = tuple(int(part.name) for part in node.expressions if isinstance(part, exp.DataTypeParam))
     if kind == exp.DType.DECIMAL:
-        return Type("decimal", (numbers + (0,))[:2] if numbers else (38, 0))
+        return Type("decimal", (*numbers, 0)[:2] if numbers else (38, 0))
     if kind in (exp.DType.VARCHAR, exp.DType.CHAR):
         return Type("varchar" if kind == exp.DType.VARCHAR else "char", numbers)
     if kind == exp.DType.TIMESTAMP:

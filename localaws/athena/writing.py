@@ -74,10 +74,10 @@ def target(properties: dict[str, Any], location: str, default_format: str = "par
     file_format = str(properties.get("format", default_format)).lower()
     if file_format not in ("parquet", "json", "textfile"):
         raise not_supported(f"writing format {file_format.upper()}")
-    compression = next(
-        (str(properties[name]).lower() for name in ("write_compression", "compression", "parquet_compression") if name in properties),
-        "gzip",
-    )  # fmt: skip
+    given = [
+        properties[name] for name in ("write_compression", "compression", "parquet_compression") if name in properties
+    ]
+    compression = str(given[0]).lower() if given else "gzip"
     if compression not in (_PARQUET_COMPRESSION if file_format == "parquet" else _TEXT_COMPRESSION):
         raise not_supported(f"{compression.upper()} compression of {file_format.upper()} files")
     partitioned_by = tuple(name.lower() for name in properties.get("partitioned_by", []))
@@ -140,7 +140,8 @@ def write(
         found = {path: _values(path.relative_to(scratch)) for path in files}
         if len(set(found.values())) > _MAX_PARTITIONS:
             raise QueryFailed(
-                f"HIVE_TOO_MANY_OPEN_PARTITIONS: Exceeded limit of {_MAX_PARTITIONS} open writers for partitions/buckets"
+                f"HIVE_TOO_MANY_OPEN_PARTITIONS: Exceeded limit of {_MAX_PARTITIONS} open writers for "
+                "partitions/buckets"
             )
         uris = []
         for number, (path, values) in enumerate(found.items()):
@@ -311,7 +312,8 @@ def insert_columns(table: Table, listed: list[str], outputs: list[Output]) -> li
             raise QueryFailed(f"COLUMN_NOT_FOUND: line 1:13: Insert column name does not exist in target table: {name}")
     mismatch = (
         f"TYPE_MISMATCH: line 1:1: Insert query has mismatched column types: "
-        f"Table: [{', '.join(str(kinds[name]) for name in names)}], Query: [{', '.join(str(out.type) for out in outputs)}]"
+        f"Table: [{', '.join(str(kinds[name]) for name in names)}], "
+        f"Query: [{', '.join(str(out.type) for out in outputs)}]"
     )
     if len(names) != len(outputs):
         raise QueryFailed(mismatch)
