@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
@@ -17,6 +18,21 @@ import pytest
 
 COMMAND = Path(__file__).resolve().parents[3] / "infra" / "worker" / "lake-worker"
 SPARK_HOME = Path(pyspark.__file__).parent
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 @pytest.fixture
@@ -44,9 +60,13 @@ def test_only_a_bundle_named_by_its_hash_is_run(worker: Any, uri: str) -> None:
 
 
 def test_scratch_is_removed_however_the_job_ends(worker: Any) -> None:
-    with pytest.raises(ZeroDivisionError), worker.scratch_folder("clean") as scratch:
-        (scratch / "file").write_text("x")
-        raise ZeroDivisionError
+    def job() -> None:
+        with worker.scratch_folder("clean") as scratch:
+            (scratch / "file").write_text("x")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        job()
     assert [path.name for path in (worker.HOME / "scratch").iterdir()] == ["_sweep.lock"]
 
 
@@ -137,14 +157,9 @@ def test_asked_to_stop_it_takes_everything_down_and_cleans_up(worker: Any, tmp_p
     )
     process = subprocess.Popen([sys.executable, script])
     pid_file = tmp_path / "pid"
-    deadline = time.monotonic() + 20
-    while not (pid_file.exists() and pid_file.read_text().strip()) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: pid_file.exists() and bool(pid_file.read_text().strip()))
     grandchild = int(pid_file.read_text())
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 128 + signal.SIGTERM
     assert [path.name for path in (worker.HOME / "scratch").iterdir()] == ["_sweep.lock"]
-    with pytest.raises(ProcessLookupError):
-        while time.monotonic() < deadline + 20:
-            os.kill(grandchild, 0)
-            time.sleep(0.05)
+    wait_until(lambda: not is_running(grandchild))
