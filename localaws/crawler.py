@@ -16,7 +16,7 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -196,13 +196,13 @@ def _configuration(text: str) -> dict[str, dict[str, Any]]:
         grouping = dict(given.get("Grouping", {}))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _invalid(f"The crawler's Configuration is malformed: {text}") from error
-    allowed = {
+    allowed: dict[str, dict[str, Container[Any]]] = {
         "CrawlerOutput": {"Partitions": ("InheritFromTable",), "Tables": ("MergeNewColumns",)},
         "Grouping": {"TableGroupingPolicy": ("CombineCompatibleSchemas",), "TableLevelConfiguration": range(1, 100)},
     }
     for part, settings in {"CrawlerOutput": output, "Grouping": grouping}.items():
         for name, value in settings.items():
-            if name not in allowed[part] or value not in allowed[part][name]:  # type: ignore[operator]
+            if name not in allowed[part] or value not in allowed[part][name]:
                 raise _invalid(f"localaws does not support {part}.{name} {value} in a crawler's Configuration")
     if unknown := sorted(given.keys() - {"Version", "CrawlerOutput", "Grouping"}):
         raise _invalid(f"localaws does not support {', '.join(unknown)} in a crawler's Configuration")
@@ -280,11 +280,11 @@ def _table(folder: str, files: list[File]) -> Table:
             keys.append(hive[1].lower() if hive else f"partition_{depth}")
             values.append(hive[2] if hive else part)
         placed.setdefault(tuple(keys), {}).setdefault(tuple(values), []).append(file)
-    keys = max(placed, key=lambda candidate: sum(map(len, placed[candidate].values())))
-    left_out = sum(len(inside) for other in placed if other != keys for inside in placed[other].values())
+    common = max(placed, key=lambda keys: sum(len(inside) for inside in placed[keys].values()))
+    left_out = len(files) - sum(len(inside) for inside in placed[common].values())
     if left_out:
-        logger.warning("%d files below %s are not partitioned by %s and are left out", left_out, folder, keys)
-    return Table(folder, tuple(keys), dict(sorted(placed[keys].items())))
+        logger.warning("%d files below %s are not partitioned by %s and are left out", left_out, folder, common)
+    return Table(folder, common, dict(sorted(placed[common].items())))
 
 
 def table_name(folder: str, prefix: str) -> str:

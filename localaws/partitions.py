@@ -8,7 +8,7 @@ import json
 import operator
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -251,7 +251,7 @@ def _delete(request: Request, values: list[str]) -> None:
     glue._partition_column_statistics[key] = [entry for entry in statistics if entry.get("Values") != values]
 
 
-def _each(name: str, entries: list[tuple[list[str], Callable[[], None]]]) -> Request:
+def _each(name: str, entries: Iterable[tuple[list[str], Callable[[], None]]]) -> Request:
     """Do each part of a batch, and report those that were refused."""
     errors = []
     for values, do in entries:

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+from airflow.providers.amazon.aws.links.ec2 import EC2InstanceLink
 from airflow.providers.amazon.aws.operators.ec2 import EC2StartInstanceOperator
 from airflow.sdk.exceptions import AirflowException
 from botocore.exceptions import ClientError, WaiterError
@@ -46,6 +47,13 @@ class StartWorkerOperator(EC2StartInstanceOperator):
 
     def execute(self, context: Any) -> None:
         """Acquire the lease, start the instance, wait until it runs."""
+        EC2InstanceLink.persist(
+            context=context,
+            operator=self,
+            aws_partition=self.hook.conn_partition,
+            instance_id=self.instance_id,
+            region_name=self.hook.conn_region_name,
+        )
         deadline = time.monotonic() + self.timeout
         s3 = S3Hook(aws_conn_id=self.aws_conn_id).conn
         WorkerLease(s3, self.bucket, self.instance_id).acquire(

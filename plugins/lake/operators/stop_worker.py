@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+from airflow.providers.amazon.aws.links.ec2 import EC2InstanceLink
 from airflow.providers.amazon.aws.operators.ec2 import EC2StopInstanceOperator
 from airflow.sdk.exceptions import AirflowException
 from botocore.exceptions import WaiterError
@@ -37,6 +38,13 @@ class StopWorkerOperator(EC2StopInstanceOperator):
 
     def execute(self, context: Any) -> None:
         """Release the lease; stop the instance and wait when it was the last."""
+        EC2InstanceLink.persist(
+            context=context,
+            operator=self,
+            aws_partition=self.hook.conn_partition,
+            instance_id=self.instance_id,
+            region_name=self.hook.conn_region_name,
+        )
         lease = WorkerLease(S3Hook(aws_conn_id=self.aws_conn_id).conn, self.bucket, self.instance_id)
         others = lease.release(self.holder)
         if others:

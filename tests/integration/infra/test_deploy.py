@@ -65,7 +65,7 @@ def test_buckets_are_private_encrypted_versioned_and_cleaned(aws: Client, output
 
 
 def test_only_what_is_worth_nothing_expires(aws: Client, outputs: dict[str, str]) -> None:
-    expiring = {}
+    expiring: dict[tuple[str, str], int] = {}
     for bucket in ("RawBucket", "ProcessedBucket", "EnrichedBucket", "ArtifactsBucket"):
         rules = aws("s3").get_bucket_lifecycle_configuration(Bucket=outputs[bucket])["Rules"]
         expiring |= {

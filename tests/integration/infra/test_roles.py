@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
 
-Call = Callable[[], Any]
 Client = Callable[[str], Any]
 
 REFUSALS = {"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "403"}
@@ -22,9 +21,10 @@ DS = "ds=2025-06-30/run=r1"
 TAGS = [{"Key": "dataset", "Value": "orders"}, {"Key": "ds", "Value": "2025-06-30"}, {"Key": "run", "Value": "r1"}]
 
 
-def require_refused(call: Call) -> None:
+def require_refused(operation: Callable[..., Any], *arguments: Any, **parameters: Any) -> None:
+    """Call an operation that AWS must not allow the caller."""
     with pytest.raises(ClientError) as refusal:
-        call()
+        operation(*arguments, **parameters)
     assert refusal.value.response["Error"]["Code"] in REFUSALS, refusal.value
 
 
@@ -119,6 +119,18 @@ def run_on_worker(airflow: Client, lake: dict[str, str], command: str) -> dict[s
     return dict(wait_for(ended))
 
 
+def run_query(client: Client, workgroup: str, sql: str) -> dict[str, Any]:
+    """Run a query to its end and return its execution."""
+    athena = client("athena")
+    started = athena.start_query_execution(QueryString=sql, WorkGroup=workgroup)["QueryExecutionId"]
+
+    def ended() -> dict[str, Any] | None:
+        execution = athena.get_query_execution(QueryExecutionId=started)["QueryExecution"]
+        return dict(execution) if execution["Status"]["State"] in ("SUCCEEDED", "FAILED", "CANCELLED") else None
+
+    return dict(wait_for(ended))
+
+
 @pytest.fixture(scope="module")
 def worker(localaws: Any, airflow: Client, lake: dict[str, str]) -> Client:
     """Clients with the credentials that the worker's processes find."""
@@ -150,16 +162,11 @@ def test_an_analyst_reads_what_is_published(analyst: Client, lake: dict[str, str
 
 def test_an_analyst_queries_in_the_workgroup_of_analysts(analyst: Client, lake: dict[str, str]) -> None:
     athena = analyst("athena")
-    query = athena.start_query_execution(QueryString="SELECT 1", WorkGroup=lake["AnalystWorkgroup"])["QueryExecutionId"]
-
-    def state() -> str:
-        return str(athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]["Status"]["State"])
-
-    wait_for(lambda: state() in ("SUCCEEDED", "FAILED"))
-    assert state() == "SUCCEEDED"
-    assert athena.get_query_results(QueryExecutionId=query)["ResultSet"]["Rows"]
-    require_refused(lambda: athena.start_query_execution(QueryString="SELECT 1", WorkGroup=lake["AthenaWorkgroup"]))
-    require_refused(lambda: athena.start_query_execution(QueryString="SELECT 1", WorkGroup="primary"))
+    execution = run_query(analyst, lake["AnalystWorkgroup"], "SELECT 1")
+    assert execution["Status"]["State"] == "SUCCEEDED", execution
+    assert athena.get_query_results(QueryExecutionId=execution["QueryExecutionId"])["ResultSet"]["Rows"]
+    require_refused(athena.start_query_execution, QueryString="SELECT 1", WorkGroup=lake["AthenaWorkgroup"])
+    require_refused(athena.start_query_execution, QueryString="SELECT 1", WorkGroup="primary")
 
 
 def test_an_analyst_neither_sees_the_rest_nor_writes(analyst: Client, lake: dict[str, str]) -> None:
@@ -177,19 +184,19 @@ def test_an_analyst_neither_sees_the_rest_nor_writes(analyst: Client, lake: dict
         (artifacts, "athena-results/query.csv"),
         (artifacts, "ssm/command/stdout"),
     ):
-        require_refused(lambda bucket=bucket, key=key: s3.get_object(Bucket=bucket, Key=key))
+        require_refused(s3.get_object, Bucket=bucket, Key=key)
     for bucket, prefix in ((raw, "orders/"), (processed, "_staging/"), (processed, ""), (artifacts, "manifests/")):
-        require_refused(lambda bucket=bucket, prefix=prefix: s3.list_objects_v2(Bucket=bucket, Prefix=prefix))
+        require_refused(s3.list_objects_v2, Bucket=bucket, Prefix=prefix)
     for bucket, key in ((processed, f"orders_runs/{DS}/mine"), (enriched, "orders/mine"), (artifacts, "code/mine.zip")):
-        require_refused(lambda bucket=bucket, key=key: s3.put_object(Bucket=bucket, Key=key, Body=b"x"))
-    require_refused(lambda: s3.delete_object(Bucket=processed, Key=f"orders_runs/{DS}/part-0.parquet"))
-    require_refused(lambda: glue.create_table(DatabaseName="orders_db", TableInput={"Name": "mine"}))
-    require_refused(lambda: glue.delete_table(DatabaseName="orders_db", Name="orders"))
-    require_refused(lambda: glue.start_crawler(Name="orders_processed_crawler"))
-    require_refused(lambda: analyst("ec2").start_instances(InstanceIds=[lake["WorkerInstanceId"]]))
-    require_refused(lambda: analyst("ec2").describe_instances())
-    require_refused(lambda: analyst("sns").publish(TopicArn=lake["AlertTopicArn"], Message="x"))
-    require_refused(lambda: analyst("sts").assume_role(RoleArn=lake["AirflowRoleArn"], RoleSessionName="up"))
+        require_refused(s3.put_object, Bucket=bucket, Key=key, Body=b"x")
+    require_refused(s3.delete_object, Bucket=processed, Key=f"orders_runs/{DS}/part-0.parquet")
+    require_refused(glue.create_table, DatabaseName="orders_db", TableInput={"Name": "mine"})
+    require_refused(glue.delete_table, DatabaseName="orders_db", Name="orders")
+    require_refused(glue.start_crawler, Name="orders_processed_crawler")
+    require_refused(analyst("ec2").start_instances, InstanceIds=[lake["WorkerInstanceId"]])
+    require_refused(analyst("ec2").describe_instances)
+    require_refused(analyst("sns").publish, TopicArn=lake["AlertTopicArn"], Message="x")
+    require_refused(analyst("sts").assume_role, RoleArn=lake["AirflowRoleArn"], RoleSessionName="up")
 
 
 # ── Worker ────────────────────────────────────────────────────────────────────
@@ -210,6 +217,7 @@ def test_the_worker_reads_raw_and_writes_what_is_not_published(worker: Client, l
         (processed, f"_staging/orders/{DS}/part-0.parquet"),
         (artifacts, "code/abc.zip"),
         (artifacts, "worker/requirements.txt"),
+        (artifacts, "manifests/orders/ds=2025-06-30/run=r1/clean.json"),
     ):
         assert s3.get_object(Bucket=bucket, Key=key)
     with pytest.raises(s3.exceptions.NoSuchKey):
@@ -227,25 +235,24 @@ def test_the_worker_publishes_nothing_and_commands_nobody(worker: Client, lake: 
         (artifacts, "worker/lake-worker"),
         (artifacts, "leases/i-1.json"),
     ):
-        require_refused(lambda bucket=bucket, key=key: s3.put_object(Bucket=bucket, Key=key, Body=b"x"))
+        require_refused(s3.put_object, Bucket=bucket, Key=key, Body=b"x")
     for bucket, key in (
         (processed, f"orders_runs/{DS}/part-0.parquet"),
         (lake["EnrichedBucket"], "orders/status_summary/ds=2025-06-30/run=t/part-0.parquet"),
-        (artifacts, "manifests/orders/ds=2025-06-30/run=r1/clean.json"),
+        (artifacts, "ssm/command/stdout"),
         (artifacts, "athena-results/query.csv"),
     ):
-        require_refused(lambda bucket=bucket, key=key: s3.get_object(Bucket=bucket, Key=key))
-    require_refused(lambda: s3.delete_object(Bucket=processed, Key=f"_staging/orders/{DS}/part-0.parquet"))
-    require_refused(lambda: worker("ec2").stop_instances(InstanceIds=[lake["WorkerInstanceId"]]))
-    require_refused(lambda: worker("glue").get_tables(DatabaseName="orders_db"))
-    require_refused(lambda: worker("ssm").get_parameter(Name="/some/secret"))
-    require_refused(lambda: worker("sns").publish(TopicArn=lake["AlertTopicArn"], Message="x"))
+        require_refused(s3.get_object, Bucket=bucket, Key=key)
+    require_refused(s3.delete_object, Bucket=processed, Key=f"_staging/orders/{DS}/part-0.parquet")
+    require_refused(worker("ec2").stop_instances, InstanceIds=[lake["WorkerInstanceId"]])
+    require_refused(worker("glue").get_tables, DatabaseName="orders_db")
+    require_refused(worker("ssm").get_parameter, Name="/some/secret")
+    require_refused(worker("sns").publish, TopicArn=lake["AlertTopicArn"], Message="x")
     require_refused(
-        lambda: worker("ssm").send_command(
-            InstanceIds=[lake["WorkerInstanceId"]],
-            DocumentName="AWS-RunShellScript",
-            Parameters={"commands": ["true"]},
-        )
+        worker("ssm").send_command,
+        InstanceIds=[lake["WorkerInstanceId"]],
+        DocumentName="AWS-RunShellScript",
+        Parameters={"commands": ["true"]},
     )
 
 
@@ -286,9 +293,9 @@ def test_airflow_promotes_publishes_and_alerts(airflow: Client, lake: dict[str, 
     assert glue.get_partitions(**where, Expression="ds = '2025-06-30'")["Partitions"]
     glue.delete_partition(**where, PartitionValues=["2025-06-30"])
     assert airflow("sns").publish(TopicArn=lake["AlertTopicArn"], Message="hello")
-    require_refused(lambda: glue.delete_table(DatabaseName="orders_db", Name="published"))
-    require_refused(lambda: glue.create_table(DatabaseName="default", TableInput={"Name": "x"}))
-    require_refused(lambda: glue.delete_database(Name="orders_db"))
+    require_refused(glue.delete_table, DatabaseName="orders_db", Name="published")
+    require_refused(glue.create_table, DatabaseName="default", TableInput={"Name": "x"})
+    require_refused(glue.delete_database, Name="orders_db")
 
 
 def test_airflow_crawls_with_a_role_that_can_do_just_that(airflow: Client, aws: Client, lake: dict[str, str]) -> None:
@@ -302,8 +309,8 @@ def test_airflow_crawls_with_a_role_that_can_do_just_that(airflow: Client, aws: 
     assert crawl()["Status"] == "SUCCEEDED"
     table = glue.get_table(DatabaseName="orders_db", Name="orders_runs")["Table"]
     assert [key["Name"] for key in table["PartitionKeys"]] == ["ds", "run"]
-    require_refused(lambda: glue.update_crawler(Name=crawler, TablePrefix="x"))
-    require_refused(lambda: glue.delete_crawler(Name=crawler))
+    require_refused(glue.update_crawler, Name=crawler, TablePrefix="x")
+    require_refused(glue.delete_crawler, Name=crawler)
     original = glue.get_crawler(Name=crawler)["Crawler"]["Targets"]
     for path in (f"s3://{lake['RawBucket']}/orders/", f"s3://{lake['ProcessedBucket']}/_staging/orders/"):
         aws("glue").update_crawler(Name=crawler, Targets={"S3Targets": [{"Path": path}]})
@@ -317,23 +324,48 @@ def test_airflow_crawls_with_a_role_that_can_do_just_that(airflow: Client, aws: 
 
 def test_airflow_queries_in_its_workgroup(airflow: Client, lake: dict[str, str]) -> None:
     athena = airflow("athena")
-    query = athena.start_query_execution(QueryString="SELECT 1", WorkGroup=lake["AthenaWorkgroup"])["QueryExecutionId"]
-    execution = wait_for(
-        lambda: next(
-            (
-                found
-                for found in [athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]]
-                if found["Status"]["State"] in ("SUCCEEDED", "FAILED")
-            ),
-            None,
-        )
-    )
+    execution = run_query(airflow, lake["AthenaWorkgroup"], "SELECT 1")
     assert execution["Status"]["State"] == "SUCCEEDED", execution
     location = execution["ResultConfiguration"]["OutputLocation"]
     assert location.startswith(f"s3://{lake['ArtifactsBucket']}/athena-results/")
-    require_refused(lambda: athena.start_query_execution(QueryString="SELECT 1", WorkGroup="primary"))
-    require_refused(lambda: athena.start_query_execution(QueryString="SELECT 1", WorkGroup=lake["AnalystWorkgroup"]))
-    require_refused(lambda: athena.update_work_group(WorkGroup=lake["AthenaWorkgroup"], State="DISABLED"))
+    require_refused(athena.start_query_execution, QueryString="SELECT 1", WorkGroup="primary")
+    require_refused(athena.start_query_execution, QueryString="SELECT 1", WorkGroup=lake["AnalystWorkgroup"])
+    require_refused(athena.update_work_group, WorkGroup=lake["AthenaWorkgroup"], State="DISABLED")
+
+
+def test_queries_act_with_the_permissions_of_who_asks(airflow: Client, analyst: Client, lake: dict[str, str]) -> None:
+    def table(name: str, location: str) -> None:
+        columns = [{"Name": "order_id", "Type": "string"}]
+        library = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
+        descriptor = {
+            "Columns": columns,
+            "Location": location,
+            "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
+            "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
+            "SerdeInfo": {"SerializationLibrary": library},
+        }
+        given = {"Name": name, "TableType": "EXTERNAL_TABLE", "StorageDescriptor": descriptor}
+        airflow("glue").create_table(DatabaseName="orders_db", TableInput=given)
+
+    table("readable", f"s3://{lake['ProcessedBucket']}/orders_runs/{DS}/")
+    table("staged", f"s3://{lake['ProcessedBucket']}/_staging/orders/{DS}/")
+    pipeline, analysts = lake["AthenaWorkgroup"], lake["AnalystWorkgroup"]
+    enriched = lake["EnrichedBucket"]
+
+    def unload(name: str) -> str:
+        return f"UNLOAD (SELECT * FROM orders_db.readable) TO 's3://{enriched}/orders/{name}/' WITH (format='PARQUET')"
+
+    for client, workgroup, sql, state in (
+        (airflow, pipeline, unload("mart"), "SUCCEEDED"),
+        (airflow, pipeline, unload("mart").replace(f"{enriched}/orders", f"{enriched}/other"), "FAILED"),
+        (analyst, analysts, "SELECT order_id FROM orders_db.readable", "SUCCEEDED"),
+        (analyst, analysts, "SELECT order_id FROM orders_db.staged", "FAILED"),
+        (analyst, analysts, unload("mine"), "FAILED"),
+        (analyst, analysts, "DROP TABLE orders_db.readable", "FAILED"),
+    ):
+        execution = run_query(client, workgroup, sql)
+        assert execution["Status"]["State"] == state, execution
+    assert airflow("s3").list_objects_v2(Bucket=enriched, Prefix="orders/mart/")["KeyCount"] == 1
 
 
 def test_airflow_snapshots_only_the_data_volume_and_only_with_tags(
@@ -347,16 +379,16 @@ def test_airflow_snapshots_only_the_data_volume_and_only_with_tags(
 
     made = snapshot(volume, TAGS)
     wait_for(lambda: ec2.describe_snapshots(SnapshotIds=[made])["Snapshots"][0]["State"] == "completed")
-    require_refused(lambda: snapshot(volume, []))
-    require_refused(lambda: snapshot(volume, TAGS[:1]))
-    require_refused(lambda: snapshot(volume, [{"Key": "dataset", "Value": "other"}, *TAGS[1:]]))
+    require_refused(snapshot, volume, [])
+    require_refused(snapshot, volume, TAGS[:1])
+    require_refused(snapshot, volume, [{"Key": "dataset", "Value": "other"}, *TAGS[1:]])
     other = aws("ec2").create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
     wait_for(lambda: aws("ec2").describe_volumes(VolumeIds=[other])["Volumes"][0]["State"] == "available")
-    require_refused(lambda: snapshot(other, TAGS))
+    require_refused(snapshot, other, TAGS)
     untagged = aws("ec2").create_snapshot(VolumeId=other)["SnapshotId"]
-    require_refused(lambda: ec2.delete_snapshot(SnapshotId=untagged))
+    require_refused(ec2.delete_snapshot, SnapshotId=untagged)
     # Not by claiming it either.
-    require_refused(lambda: ec2.create_tags(Resources=[untagged], Tags=TAGS))
+    require_refused(ec2.create_tags, Resources=[untagged], Tags=TAGS)
     ec2.delete_snapshot(SnapshotId=made)
 
 
@@ -367,41 +399,39 @@ def test_airflow_touches_no_other_instance_and_destroys_nothing(
     assert ec2.describe_instances(InstanceIds=[worker])["Reservations"]
     other = aws("ec2").run_instances(ImageId="ami-0c2023a1b2c3d4e5f", MinCount=1, MaxCount=1)["Instances"][0]
     for call in (ec2.start_instances, ec2.stop_instances, ec2.terminate_instances):
-        require_refused(lambda call=call: call(InstanceIds=[other["InstanceId"]]))
-    require_refused(lambda: ec2.start_instances(InstanceIds=[worker, other["InstanceId"]]))
-    require_refused(lambda: ec2.terminate_instances(InstanceIds=[worker]))
-    require_refused(lambda: ec2.delete_volume(VolumeId=lake["WorkerDataVolumeId"]))
-    require_refused(lambda: ec2.detach_volume(VolumeId=lake["WorkerDataVolumeId"]))
-    require_refused(lambda: ec2.run_instances(ImageId="ami-0c2023a1b2c3d4e5f", MinCount=1, MaxCount=1))
+        require_refused(call, InstanceIds=[other["InstanceId"]])
+    require_refused(ec2.start_instances, InstanceIds=[worker, other["InstanceId"]])
+    require_refused(ec2.terminate_instances, InstanceIds=[worker])
+    require_refused(ec2.delete_volume, VolumeId=lake["WorkerDataVolumeId"])
+    require_refused(ec2.detach_volume, VolumeId=lake["WorkerDataVolumeId"])
+    require_refused(ec2.run_instances, ImageId="ami-0c2023a1b2c3d4e5f", MinCount=1, MaxCount=1)
     for target, document in (
         (other["InstanceId"], "AWS-RunShellScript"),
         (worker, "AWS-RunPatchBaseline"),
     ):
         require_refused(
-            lambda target=target, document=document: ssm.send_command(
-                InstanceIds=[target], DocumentName=document, Parameters={"commands": ["true"]}
-            )
+            ssm.send_command, InstanceIds=[target], DocumentName=document, Parameters={"commands": ["true"]}
         )
     for bucket, key in (
         ("RawBucket", "orders/ds=2025-06-30/orders.csv"),
         ("ProcessedBucket", f"orders_runs/{DS}/part-0.parquet"),
         ("ArtifactsBucket", "manifests/orders/ds=2025-06-30/run=r1/clean.json"),
     ):
-        require_refused(lambda bucket=bucket, key=key: s3.delete_object(Bucket=lake[bucket], Key=key))
+        require_refused(s3.delete_object, Bucket=lake[bucket], Key=key)
     for bucket, key in (
         ("RawBucket", "orders/ds=2025-06-30/x.csv"),
         ("ProcessedBucket", "_staging/orders/x"),
         ("ArtifactsBucket", "worker/lake-worker"),
     ):
-        require_refused(lambda bucket=bucket, key=key: s3.put_object(Bucket=lake[bucket], Key=key, Body=b"x"))
+        require_refused(s3.put_object, Bucket=lake[bucket], Key=key, Body=b"x")
     for bucket in ("RawBucket", "ArtifactsBucket"):
-        require_refused(lambda bucket=bucket: s3.delete_bucket_policy(Bucket=lake[bucket]))
+        require_refused(s3.delete_bucket_policy, Bucket=lake[bucket])
     everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
     role = lake["AirflowRoleArn"].rpartition("/")[2]
     require_refused(
-        lambda: airflow("iam").put_role_policy(RoleName=role, PolicyName="up", PolicyDocument=json.dumps(everything))
+        airflow("iam").put_role_policy, RoleName=role, PolicyName="up", PolicyDocument=json.dumps(everything)
     )
-    require_refused(lambda: airflow("cloudformation").delete_stack(StackName="lake"))
+    require_refused(airflow("cloudformation").delete_stack, StackName="lake")
 
 
 def test_airflow_stops_and_starts_the_worker(airflow: Client, lake: dict[str, str]) -> None:
@@ -428,4 +458,4 @@ def test_only_services_assume_the_roles_of_services(localaws: Any, aws: Client, 
     sts = localaws.client("sts", aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
     assert sts.assume_role(RoleArn=lake["AirflowRoleArn"], RoleSessionName="test")
     for role in ("WorkerRoleArn", "CrawlerRoleArn"):
-        require_refused(lambda role=role: sts.assume_role(RoleArn=lake[role], RoleSessionName="test"))
+        require_refused(sts.assume_role, RoleArn=lake[role], RoleSessionName="test")
