@@ -2,6 +2,10 @@
 FROM ghcr.io/astral-sh/uv:0.13.8 AS uv
 
 FROM python:3.13.9-slim-bookworm
+# lake-worker and Spark's scripts call ps.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends procps \
+    && rm -rf /var/lib/apt/lists/*
 COPY --from=uv /uv /usr/local/bin/uv
 ENV UV_COMPILE_BYTECODE=1 \
     UV_LINK_MODE=copy \

@@ -71,8 +71,7 @@ class AirflowApi:
         """Return the last `count` lines of the log of a task instance's last try."""
         path = f"dags/{instance['dag_id']}/dagRuns/{instance['dag_run_id']}/taskInstances/{instance['task_id']}"
         content = self._get(f"{path}/logs/{instance['try_number']}", full_content=True)["content"]
-        events = (entry["event"] if isinstance(entry, dict) else entry for entry in content)
-        lines = [line for event in events for line in str(event).splitlines() if not line.startswith("::")]
+        lines = [line for entry in content for line in _text(entry).splitlines() if not line.startswith("::")]
         return lines[-count:]
 
     def _get(self, path: str, **parameters: Any) -> dict[str, Any]:
@@ -94,6 +93,14 @@ class AirflowApi:
             offset += PAGE
             if offset >= page["total_entries"]:
                 return
+
+
+def _text(entry: dict[str, Any] | str) -> str:
+    """Return a log entry as text, with the exception that it reports and the causes of that."""
+    if isinstance(entry, str):
+        return entry
+    causes = [f"{error['exc_type']}: {error['exc_value']}" for error in entry.get("error_detail") or []]
+    return "\n".join([str(entry["event"]), *causes])
 
 
 def seconds(instance: dict[str, Any]) -> float | None:
