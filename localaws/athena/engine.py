@@ -27,8 +27,7 @@ _lock = threading.Lock()
 
 @cache
 def _instance() -> duckdb.DuckDBPyConnection:
-    shutil.rmtree(SCRATCH, ignore_errors=True)
-    (SCRATCH / "spill").mkdir(parents=True)
+    (SCRATCH / "spill").mkdir(parents=True, exist_ok=True)
     instance = duckdb.connect(
         ":memory:",
         config={
@@ -52,6 +51,17 @@ def _instance() -> duckdb.DuckDBPyConnection:
         instance.execute(macro)
     instance.execute("SET GLOBAL lock_configuration = true")
     return instance
+
+
+def clear_scratch() -> None:
+    """Remove what queries of an earlier server left behind."""
+    shutil.rmtree(SCRATCH, ignore_errors=True)
+
+
+def replace_broken() -> None:
+    """Start a new instance at the next query: after a fatal error DuckDB answers nothing any more."""
+    with _lock:
+        _instance.cache_clear()
 
 
 def connect() -> duckdb.DuckDBPyConnection:

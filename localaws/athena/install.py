@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from localaws.athena import api
+from localaws.athena import api, engine
 from localaws.overlay import OverlayError, replace
 
 _ATHENA = "ministack.services.athena"
@@ -39,6 +39,7 @@ def install() -> None:
                 raise OverlayError(
                     f"{module}.{name} does not exist in this ministack: check localaws against its new version"
                 )
+    engine.clear_scratch()
     replace(_ATHENA, "_start_query_execution", api.answered(api.start_query_execution))
     replace(_ATHENA, "_get_query_execution", api.answered(api.get_query_execution))
     replace(_ATHENA, "_get_query_results", api.answered(api.get_query_results))

@@ -16,6 +16,9 @@ from localaws.athena.types import Type, quote, text
 
 _COMPRESSION = {".gz": "gzip", ".zst": "zstd"}
 _UNREADABLE = (".bz2", ".snappy", ".lz4", ".lzo", ".deflate")
+# Names that no column of a table has.
+_FILE, _PATH = quote("data file"), quote("data path")
+_WITH_FILE = f"filename = {text('data file')}"
 _NO_NULL = "\x01\x02"  # DuckDB wants a spelling of NULL; Hive's CSV has none
 
 
@@ -49,8 +52,7 @@ def relation(
         columns, source = _open_csv(table.columns, serde, paths)
     else:
         columns, source = _delimited(table.columns, serde, paths, used)
-    keys = [_key(position, kind, files) + f" AS {quote(name)}" for position, (name, kind) in enumerate(table.keys)]
-    return f"SELECT {', '.join(columns + keys)} FROM {source}"
+    return f"SELECT {', '.join(columns + _keys(table))} FROM {source} JOIN {_values(table, files)}"
 
 
 def compression(stored: StoredObject) -> str:
@@ -64,16 +66,26 @@ def compression(stored: StoredObject) -> str:
     return next((name for suffix, name in _COMPRESSION.items() if stored.key.endswith(suffix)), "none")
 
 
-def _key(position: int, kind: Type, files: list[DataFile]) -> str:
-    values = [file.values[position] for file in files]
-    if len(set(values)) == 1:
-        value = _key_value(values[0])
-    else:
-        value = f"list_extract([{', '.join(map(_key_value, values))}], CAST(file_index AS BIGINT) + 1)"
-    return f"CAST({value} AS {kind.duckdb})"
+def _keys(table: Table) -> list[str]:
+    return [f"CAST({_key(i)} AS {kind.duckdb}) AS {quote(name)}" for i, (name, kind) in enumerate(table.keys)]
 
 
-def _key_value(value: str) -> str:
+def _values(table: Table, files: list[DataFile]) -> str:
+    """Each file's partition values, to be joined to its rows.
+
+    DuckDB's virtual column file_index would be simpler, but some of its optimizers lose it.
+    """
+    rows = (f"({', '.join([text(str(file.stored.path)), *map(key_value, file.values)])})" for file in files)
+    names = [_PATH, *map(_key, range(len(table.keys)))]
+    return f"(VALUES {', '.join(rows)}) AS partition({', '.join(names)}) ON {_FILE} = {_PATH}"
+
+
+def _key(position: int) -> str:
+    return quote(f"data key {position}")
+
+
+def key_value(value: str) -> str:
+    """A partition value as a SQL literal."""
     return "CAST(NULL AS VARCHAR)" if value == "__HIVE_DEFAULT_PARTITION__" else text(value)
 
 
@@ -91,7 +103,7 @@ def _parquet(columns: Columns, paths: list[StoredObject], used: set[str]) -> tup
         f"AS {quote(name)}"
         for name, kind in columns
     ]
-    return selected, f"read_parquet({_list(paths)}, union_by_name = true)"
+    return selected, f"read_parquet({_list(paths)}, union_by_name = true, {_WITH_FILE})"
 
 
 def _json(
@@ -100,7 +112,7 @@ def _json(
     malformed = serde.get("ignore.malformed.json", "false").lower() == "true"
     source = (
         f"read_json_objects({_list(paths)}, format = 'newline_delimited', compression = '{compression(paths[0])}', "
-        f"ignore_errors = {str(malformed).lower()})"
+        f"ignore_errors = {str(malformed).lower()}, {_WITH_FILE})"
     )
     # JSON SerDes match keys whatever their case; DuckDB does not, so the spellings in use are looked up.
     found = connection.execute(f"SELECT DISTINCT unnest(json_keys(json)) FROM {source}").fetchall()
@@ -127,7 +139,7 @@ def _open_csv(columns: Columns, serde: Serde, paths: list[StoredObject]) -> tupl
         f"read_csv({_list(paths)}, auto_detect = false, header = false, columns = {{{declared}}}, "
         f"delim = {text(serde.get('separatorChar', ','))}, quote = {text(quoted)}, escape = {text(escape)}, "
         f"skip = {serde.get('skip.header.line.count', '0')}, compression = '{compression(paths[0])}', "
-        f"null_padding = true, strict_mode = false, nullstr = {text(_NO_NULL)})"
+        f"null_padding = true, strict_mode = false, nullstr = {text(_NO_NULL)}, {_WITH_FILE})"
     )
     selected = []
     for name, kind in columns:
@@ -162,7 +174,7 @@ def _delimited(columns: Columns, serde: Serde, paths: list[StoredObject], used: 
     source = (
         f"read_csv({_list(paths)}, auto_detect = false, header = false, columns = {{'line': 'VARCHAR'}}, "
         f"delim = '\x1e', quote = '', escape = '', skip = {serde.get('skip.header.line.count', '0')}, "
-        f"compression = '{compression(paths[0])}', nullstr = {text(_NO_NULL)})"
+        f"compression = '{compression(paths[0])}', nullstr = {text(_NO_NULL)}, {_WITH_FILE})"
     )
     delimiter = serde.get("field.delim", serde.get("serialization.format", "\x01"))
     delimiter = "\x01" if delimiter == "1" else delimiter.replace("\\t", "\t")

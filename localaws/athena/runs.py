@@ -93,6 +93,8 @@ class Run:
             except duckdb.Error as error:
                 if isinstance(error, (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)):
                     logger.exception("query %s was compiled to SQL that DuckDB refuses", self.query_id)
+                if isinstance(error, duckdb.FatalException):
+                    engine.replace_broken()
                 self._end("FAILED", str(from_engine(error)))
             except Exception as error:
                 logger.exception("query %s failed", self.query_id)

@@ -9,9 +9,9 @@ import duckdb
 
 from localaws.athena import parquet
 from localaws.athena.catalog import Catalog, Partition, Serde, Table
-from localaws.athena.relations import DataFile, compression, relation
+from localaws.athena.relations import DataFile, compression, key_value, relation
 from localaws.athena.storage import Storage
-from localaws.athena.types import quote, text
+from localaws.athena.types import quote
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,8 @@ def _chosen(scan: Scan, catalog: Catalog, connection: duckdb.DuckDBPyConnection)
             break
         keys = [name for name, _ in scan.table.keys]
         rows = ", ".join(
-            f"({position}, {', '.join(map(_value, partition.values))})" for position, partition in enumerate(partitions)
+            f"({position}, {', '.join(map(key_value, partition.values))})"
+            for position, partition in enumerate(partitions)
         )
         kinds = dict(scan.table.keys)
         columns = ", ".join(
@@ -113,7 +114,3 @@ def _chosen(scan: Scan, catalog: Catalog, connection: duckdb.DuckDBPyConnection)
         ).fetchall()
         partitions = [partitions[position] for position in sorted(position for (position,) in found)]
     return partitions
-
-
-def _value(value: str) -> str:
-    return "NULL" if value == "__HIVE_DEFAULT_PARTITION__" else text(value)

@@ -16,6 +16,15 @@ from localaws.athena.errors import MalformedQuery
 _KEPT_PARSERS = ("CAST", "TRY_CAST", "EXTRACT", "TRIM", "SUBSTRING", "POSITION", "LISTAGG")
 
 
+def _decimal_literal(_parser: TrinoParser, this: exp.Expr, to: exp.DataType) -> exp.Expr:
+    """``DECIMAL '1.10'`` is a decimal(3,2); a CAST to decimal is one to decimal(38,0)."""
+    whole, _, fraction = this.name.lstrip("+-").partition(".")
+    if not to.expressions:
+        digits = max(1, len(whole.lstrip("0")) + len(fraction))
+        to = exp.DataType.build(f"decimal({digits}, {len(fraction)})", dialect="trino")
+    return exp.Cast(this=this, to=to)
+
+
 class AthenaSql(Trino):
     """Trino's syntax; functions stay calls by their written name, and subscripts the numbers that were written."""
 
@@ -23,6 +32,7 @@ class AthenaSql(Trino):
 
     class Parser(TrinoParser):
         FUNCTIONS: ClassVar = {}
+        TYPE_LITERAL_PARSERS: ClassVar = {**TrinoParser.TYPE_LITERAL_PARSERS, exp.DType.DECIMAL: _decimal_literal}
         FUNCTION_PARSERS: ClassVar = {
             name: TrinoParser.FUNCTION_PARSERS[name] for name in _KEPT_PARSERS if name in TrinoParser.FUNCTION_PARSERS
         }
