@@ -63,6 +63,30 @@ class AirflowApi:
         )
         return list(runs)
 
+    def abandon(self, dag_id: str, first: date, last: date, timeout: float = 90) -> None:
+        """Cancel the backfills of a DAG that are under way and end their unfinished runs from `first` to `last`.
+
+        A demo that was interrupted leaves both, and Airflow refuses a second backfill beside the first. Teardown tasks
+        still run, so the DAG must not be paused.
+
+        Raises:
+            StackError: when a run has not ended after `timeout` seconds.
+        """
+        for each in self._get("backfills", dag_id=dag_id)["backfills"]:
+            if not each["completed_at"]:
+                self._request("PUT", f"/api/v2/backfills/{each['id']}/cancel")
+        for run_id in self._unfinished(dag_id, first, last):
+            self._request("PATCH", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}", json={"state": "failed"})
+        deadline = time.monotonic() + timeout
+        while unfinished := self._unfinished(dag_id, first, last):
+            if time.monotonic() > deadline:
+                raise StackError(f"these runs do not end: {', '.join(unfinished)}. See .local/logs/scheduler.log")
+            time.sleep(1)
+
+    def _unfinished(self, dag_id: str, first: date, last: date) -> list[str]:
+        runs = self.backfill_runs(dag_id, first, last)
+        return [each["dag_run_id"] for each in runs if each["state"] in ("queued", "running")]
+
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """Return the task instances of a run."""
         return list(self._pages(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances", "task_instances"))

@@ -97,12 +97,14 @@ def demo(week: Week) -> None:
             upload(clients["s3"], variables["LAKE_RAW_BUCKET"], SAMPLES)
         with step(f"DAG {DAG_ID} parsed"):
             paused = api.wait_for_dag(DAG_ID)["is_paused"]
-        started = time.monotonic()
-        create_backfill(week, process_environment(variables))
         api.pause(DAG_ID, paused=False)
         try:
+            api.abandon(DAG_ID, week.start, week.last)
+            started = time.monotonic()
+            create_backfill(week, process_environment(variables))
             runs = follow(api, week)
         finally:
+            api.abandon(DAG_ID, week.start, week.last)
             api.pause(DAG_ID, paused=paused)
         backfill_seconds = time.monotonic() - started
         show_rows(clients["s3"], variables["LAKE_ARTIFACTS_BUCKET"], expected)
