@@ -12,7 +12,8 @@ from pathlib import Path
 
 REGION = "us-east-1"
 CHECKOUT = Path(__file__).resolve().parent.parent
-LOCAL = CHECKOUT / ".local"
+# Everything the local stack leaves behind; a second stack of the same checkout needs another folder and other ports.
+LOCAL = Path(os.environ.get("LAKE_LOCAL_FOLDER") or CHECKOUT / ".local").resolve()
 RUN = LOCAL / "run"
 LOGS = LOCAL / "logs"
 ENVIRONMENT_FILE = LOCAL / "env"

@@ -1,0 +1,96 @@
+"""A whole stack of its own, local AWS and Airflow, in a temporary folder and on free ports."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import boto3
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Stack:
+    """The running stack: its variables, its clients, and the `airflow` command."""
+
+    def __init__(self, folder, variables):
+        self.folder = folder
+        self.variables = variables
+        self._session = boto3.Session(
+            aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+            region_name=variables["AWS_REGION"],
+        )
+
+    def client(self, service):
+        return self._session.client(service, endpoint_url=self.variables["AWS_ENDPOINT_URL"])
+
+    def airflow(self, *words, timeout=400):
+        """Run the command as a user does, after `. .local/env`."""
+        return subprocess.run(
+            ["/bin/sh", "-c", '. "$0" && exec airflow "$@"', str(self.folder / "env"), *words],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout,
+        )
+
+    def query(self, sql):
+        """Rows of an Athena query as tuples of text."""
+        from tools.athena import query
+
+        rows = query(
+            self.client("athena"), sql, database="orders_db", workgroup=self.variables["LAKE_ATHENA_WORKGROUP"]
+        )
+        return [tuple(row) for row in rows]
+
+    def upload(self, ds, content, name="orders.csv"):
+        key = f"orders/ds={ds}/{name}"
+        self.client("s3").put_object(Bucket=self.variables["LAKE_RAW_BUCKET"], Key=key, Body=content)
+
+    def worker_state(self):
+        answer = self.client("ec2").describe_instances(InstanceIds=[self.variables["LAKE_WORKER_INSTANCE_ID"]])
+        return answer["Reservations"][0]["Instances"][0]["State"]["Name"]
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory):
+    from tools.environment import read_variables
+
+    folder = tmp_path_factory.mktemp("stack")
+    environment = {
+        **os.environ,
+        "LAKE_LOCAL_FOLDER": str(folder),
+        "AIRFLOW_PORT": str(free_port()),
+        "LOCALAWS_PORT": str(free_port()),
+    }
+
+    def run(command):
+        return subprocess.run(
+            [sys.executable, "-m", "tools.stack", command],
+            cwd=REPOSITORY,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+
+    try:
+        up = run("up")
+        assert up.returncode == 0, up.stdout + up.stderr
+        yield Stack(folder, read_variables(folder / "env"))
+    finally:
+        down = run("down")
+        assert down.returncode == 0, down.stdout + down.stderr

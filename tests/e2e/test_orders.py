@@ -1,0 +1,250 @@
+"""Orders through the whole pipeline, judged by a computation of our own over the raw files."""
+
+import csv
+import io
+import json
+import time
+from collections import defaultdict
+from datetime import date, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+
+import pytest
+
+HEADER = ["OrderID", "Customer", "Amount", "Status", "OrderDate"]
+CENT = Decimal("0.01")
+pytestmark = pytest.mark.timeout(1200)
+
+
+def orders_of(day, count, shift=0):
+    """Rows of a date: every fourth order is pending, some long since; the amounts do not add up evenly."""
+    statuses = ["pending", "confirmed", "shipped", "cancelled"]
+    return [
+        [
+            f"O{number + shift:04}",
+            f"Customer {number % 7}",
+            str(Decimal(number * 37 % 991) + Decimal(number % 100) / 100),
+            statuses[number % 4],
+            str(day - timedelta(days=number % 60)),
+        ]
+        for number in range(1, count + 1)
+    ]
+
+
+def as_csv(rows):
+    text = io.StringIO()
+    csv.writer(text).writerows([HEADER, *rows])
+    return text.getvalue().encode()
+
+
+def kept(rows, ds):
+    limit = date.fromisoformat(ds) - timedelta(days=30)
+    return [r for r in rows if not (r[3] in ("pending", "cancelled") and date.fromisoformat(r[4]) < limit)]
+
+
+def latest(days, as_of):
+    """The latest version of each order over the dates up to `as_of`."""
+    versions = {}
+    for ds in sorted(day for day in days if day <= as_of):
+        versions.update({row[0]: row for row in kept(days[ds], ds)})
+    return list(versions.values())
+
+
+def marts_of(rows):
+    """What each mart must say, as sets of tuples of text."""
+    total, count, months, statuses, by_month = (defaultdict(Decimal), defaultdict(int), {}, {}, defaultdict(list))
+    for order_id, customer, text, status, order_date in rows:
+        amount, month = Decimal(text).quantize(CENT), f"{order_date[:7]}-01"
+        total[customer] += amount
+        count[customer] += 1
+        for table, key in ((months, month), (statuses, status)):
+            number, revenue = table.get(key, (0, Decimal(0)))
+            table[key] = (number + 1, revenue + amount)
+        by_month[month].append((-amount, order_id, customer, status, order_date))
+    return {
+        "total_sales_by_customer": {(customer, str(amount)) for customer, amount in total.items()},
+        "monthly_volume_and_revenue": {(month, str(n), str(revenue)) for month, (n, revenue) in months.items()},
+        "status_summary": {(status, str(n), str(amount)) for status, (n, amount) in statuses.items()},
+        "average_order_value_by_customer": {
+            (customer, str((amount / count[customer]).quantize(CENT, ROUND_HALF_UP)))
+            for customer, amount in total.items()
+        },
+        "top_10_orders_of_month": {
+            (month, str(rank), order_id, customer, str(-amount), status, order_date)
+            for month, orders in by_month.items()
+            for rank, (amount, order_id, customer, status, order_date) in enumerate(sorted(orders)[:10], 1)
+        },
+    }
+
+
+def columns_of(mart):
+    return {
+        "total_sales_by_customer": "customer, total_amount",
+        "monthly_volume_and_revenue": "month, orders, revenue",
+        "status_summary": "status, orders, total_amount",
+        "average_order_value_by_customer": "customer, average_order_value",
+        "top_10_orders_of_month": "month, rank, order_id, customer, amount, status, order_date",
+    }[mart]
+
+
+def published(stack, ds):
+    return sorted(stack.query(f"SELECT order_id, amount, status, run_id FROM orders WHERE ds = '{ds}'"))
+
+
+def assert_marts(stack, ds, rows):
+    for mart, expected in marts_of(rows).items():
+        found = stack.query(f"SELECT {columns_of(mart)} FROM {mart} WHERE ds = '{ds}'")
+        assert set(found) == expected, f"{mart} as of {ds}"
+        assert len(found) == len(expected), f"duplicates in {mart} as of {ds}"
+
+
+def manifest(stack, ds, task):
+    s3, bucket = stack.client("s3"), stack.variables["LAKE_ARTIFACTS_BUCKET"]
+    listing = s3.list_objects_v2(Bucket=bucket, Prefix=f"manifests/orders/ds={ds}/")["Contents"]
+    newest = max((o for o in listing if o["Key"].endswith(f"/{task}.json")), key=lambda o: o["LastModified"])
+    return json.loads(s3.get_object(Bucket=bucket, Key=newest["Key"])["Body"].read())
+
+
+def test_a_date_from_raw_file_to_marts_twice(stack):
+    ds = "2025-03-10"
+    rows = orders_of(date.fromisoformat(ds), 300)
+    stack.upload(ds, as_csv(rows))
+    for _ in range(2):
+        result = stack.airflow("dags", "test", "ingest_orders", ds)
+        assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-2000:]
+        assert len(published(stack, ds)) == len(kept(rows, ds)) == len({row[0] for row in published(stack, ds)})
+        assert_marts(stack, ds, latest({ds: rows}, ds))
+        assert stack.worker_state() == "stopped"
+    assert len(stack.query(f"SELECT DISTINCT run FROM orders_runs WHERE ds = '{ds}'")) == 2
+
+
+def test_a_batch_that_must_fail_changes_nothing_and_alerts_once(stack):
+    ds = "2025-03-10"
+    queue = alert_queue(stack)
+    before = published(stack, ds)
+    rows = orders_of(date.fromisoformat(ds), 300)
+    stack.upload(ds, as_csv([[*row[:2], f"-{row[2]}", *row[3:]] if n % 2 else row for n, row in enumerate(rows)]))
+    result = stack.airflow("dags", "test", "ingest_orders", ds)
+    assert result.returncode != 0
+    assert published(stack, ds) == before
+    assert_marts(stack, ds, latest({ds: rows}, ds))
+    assert stack.worker_state() == "stopped"
+    (alert,) = messages(stack, queue)
+    assert alert["Subject"] == f"ingest_orders {ds}: validate failed"
+    for said in (
+        "quarantined_share",
+        "150 of 300 rows",
+        "orders",
+        ds,
+        "orders_db.orders_quarantine",
+        "runbook.md#validate",
+    ):
+        assert said in alert["Message"], alert["Message"]
+    assert stack.query(f"SELECT DISTINCT rule, count(*) FROM orders_quarantine WHERE ds = '{ds}' GROUP BY rule") == [
+        ("amount_negative", "150")
+    ]
+
+
+def test_single_bad_rows_are_quarantined_with_reason_and_line(stack):
+    ds = "2025-03-11"
+    rows = orders_of(date.fromisoformat(ds), 60, shift=5000)
+    bad = [
+        ["O9001", "Ann", "12,50", "shipped", ds],
+        ["O9002", "Ann", "1.00", "shipped", "2025-02-30"],
+        ["O9003", "", "1.00", "shipped", ds],
+        ["O9004", "Ann", "1.00", "lost", ds],
+    ]
+    again = [rows[0][0], "Customer 99", "77.00", "shipped", ds]
+    stack.upload(ds, as_csv([*rows, *bad, again]))
+    result = stack.airflow("dags", "test", "ingest_orders", ds)
+    assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-2000:]
+    quarantined = stack.query(f"SELECT source_line, rule, source_file FROM orders_quarantine WHERE ds = '{ds}'")
+    assert sorted(quarantined) == [
+        ("62", "amount_invalid", "orders.csv"),
+        ("63", "order_date_invalid", "orders.csv"),
+        ("64", "customer_missing", "orders.csv"),
+        ("65", "status_not_allowed", "orders.csv"),
+    ]
+    counts = manifest(stack, ds, "clean")["rows"]
+    assert counts["read"] == 65
+    assert counts["quarantined"] == 4
+    assert counts["duplicates"] == 1
+    assert counts["read"] == sum([counts["published"], 4, 1, *counts["dropped"].values()])
+    assert (again[0], "77.00") in [row[:2] for row in published(stack, ds)]
+
+
+def test_dates_in_any_order_and_at_once_end_in_the_same_tables(stack):
+    days = {f"2025-04-0{n}": orders_of(date(2025, 4, n), 80, shift=20 * n) for n in range(1, 4)}
+    for ds, rows in days.items():
+        stack.upload(ds, as_csv(rows))
+    words = ("backfill", "create", "--dag-id", "ingest_orders", "--from-date", "2025-04-01", "--to-date", "2025-04-03")
+    result = stack.airflow(*words, "--max-active-runs", "3", "--run-backwards")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert stack.airflow("dags", "unpause", "ingest_orders").returncode == 0
+    states = wait_for_backfill(stack)
+    assert states == ["success"] * 3
+    earlier = {
+        "2025-03-10": orders_of(date(2025, 3, 10), 300),
+        "2025-03-11": [],
+    }
+    published_before = {row[0] for ds in earlier for row in published(stack, ds)}
+    for ds in days:
+        newest = {row[0]: row for row in latest(days, ds)}
+        found = stack.query(f"SELECT sum(orders) FROM status_summary WHERE ds = '{ds}'")
+        assert found == [(str(len(published_before | set(newest))),)], ds
+    assert stack.worker_state() == "stopped"
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        *("wait_for_raw", "start_worker", "stage_raw", "snapshot_raw", "clean", "validate", "stop_worker", "promote"),
+        *("crawl", "publish", "total_sales_by_customer"),
+    ],
+)
+def test_single_tasks_from_the_command_line(stack, task):
+    ds = "2025-05-05"
+    if task == "wait_for_raw":
+        stack.upload(ds, as_csv(orders_of(date.fromisoformat(ds), 40, shift=7000)))
+    result = stack.airflow("tasks", "test", "ingest_orders", task, ds)
+    assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-2000:]
+    if task == "publish":
+        assert len(published(stack, ds)) == len(kept(orders_of(date.fromisoformat(ds), 40, shift=7000), ds))
+
+
+def alert_queue(stack):
+    """A queue that receives the alerts, as a team's chat or pager would."""
+    sqs, topic = stack.client("sqs"), stack.variables["LAKE_ALERT_TOPIC_ARN"]
+    url = sqs.create_queue(QueueName="alerts")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": arn,
+        "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+    stack.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    return url
+
+
+def messages(stack, queue):
+    sqs, received = stack.client("sqs"), []
+    while batch := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages"):
+        for message in batch:
+            received.append(json.loads(message["Body"]))
+            sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+    return received
+
+
+def wait_for_backfill(stack, timeout=600):
+    """States of the backfill's runs, once all have ended."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        result = stack.airflow("dags", "list-runs", "ingest_orders", "-o", "json")
+        runs = [run for run in json.loads(result.stdout.splitlines()[-1]) if run["run_id"].startswith("backfill")]
+        if runs and all(run["state"] in ("success", "failed") for run in runs):
+            return [run["state"] for run in runs]
+        time.sleep(3)
+    raise AssertionError(f"the backfill has not ended after {timeout} s: {runs}")
