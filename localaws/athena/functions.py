@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from localaws.athena import types
 from localaws.athena.errors import QueryFailed, not_supported
-from localaws.athena.expressions import Typed, divide, modulus, scaled, unscaled
+from localaws.athena.expressions import Typed, divide, failure, modulus, scaled, unscaled
 from localaws.athena.formats import from_joda, from_mysql
 from localaws.athena.types import (
     BIGINT,
@@ -260,8 +260,19 @@ def _call(name: str) -> Callable[[Arguments], str]:
     return lambda arguments: f"{name}({', '.join(argument.sql for argument in arguments)})"
 
 
-def _sequence(arguments: Arguments) -> Type:
+def _sequence_type(arguments: Arguments) -> Type:
     return array(_first(arguments) if _first(arguments).is_temporal else BIGINT)
+
+
+def _sequence(arguments: Arguments) -> str:
+    first, last, *step = (argument.sql for argument in arguments)
+    if _first(arguments).is_temporal:
+        return f"generate_series({first}, {last}, {step[0] if step else 'INTERVAL 1 DAY'})"
+    by = step[0] if step else f"CASE WHEN {first} <= {last} THEN 1 ELSE -1 END"
+    # Trino's own limit.
+    long = failure("'INVALID_FUNCTION_ARGUMENT: result of sequence function must not have more than 10000 entries'")
+    end = f"CASE WHEN ({last} - {first}) // ({by}) >= 10000 THEN {long} ELSE {last} END"
+    return f"generate_series({first}, {end}, {by})"
 
 
 SCALAR: dict[str, Scalar] = {
@@ -408,11 +419,7 @@ SCALAR: dict[str, Scalar] = {
     "arrays_overlap": Scalar("l l", BOOLEAN, "list_has_any({0}, {1})"),
     "flatten": Scalar("l", _element, "flatten({0})"),
     "slice": Scalar("l i i", _first, "list_slice({0}, {1}, {1} + {2} - 1)"),
-    "sequence": Scalar(
-        "a a a?", _sequence,
-        lambda a: "generate_series(" + ", ".join(x.sql for x in a)
-        + (", INTERVAL 1 DAY" if _first(a).is_temporal and len(a) == 2 else "") + ")",
-    ),
+    "sequence": Scalar("a a a?", _sequence_type, _sequence),
     "repeat": Scalar("a i", lambda a: array(_first(a)), "list_transform(range({1}), lambda x: {0})"),
     "map_keys": Scalar("m", lambda a: array(_first(a).args[0]), "map_keys({0})"),
     "map_values": Scalar("m", lambda a: array(_first(a).args[1]), "map_values({0})"),

@@ -462,6 +462,8 @@ class QueryCompiler:
         return _From(f"({relation.sql}) AS {quote(alias)}", fields, relation.required)
 
     def _table(self, node: exp.Table) -> _From:
+        if not isinstance(node.this, exp.Identifier):
+            raise not_supported(f"{position(self.sql, node)}: table function {node.sql(dialect='trino')}")
         database, name = (node.db or self.database).lower(), node.name.lower()
         alias = node.alias.lower()
         if node.catalog and node.catalog.lower() != "awsdatacatalog":

@@ -60,6 +60,8 @@ def target(properties: dict[str, Any], location: str, default_format: str = "par
     Raises:
         QueryFailed: for a format or compression that cannot be written here.
     """
+    if str(properties.get("table_type", "hive")).lower() != "hive":
+        raise not_supported("Iceberg tables")
     known = {
         "format", "compression", "write_compression", "parquet_compression", "partitioned_by", "field_delimiter",
         "external_location", "compression_level", "table_type", "is_external",
@@ -69,8 +71,6 @@ def target(properties: dict[str, Any], location: str, default_format: str = "par
             raise QueryFailed(
                 f"INVALID_TABLE_PROPERTY: Table property '{name}' does not exist or is not supported here"
             )
-    if str(properties.get("table_type", "hive")).lower() != "hive":
-        raise not_supported("Iceberg tables")
     file_format = str(properties.get("format", default_format)).lower()
     if file_format not in ("parquet", "json", "textfile"):
         raise not_supported(f"writing format {file_format.upper()}")

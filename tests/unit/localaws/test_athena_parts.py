@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pyarrow as pa
 import pytest
+
 from localaws.athena import statements, types
 from localaws.athena.errors import MalformedQuery, QueryFailed
 from localaws.athena.formats import from_joda, from_mysql

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import duckdb
 import pytest
+
 from localaws.athena import types
 from localaws.athena.catalog import Table
 from localaws.athena.errors import QueryFailed, RequestRefused, from_engine
@@ -250,17 +251,21 @@ def test_nested_values_and_conditions(value, expression, expected):
          [(None, Decimal("2.50")), ("ann", Decimal("0.24")), ("bob", Decimal("2.26"))]),
         ("SELECT customer FROM orders GROUP BY customer HAVING sum(amount) > 1", [("bob",)]),
         ("SELECT DISTINCT customer FROM orders ORDER BY customer", [("ann",), ("bob",)]),
-        ("SELECT 1 AS n, 'a' UNION ALL SELECT 2.5, 'bb' ORDER BY n DESC", [(Decimal("2.5"), "bb"), (Decimal("1.0"), "a")]),
+        ("SELECT 1 AS n, 'a' UNION ALL SELECT 2.5, 'bb' ORDER BY n DESC",
+         [(Decimal("2.5"), "bb"), (Decimal("1.0"), "a")]),
         ("SELECT quantity FROM orders INTERSECT SELECT 2", [(2,)]),
         ("SELECT quantity FROM orders EXCEPT SELECT 2 ORDER BY 1", [(1,), (3,)]),
         ("VALUES (1, 'a'), (2, 'b')", [(1, "a"), (2, "b")]),
-        ("WITH a AS (SELECT * FROM orders WHERE amount > 0), b (c, s) AS (SELECT customer, sum(amount) FROM a GROUP BY 1)"
+        ("WITH a AS (SELECT * FROM orders WHERE amount > 0), b (c, s) AS"
+         " (SELECT customer, sum(amount) FROM a GROUP BY 1)"
          " SELECT b.*, order_id FROM a JOIN b ON a.customer = b.c ORDER BY order_id",
          [("ann", Decimal("1.25"), "o1"), ("bob", Decimal("2.26"), "o2")]),
-        ("SELECT order_id, o.customer FROM orders o JOIN orders p USING (order_id) ORDER BY 1 LIMIT 1", [("o1", "ann")]),
+        ("SELECT order_id, o.customer FROM orders o JOIN orders p USING (order_id) ORDER BY 1 LIMIT 1",
+         [("o1", "ann")]),
         ("SELECT o.order_id, p.order_id FROM orders o LEFT JOIN orders p ON o.order_id = p.order_id AND p.amount > 2"
          " ORDER BY 1", [("o1", None), ("o2", "o2"), ("o3", None)]),
-        ("SELECT order_id FROM orders o WHERE EXISTS (SELECT 1 FROM orders p WHERE p.quantity = o.quantity + 1) ORDER BY 1",
+        ("SELECT order_id FROM orders o WHERE EXISTS (SELECT 1 FROM orders p WHERE p.quantity = o.quantity + 1)"
+         " ORDER BY 1",
          [("o1",), ("o2",)]),
         ("SELECT order_id FROM orders WHERE quantity IN (SELECT max(quantity) FROM orders)", [("o3",)]),
         ("SELECT (SELECT max(amount) FROM orders) - amount FROM orders WHERE order_id = 'o1'", [(Decimal("1.01"),)]),
@@ -296,7 +301,8 @@ def test_output_columns_are_named_as_written_or_not_at_all(run):
          "FUNCTION_NOT_FOUND: line 1:8: Function 'strftime' not registered"),
         ("SELECT sum(customer) FROM orders",
          "FUNCTION_NOT_FOUND: line 1:8: Unexpected parameters (varchar) for function sum"),
-        ("SELECT * FROM orders WHERE ds = 20250630", "TYPE_MISMATCH: line 1:28: Cannot apply operator: varchar = integer"),
+        ("SELECT * FROM orders WHERE ds = 20250630",
+         "TYPE_MISMATCH: line 1:28: Cannot apply operator: varchar = integer"),
         ("SELECT order_id FROM orders o, orders p",
          "AMBIGUOUS_NAME: line 1:8: Column 'order_id' is ambiguous"),
         ("SELECT customer, amount FROM orders GROUP BY customer",
@@ -310,7 +316,8 @@ def test_output_columns_are_named_as_written_or_not_at_all(run):
         ("SELECT 1 UNION SELECT 'a'",
          "TYPE_MISMATCH: line 1:8: column 1 in UNION query has incompatible types: integer, varchar(1)"),
         ("SELECT rank()", "MISSING_OVER: line 1:8: Window function rank requires an OVER clause"),
-        ("SELECT max(sum(amount)) FROM orders", "NESTED_AGGREGATION: line 1:8: Cannot nest aggregations inside aggregation 'max'"),
+        ("SELECT max(sum(amount)) FROM orders",
+         "NESTED_AGGREGATION: line 1:8: Cannot nest aggregations inside aggregation 'max'"),
         ("SELECT 1 / 0", "DIVISION_BY_ZERO: Division by zero"),
         ("SELECT 1.0 / 0", "DIVISION_BY_ZERO: Division by zero"),
         ("SELECT sum(amount) / 0 FROM orders", "DIVISION_BY_ZERO: Division by zero"),

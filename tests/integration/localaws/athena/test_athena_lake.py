@@ -42,7 +42,8 @@ def lake(athena):
     athena.point("orders", storage, ["2025-06-30"], athena.uri("runs/ds=2025-06-30/run=b/"))
     athena.run(
         "CREATE OR REPLACE VIEW orders_current AS SELECT order_id, customer, amount, order_date, ds FROM ("
-        " SELECT *, row_number() OVER (PARTITION BY order_id ORDER BY ds DESC) AS version FROM orders) WHERE version = 1"
+        " SELECT *, row_number() OVER (PARTITION BY order_id ORDER BY ds DESC) AS version FROM orders)"
+        " WHERE version = 1"
     )
     return athena
 

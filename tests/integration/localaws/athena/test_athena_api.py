@@ -1,0 +1,228 @@
+"""Queries as the API shows them: states, results, pages, workgroups, stopping, many at once."""
+
+from __future__ import annotations
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from botocore.exceptions import ClientError
+
+NUMBERS = "UNNEST(sequence(1, 10000))"
+SLOW = f"SELECT sum(x * y % 7 + z) FROM {NUMBERS} AS a (x) CROSS JOIN {NUMBERS} AS b (y) CROSS JOIN {NUMBERS} AS c (z)"
+
+
+@pytest.fixture
+def workgroup(athena, request):
+    """A workgroup to configure; removed afterwards."""
+    name = f"group-{abs(hash(request.node.name))}"
+
+    def make(**configuration):
+        athena.api.create_work_group(Name=name, Configuration=configuration)
+        return name
+
+    yield make
+    athena.api.delete_work_group(WorkGroup=name, RecursiveDeleteOption=True)
+
+
+def refused(athena, sql, **request):
+    """The error of a StartQueryExecution that is refused."""
+    with pytest.raises(ClientError) as error:
+        athena.start(sql, **request)
+    assert error.value.response["Error"]["Code"] == "InvalidRequestException"
+    return error.value.response
+
+
+def test_a_query_is_recorded(athena):
+    answer = athena.run("SELECT 1 AS one")
+    execution = answer.execution
+    query_id = execution["QueryExecutionId"]
+    assert execution["ResultConfiguration"]["OutputLocation"] == f"{athena.results}{query_id}.csv"
+    assert (execution["StatementType"], execution["SubstatementType"], execution["WorkGroup"]) == (
+        "DML",
+        "SELECT",
+        "primary",
+    )
+    assert execution["QueryExecutionContext"] == {"Database": athena.database, "Catalog": "AwsDataCatalog"}
+    status = execution["Status"]
+    assert status["SubmissionDateTime"] <= status["CompletionDateTime"]
+    assert (
+        execution["Statistics"]["TotalExecutionTimeInMillis"]
+        >= execution["Statistics"]["EngineExecutionTimeInMillis"]
+        >= 0
+    )
+    assert query_id in athena.api.list_query_executions(WorkGroup="primary")["QueryExecutionIds"]
+    batch = athena.api.batch_get_query_execution(QueryExecutionIds=[query_id, "nope"])
+    assert [one["QueryExecutionId"] for one in batch["QueryExecutions"]] == [query_id]
+    assert [one["QueryExecutionId"] for one in batch["UnprocessedQueryExecutionIds"]] == ["nope"]
+
+
+def test_results_are_ordinary_objects(athena):
+    answer = athena.run("""SELECT 'a"b' AS text, CAST(NULL AS varchar) AS nothing, '' AS empty, 1.50 AS amount""")
+    key = f"results/{answer.execution['QueryExecutionId']}.csv"
+    found = athena.s3.get_object(Bucket=athena.bucket, Key=key)
+    assert found["Body"].read() == b'"text","nothing","empty","amount"\n"a""b",,"","1.50"\n'
+    metadata = json.loads(athena.s3.get_object(Bucket=athena.bucket, Key=f"{key}.metadata")["Body"].read())
+    assert metadata["ColumnInfo"] == answer.columns
+    assert (answer.header, answer.rows) == (["text", "nothing", "empty", "amount"], [['a"b', None, "", "1.50"]])
+
+
+def test_catalog_statements_leave_a_text_file(athena):
+    answer = athena.run("SHOW DATABASES")
+    assert answer.execution["ResultConfiguration"]["OutputLocation"].endswith(".txt")
+    assert [athena.database] in answer.rows
+
+
+def test_results_come_in_pages_with_the_header_on_the_first(athena):
+    query_id = athena.run("SELECT x FROM UNNEST(sequence(1, 2500)) AS t (x) ORDER BY x").execution["QueryExecutionId"]
+    pages = list(athena.api.get_paginator("get_query_results").paginate(QueryExecutionId=query_id))
+    sizes = [len(page["ResultSet"]["Rows"]) for page in pages]
+    assert sizes == [1000, 1000, 501]
+    values = [row["Data"][0]["VarCharValue"] for page in pages for row in page["ResultSet"]["Rows"]]
+    assert values == ["x", *map(str, range(1, 2501))]
+    small = athena.api.get_query_results(QueryExecutionId=query_id, MaxResults=2)
+    assert [row["Data"][0]["VarCharValue"] for row in small["ResultSet"]["Rows"]] == ["x", "1"]
+
+
+def test_parameters_are_given_as_literals(athena):
+    sql = "SELECT upper(?) AS a, ? + 1 AS b"
+    assert athena.rows(sql, ExecutionParameters=["'it''s'", "41"]) == [["IT'S", "42"]]
+    assert "expected 2 but found 1" in refused(athena, sql, ExecutionParameters=["1"])["Error"]["Message"]
+
+
+def test_prepared_statements(athena):
+    athena.api.create_prepared_statement(
+        StatementName="by_api", WorkGroup="primary", QueryStatement="SELECT ? || ? AS both"
+    )
+    assert athena.rows("EXECUTE by_api USING 'a', 'b'") == [["ab"]]
+    athena.run("PREPARE by_sql FROM SELECT ? * 2 AS twice")
+    assert athena.rows("EXECUTE by_sql USING 21") == [["42"]]
+    athena.run("DEALLOCATE PREPARE by_sql")
+    assert "was not found" in refused(athena, "EXECUTE by_sql USING 21")["Error"]["Message"]
+
+
+def test_what_does_not_parse_is_refused_at_once(athena):
+    response = refused(athena, "SELECT FROM WHERE")
+    assert response["Error"]["Message"].startswith("line 1:")
+    assert response["AthenaErrorCode"] == "MALFORMED_QUERY"
+
+
+def test_a_failed_query_says_why(athena):
+    execution = athena.ask("SELECT nope").execution
+    assert execution["Status"]["StateChangeReason"] == "COLUMN_NOT_FOUND: line 1:8: Column 'nope' cannot be resolved"
+    assert execution["Status"]["AthenaError"]["ErrorCategory"] == 2
+    with pytest.raises(ClientError, match="Final query state: FAILED"):
+        athena.api.get_query_results(QueryExecutionId=execution["QueryExecutionId"])
+    with pytest.raises(ClientError, match="was not found"):
+        athena.api.get_query_execution(QueryExecutionId="00000000-0000-0000-0000-000000000000")
+
+
+def test_a_request_sent_twice_starts_one_query(athena):
+    token = "t" * 40
+    first = athena.start("SELECT 1", ClientRequestToken=token)
+    assert athena.start("SELECT 1", ClientRequestToken=token) == first
+    assert "Idempotent" in refused(athena, "SELECT 2", ClientRequestToken=token)["Error"]["Message"]
+
+
+def test_results_need_a_place(athena):
+    assert "No output location provided" in refused(athena, "SELECT 1", ResultConfiguration={})["Error"]["Message"]
+    missing = {"OutputLocation": "s3://no-such-bucket-anywhere/"}
+    message = refused(athena, "SELECT 1", ResultConfiguration=missing)["Error"]["Message"]
+    assert message == "Unable to verify/create output bucket no-such-bucket-anywhere"
+    assert "is not found" in refused(athena, "SELECT 1", WorkGroup="nope")["Error"]["Message"]
+
+
+def test_an_enforced_workgroup_decides_where_results_go(athena, workgroup):
+    group = workgroup(
+        EnforceWorkGroupConfiguration=True,
+        ResultConfiguration={
+            "OutputLocation": athena.uri("enforced/"), "EncryptionConfiguration": {"EncryptionOption": "SSE_S3"},
+        },
+    )  # fmt: skip
+    answer = athena.run("SELECT 1 AS a", WorkGroup=group)
+    assert answer.execution["ResultConfiguration"]["OutputLocation"].startswith(athena.uri("enforced/"))
+    sql = f"CREATE TABLE placed WITH (external_location = '{athena.uri('placed/')}') AS SELECT 1 AS a"
+    assert "enforces a centralized output location" in athena.fails(sql, WorkGroup=group)
+    athena.run(f"UNLOAD (SELECT 1 AS a) TO '{athena.uri('placed/')}' WITH (format = 'PARQUET')", WorkGroup=group)
+    athena.api.update_work_group(WorkGroup=group, State="DISABLED")
+    assert "is disabled" in refused(athena, "SELECT 1", WorkGroup=group)["Error"]["Message"]
+
+
+def test_a_query_that_would_scan_too_much_is_cancelled(athena, workgroup):
+    athena.run(
+        f"CREATE TABLE large WITH (external_location = '{athena.uri('large/')}', partitioned_by = ARRAY['ds']) AS"
+        f" SELECT rand() AS r, CAST(x % 2 AS varchar) AS ds FROM {NUMBERS} AS t (x)"
+        " CROSS JOIN UNNEST(sequence(1, 180)) AS u (y)"
+    )
+    half = athena.run("SELECT sum(r) FROM large WHERE ds = '0'").scanned
+    assert half < 10_000_000 < half * 2
+    group = workgroup(BytesScannedCutoffPerQuery=10_000_000)
+    assert athena.run("SELECT sum(r) FROM large WHERE ds = '0'", WorkGroup=group).scanned == half
+    answer = athena.ask("SELECT sum(r) FROM large", WorkGroup=group)
+    assert (answer.state, answer.reason) == ("CANCELLED", "Query cancelled! : Bytes scanned limit was exceeded")
+
+
+def test_a_running_query_is_stopped(athena):
+    query_id = athena.start(SLOW)
+    deadline = time.monotonic() + 20
+    while athena.api.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]["Status"]["State"] != "RUNNING":
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    with pytest.raises(ClientError, match="Query has not yet finished"):
+        athena.api.get_query_results(QueryExecutionId=query_id)
+    stopped = time.monotonic()
+    athena.api.stop_query_execution(QueryExecutionId=query_id)
+    execution = athena.wait(query_id)
+    assert execution["Status"]["State"] == "CANCELLED"
+    assert time.monotonic() - stopped < 5
+    athena.api.stop_query_execution(QueryExecutionId=query_id)
+
+
+def test_queries_beyond_the_slots_wait_and_can_be_stopped_there(athena):
+    running = [athena.start(SLOW) for _ in range(4)]
+    waiting = athena.start("SELECT 1")
+    time.sleep(0.3)
+    assert athena.api.get_query_execution(QueryExecutionId=waiting)["QueryExecution"]["Status"]["State"] == "QUEUED"
+    athena.api.stop_query_execution(QueryExecutionId=waiting)
+    assert athena.wait(waiting)["Status"]["State"] == "CANCELLED"
+    for query_id in running:
+        athena.api.stop_query_execution(QueryExecutionId=query_id)
+    assert {athena.wait(query_id)["Status"]["State"] for query_id in running} == {"CANCELLED"}
+    assert athena.rows("SELECT 1") == [["1"]]
+
+
+def test_thirty_queries_at_once(athena):
+    athena.run(
+        f"CREATE TABLE shared WITH (external_location = '{athena.uri('shared/')}', partitioned_by = ARRAY['p']) AS"
+        " SELECT x, CAST(x AS decimal(12,2)) / 100 AS amount, CAST(x % 10 AS varchar) AS p"
+        " FROM UNNEST(sequence(1, 1000)) AS t (x)"
+    )
+
+    def one(number):
+        digit = str(number % 10)
+        if number % 3 == 0:
+            athena.run(
+                f"UNLOAD (SELECT * FROM shared WHERE p = '{digit}') TO '{athena.uri(f'many/{number}/')}'"
+                " WITH (format = 'PARQUET')"
+            )
+        return athena.rows(f"SELECT count(*), sum(amount) FROM shared WHERE p = '{digit}'")
+
+    with ThreadPoolExecutor(30) as pool:
+        answers = list(pool.map(one, range(30)))
+    for number, rows in enumerate(answers):
+        values = [x for x in range(1, 1001) if x % 10 == number % 10]
+        assert rows == [["100", f"{sum(values) / 100:.2f}"]]
+    assert len(athena.keys("many/")) == 10
+
+
+def test_table_metadata_of_a_table_that_is_not_there(athena):
+    with pytest.raises(athena.api.exceptions.MetadataException):
+        athena.api.get_table_metadata(CatalogName="AwsDataCatalog", DatabaseName=athena.database, TableName="nope")
+
+
+def test_the_query_language_reaches_no_files_of_the_machine(athena):
+    assert athena.fails("SELECT * FROM read_csv('/etc/passwd')").startswith("NOT_SUPPORTED: line 1:")
+    assert athena.fails('SELECT * FROM "/etc/passwd"').startswith("TABLE_NOT_FOUND")
+    assert athena.fails("SELECT * FROM scan_0").startswith("TABLE_NOT_FOUND")
+    assert athena.fails("SELECT getenv('HOME')").startswith("FUNCTION_NOT_FOUND")

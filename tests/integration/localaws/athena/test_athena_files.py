@@ -1,0 +1,149 @@
+"""Data files as they come: old Parquet schemas, contradicting types, CSV, JSON, gzip."""
+
+from __future__ import annotations
+
+import gzip
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+
+OPEN_CSV = {
+    "InputFormat": "org.apache.hadoop.mapred.TextInputFormat",
+    "OutputFormat": "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
+    "SerdeInfo": {
+        "SerializationLibrary": "org.apache.hadoop.hive.serde2.OpenCSVSerde",
+        "Parameters": {"separatorChar": ",", "quoteChar": '"', "escapeChar": "\\", "skip.header.line.count": "1"},
+    },
+}
+
+
+def test_columns_are_found_by_name_whatever_their_order_case_and_age(athena):
+    storage = athena.external_table(
+        "evolved", {"id": "bigint", "name": "string", "added": "decimal(12,2)"}, {"ds": "string"}
+    )
+    athena.put_parquet(
+        "evolved/ds=1/a.parquet", pa.table({"NAME": ["old"], "Id": pa.array([1], pa.int32()), "gone": [0.5]})
+    )
+    new = {"added": pa.array([Decimal("1.5")], pa.decimal128(10, 1)), "id": [2], "name": ["new"]}
+    athena.put_parquet("evolved/ds=2/a.parquet", pa.table(new))
+    for ds in ("1", "2"):
+        athena.point("evolved", storage, [ds], athena.uri(f"evolved/ds={ds}/"))
+    assert athena.rows("SELECT id, name, added, ds FROM evolved ORDER BY id") == [
+        ["1", "old", None, "1"], ["2", "new", "1.50", "2"],
+    ]  # fmt: skip
+    assert athena.rows("SELECT added FROM evolved WHERE ds = '1'") == [[None]]
+
+
+@pytest.mark.parametrize(
+    ("glue_type", "values", "physical"),
+    [
+        ("decimal(12,2)", pa.array([1.5]), "DOUBLE"),
+        ("int", pa.array([1], pa.int64()), "INT64"),
+        ("date", pa.array(["2025-06-30"]), "BYTE_ARRAY"),
+        ("string", pa.array([1], pa.int64()), "INT64"),
+    ],
+)
+def test_a_file_that_contradicts_the_table_fails_the_query(athena, glue_type, values, physical):
+    name = f"bad_{physical.lower()}_{glue_type[:3]}"
+    athena.external_table(name, {"amount": glue_type, "fine": "bigint"}, {})
+    athena.put_parquet(f"{name}/a.parquet", pa.table({"amount": values, "fine": [1]}))
+    reason = athena.fails(f"SELECT amount FROM {name}")
+    assert reason.startswith(
+        f"HIVE_BAD_DATA: Field amount's type {physical} in parquet file s3://{athena.bucket}/{name}/"
+    )
+    assert "is incompatible with type" in reason
+    assert athena.rows(f"SELECT fine FROM {name}") == [["1"]]
+
+
+def test_a_file_that_is_no_parquet_fails_the_query(athena):
+    athena.external_table("junk", {"a": "bigint"}, {})
+    athena.put("junk/a.parquet", b"this is not parquet")
+    assert athena.fails("SELECT * FROM junk").startswith("HIVE_BAD_DATA: Not valid Parquet file")
+
+
+def test_nested_columns(athena):
+    athena.external_table(
+        "nested", {"tags": "array<string>", "who": "struct<name:string,age:int>", "m": "map<string,int>"}, {}
+    )
+    who = pa.array([{"name": "ann", "age": 7}], pa.struct([("name", pa.string()), ("age", pa.int32())]))
+    table = {"tags": [["a", "b"]], "who": who, "m": pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int32()))}
+    athena.put_parquet("nested/a.parquet", pa.table(table))
+    assert athena.rows("SELECT tags[2], who.name, m['k'], cardinality(tags) FROM nested") == [["b", "ann", "1", "2"]]
+    assert athena.rows("SELECT tags, who, m FROM nested") == [["[a, b]", "{name=ann, age=7}", "{k=1}"]]
+    assert athena.rows("SELECT t FROM nested CROSS JOIN UNNEST(tags) AS u (t) ORDER BY 1") == [["a"], ["b"]]
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_csv_with_quotes_and_a_header(athena, suffix):
+    name = f"csv{suffix.strip('.')}"
+    athena.external_table(
+        name, {"id": "string", "text": "string", "amount": "decimal(12,2)", "n": "int"}, {}, **OPEN_CSV
+    )
+    body = b'id,text,amount,n\n1,"a, ""b""",1.10,3\n2,,2.00,4\n3,plain,-0.05,5\n'
+    athena.put(f"{name}/a.csv{suffix}", gzip.compress(body) if suffix else body)
+    assert athena.rows(f"SELECT * FROM {name} ORDER BY id") == [
+        ["1", 'a, "b"', "1.10", "3"], ["2", "", "2.00", "4"], ["3", "plain", "-0.05", "5"],
+    ]  # fmt: skip
+    size = athena.s3.head_object(Bucket=athena.bucket, Key=f"{name}/a.csv{suffix}")["ContentLength"]
+    assert athena.run(f"SELECT count(*) FROM {name}").scanned == size
+    athena.put(f"{name}/b.csv", "id,text,amount,n\n9,x,abc,1\n")
+    assert athena.fails(f"SELECT sum(amount) FROM {name}").startswith(
+        "HIVE_BAD_DATA: Error parsing field value 'abc' for field amount"
+    )
+
+
+def test_delimited_text_is_read_as_hive_reads_it(athena):
+    athena.run(
+        f"""CREATE EXTERNAL TABLE lazy (a string, n int, d decimal(12,2), day date)
+        ROW FORMAT DELIMITED FIELDS TERMINATED BY '|' LOCATION '{athena.uri("lazy/")}'
+        TBLPROPERTIES ('skip.header.line.count' = '1')"""
+    )
+    athena.put("lazy/a.txt", 'a|n|d|day\n"x"|1|1.50|2025-06-30\n\\N||x|y\nshort\nlong|2|3|2025-01-01|surplus\n')
+    assert athena.rows("SELECT * FROM lazy ORDER BY a") == [
+        ['"x"', "1", "1.50", "2025-06-30"], ["long", "2", "3.00", "2025-01-01"],
+        ["short", None, None, None], [None, None, None, None],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("library", ["org.openx.data.jsonserde.JsonSerDe", "org.apache.hive.hcatalog.data.JsonSerDe"])
+def test_json_lines(athena, library):
+    name = f"json_{library.split('.')[1]}"
+    athena.run(
+        f"""CREATE EXTERNAL TABLE {name} (OrderID string, amount decimal(12,2), who struct<name:string>,
+            tags array<string>, day date) ROW FORMAT SERDE '{library}' LOCATION '{athena.uri(name + "/")}'"""
+    )
+    lines = [
+        '{"OrderID": 1, "amount": 1.10, "who": {"name": "ann"}, "tags": ["a"], "day": "2025-06-30", "other": 1}',
+        '{"orderid": "2", "amount": "2.5"}',
+        '{"ORDERID": null}',
+    ]
+    athena.put(f"{name}/a.json.gz", gzip.compress("\n".join(lines).encode()))
+    assert athena.rows(f"SELECT orderid, amount, who.name, tags[1], day FROM {name} ORDER BY orderid") == [
+        ["1", "1.10", "ann", "a", "2025-06-30"], ["2", "2.50", None, None, None], [None, None, None, None, None],
+    ]  # fmt: skip
+    athena.put(f"{name}/b.json", "{ not json\n")
+    assert athena.fails(f"SELECT * FROM {name}").startswith("HIVE_CURSOR_ERROR: Row is not a valid JSON Object")
+
+
+def test_formats_that_cannot_be_read_are_refused(athena):
+    athena.run(f"CREATE EXTERNAL TABLE orc_table (a int) STORED AS ORC LOCATION '{athena.uri('orc/')}'")
+    assert athena.fails("SELECT * FROM orc_table").startswith("NOT_SUPPORTED: table format ")
+    athena.run(f"CREATE EXTERNAL TABLE packed (a string) ROW FORMAT DELIMITED LOCATION '{athena.uri('packed/')}'")
+    athena.put("packed/a.txt.bz2", b"x")
+    assert athena.fails("SELECT * FROM packed").startswith("NOT_SUPPORTED: reading s3://")
+
+
+def test_a_bucket_that_is_not_there_is_an_error(athena):
+    athena.run("CREATE EXTERNAL TABLE nowhere (a int) STORED AS PARQUET LOCATION 's3://no-such-bucket-anywhere/x/'")
+    assert "The specified bucket does not exist" in athena.fails("SELECT * FROM nowhere")
+
+
+def test_keys_that_are_no_plain_file_names_are_read(athena):
+    athena.external_table("odd", {"a": "bigint"}, {})
+    athena.put_parquet("odd/it's a #file?.parquet", pa.table({"a": [1]}))
+    athena.put_parquet("odd/nested//deep.parquet", pa.table({"a": [2]}))
+    athena.put_parquet("odd/_hidden.parquet", pa.table({"a": [3]}))
+    athena.put_parquet("odd/.staging/x.parquet", pa.table({"a": [4]}))
+    athena.put("odd/folder/", b"")
+    assert athena.rows("SELECT a FROM odd ORDER BY 1") == [["1"], ["2"]]

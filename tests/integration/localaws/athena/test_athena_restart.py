@@ -1,0 +1,45 @@
+"""What Athena knows outlives the server, and a query that was running when it ended has an end."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+
+@pytest.fixture
+def server(localaws, tmp_path):
+    """A localaws of its own, to stop and start."""
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    server = type(localaws)(tmp_path / "state", port, {})
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_history_views_and_results_survive(athena, server, how):
+    server.client("s3").create_bucket(Bucket="results")
+    server.client("glue").create_database(DatabaseInput={"Name": "d"})
+    here = type(athena)(server.client, "d", "results")
+    here.run("CREATE TABLE t AS SELECT 1.50 AS amount")
+    here.run("CREATE VIEW v AS SELECT amount FROM t")
+    done = here.run("SELECT * FROM v").execution["QueryExecutionId"]
+    numbers = "UNNEST(sequence(1, 10000))"
+    slow = f"SELECT sum(x * y % 7 + z) FROM {numbers} AS a (x), {numbers} AS b (y), {numbers} AS c (z)"
+    running = here.start(slow)
+    time.sleep(2.5)
+    getattr(server, how)()
+    server.start()
+    again = type(athena)(server.client, "d", "results")
+    assert again.wait(done)["Status"]["State"] == "SUCCEEDED"
+    rows = again.api.get_query_results(QueryExecutionId=done)["ResultSet"]["Rows"]
+    assert [cell["VarCharValue"] for row in rows for cell in row["Data"]] == ["amount", "1.50"]
+    ended = again.wait(running)["Status"]
+    assert ended["State"] == "FAILED"
+    assert "the server was stopped" in ended["StateChangeReason"]
+    assert again.rows("SELECT * FROM v") == [["1.50"]]
