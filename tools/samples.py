@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -151,12 +152,13 @@ def day_rows(shop: Shop, day: date, count: int, first_defect: int) -> list[Row]:
     for order in orders:
         shop.keep(order)
     rows += [good_row(order, day) for order in orders]
-    random.shuffle(rows)
-    for order in random.sample(orders[-repeated - 1 :], repeated):
-        last = rows.index(good_row(order, day))
-        earlier = replace(order, amount=order.amount + 1)
-        rows.insert(random.randint(0, last), Row(earlier.line().encode(), DUPLICATE))
-    return rows
+    places = [random.random() for _ in rows]
+    # `rows` ends with the rows of `orders`: the latest of them came before, with another amount.
+    latest = list(islice(zip(reversed(orders), reversed(places), strict=False), repeated))
+    for order, place in latest:
+        rows.append(Row(replace(order, amount=order.amount + 1).line().encode(), DUPLICATE))
+        places.append(random.uniform(0, place))
+    return [row for _, row in sorted(zip(places, rows, strict=True), key=lambda pair: pair[0])]
 
 
 def answers(rows: list[Row]) -> dict[str, Any]:
