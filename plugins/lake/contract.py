@@ -269,11 +269,6 @@ class Contract(_Model):
         """The Unix wildcard that any raw file of a date matches, for S3KeySensor. `ds` may be a Jinja template."""
         return f"{self.raw_prefix(ds)}*.{self.format.type}*"
 
-    def is_raw_file(self, key: str) -> bool:
-        """Whether the object at `key` is data: not a folder marker, and not hidden by a leading `_` or `.`."""
-        name = key.rpartition("/")[2]
-        return bool(name) and not name.startswith(("_", "."))
-
 
 def _problem(message: str, *at: str | int) -> PydanticCustomError:
     """An error about the field at the path `at` below the model that raises it."""
