@@ -715,10 +715,10 @@ def _accept(letter: str, value: Typed) -> Typed | None:
     """`value` as a parameter of this kind takes it, or None when it does not."""
     kind = value.type
     if kind.base == "unknown":
-        wanted = {"n": BIGINT, "e": BIGINT, "i": BIGINT, "d": types.DOUBLE, "s": VARCHAR, "t": TIMESTAMP, "b": BOOLEAN}
+        wanted = {"n": BIGINT, "i": BIGINT, "d": types.DOUBLE, "s": VARCHAR, "t": TIMESTAMP, "b": BOOLEAN}
         return value.cast(wanted[letter]) if letter in wanted else value
     accepts = {
-        "n": kind.is_numeric, "e": kind.is_integer or kind.is_decimal, "i": kind.is_integer, "d": kind.is_numeric,
+        "n": kind.is_numeric, "i": kind.is_integer, "d": kind.is_numeric,
         "s": kind.is_text, "k": kind.is_text, "t": kind.is_temporal, "b": kind.base == "boolean",
         "l": kind.base == "array", "m": kind.base == "map", "x": kind.base == "varbinary",
         "j": kind.base == "json" or kind.is_text,

@@ -85,6 +85,8 @@ def from_engine(error: duckdb.Error) -> QueryFailed:
         return QueryFailed("EXCEEDED_MEMORY_LIMIT: Query exhausted resources at this scale factor")
     if isinstance(error, duckdb.ConversionException):
         return QueryFailed(f"INVALID_CAST_ARGUMENT: {first_line}")
+    if isinstance(error, (duckdb.BinderException, duckdb.CatalogException, duckdb.NotImplementedException)):
+        return QueryFailed(f"NOT_SUPPORTED: this query cannot be run here: {first_line}")
     if isinstance(error, (duckdb.InvalidInputException, duckdb.IOException)):
         return QueryFailed(f"HIVE_BAD_DATA: {first_line}")
     return QueryFailed(f"GENERIC_INTERNAL_ERROR: {first_line}")

@@ -41,7 +41,7 @@ class Scalar:
 
     Attributes:
         parameters: one letter for each parameter, separated by blanks, followed by ``?`` (optional) or ``*`` (any
-            number): n number, e exact number, i integer, d double, s text, t date or timestamp, b boolean, l array,
+            number): n number, i integer, d double, s text, t date or timestamp, b boolean, l array,
             m map, x binary, j JSON or text, k constant text, c values of one common type, a anything, f lambda.
         returns: its type, or a function of the arguments that gives it.
         sql: a template with ``{0}``, ``{1}`` for the arguments, or a function of the arguments.

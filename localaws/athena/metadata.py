@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from localaws.athena import types
 from localaws.athena.catalog import Catalog, Columns, Table
 from localaws.athena.errors import QueryFailed
 from localaws.athena.types import BIGINT, VARCHAR, text
@@ -65,11 +64,6 @@ def partitions(catalog: Catalog, table: Table) -> Rows:
         for partition in catalog.partitions(table)
     ]  # fmt: skip
     return Rows(table.keys, values)
-
-
-def describe_type(kind: types.Type) -> str:
-    """A type as DESCRIBE and SHOW CREATE TABLE spell it."""
-    return kind.hive
 
 
 def _texts(*values: str) -> list[str]:

@@ -48,6 +48,3 @@ class Scope:
             if found:
                 return found[0], count
         return None
-
-    def knows_relation(self, name: str) -> bool:
-        return any(name in candidate.relations for candidate in self.fields)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import bisect
+import itertools
 import re
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -50,7 +52,7 @@ def folder(location: str) -> tuple[str, str]:
 
 
 class Storage:
-    """S3 as one caller may use it.
+    """S3 as one caller may use it for one query, which sees each bucket as it was when it first looked.
 
     Args:
         caller: whose permissions count.
@@ -59,6 +61,7 @@ class Storage:
 
     def __init__(self, caller: Caller, loop: asyncio.AbstractEventLoop) -> None:
         self.caller, self.loop = caller, loop
+        self._listed: dict[str, list[str]] = {}
 
     def list(self, location: str) -> list[StoredObject]:
         """The data files below a location, by key; names that begin with ``_`` or ``.`` are not data.
@@ -71,10 +74,12 @@ class Storage:
         if entry is None:
             raise QueryFailed(f"HIVE_FILESYSTEM_ERROR: The specified bucket does not exist: {location}")
         self.caller.require_s3("ListBucket", bucket, prefix=prefix)
+        keys = self._listed.setdefault(bucket, sorted(list(entry["objects"])))  # noqa: C414 - others write meanwhile
         found = []
-        for key, record in sorted(list(entry["objects"].items())):  # noqa: C414 - one snapshot; other requests write
+        for key in itertools.takewhile(lambda key: key.startswith(prefix), keys[bisect.bisect_left(keys, prefix) :]):
             parts = key[len(prefix) :].split("/")
-            if key.startswith(prefix) and parts[-1] and not any(part.startswith(("_", ".")) for part in parts):
+            record = entry["objects"].get(key)
+            if record and parts[-1] and not any(part.startswith(("_", ".")) for part in parts):
                 found.append(StoredObject(bucket, key, record["size"], self._path(bucket, key)))
         return found
 

@@ -93,8 +93,8 @@ class Type:
             return f"map<{self.args[0].hive},{self.args[1].hive}>"
         if self.base == "row":
             return f"struct<{','.join(f'{name}:{kind.hive}' for name, kind in self.args)}>"
-        if self.base == "char":
-            return f"char({self.args[0]})"
+        if self.is_text and self.args:
+            return f"{self.base}({self.args[0]})"
         if self.base not in _HIVE:
             raise not_supported(f"Unsupported Hive type: {self}")
         return _HIVE[self.base]

@@ -23,8 +23,8 @@ def sales(athena):
 def test_create_table_as_writes_files_partitions_and_the_catalog(sales):
     table = sales.glue.get_table(DatabaseName=sales.database, Name="sales")["Table"]
     columns = [(column["Name"], column["Type"]) for column in table["StorageDescriptor"]["Columns"]]
-    assert columns == [("id", "int"), ("name", "string"), ("amount", "decimal(3,2)"), ("day", "date")]
-    assert table["PartitionKeys"] == [{"Name": "ds", "Type": "string"}]
+    assert columns == [("id", "int"), ("name", "varchar(3)"), ("amount", "decimal(3,2)"), ("day", "date")]
+    assert table["PartitionKeys"] == [{"Name": "ds", "Type": "varchar(10)"}]
     folders = {key.split("/")[1] for key in sales.keys("sales/")}
     assert folders == {"ds=2025-06-29", "ds=2025-06-30"}
     assert sales.rows("SELECT * FROM sales ORDER BY id") == [
@@ -124,7 +124,7 @@ def test_a_view_is_kept_in_glue_as_athena_keeps_it(sales):
     encoded = view["ViewOriginalText"].removeprefix("/* Presto View: ").removesuffix(" */")
     definition = json.loads(base64.b64decode(encoded))
     assert definition["originalSql"] == "SELECT name, sum(amount) AS total FROM sales GROUP BY name"
-    assert definition["columns"] == [{"name": "name", "type": "varchar"}, {"name": "total", "type": "decimal(38,2)"}]
+    assert definition["columns"] == [{"name": "name", "type": "varchar(3)"}, {"name": "total", "type": "decimal(38,2)"}]
     assert sales.rows("SELECT * FROM by_name ORDER BY 1") == [["ann", "1.25"], ["bob", "2.50"]]
     assert sales.rows("SHOW VIEWS LIKE 'by*'") == [["by_name"]]
     assert sales.rows("SHOW CREATE VIEW by_name")[1] == [definition["originalSql"]]
