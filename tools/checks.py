@@ -34,7 +34,7 @@ class Suite:
 
 
 UNIT = (
-    Suite("unit-worker", "worker", ("tests/unit/contract", "tests/unit/spark_jobs")),
+    Suite("unit-worker", "worker", ("tests/unit/contract", "tests/unit/spark_jobs", "tests/unit/worker")),
     Suite("unit-localaws", "localaws", ("tests/unit/localaws",)),
     Suite(
         "unit-airflow",
@@ -48,6 +48,7 @@ SLOW = (
         "localaws",
         ("tests/integration/infra", "tests/integration/localaws", "tests/integration/sql"),
     ),
+    Suite("integration-worker", "worker", ("tests/integration/worker",)),
     Suite("integration-airflow", "airflow", ("tests/integration/plugins",)),
     Suite("e2e", "airflow", ("tests/e2e",)),
 )

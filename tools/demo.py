@@ -103,8 +103,11 @@ def demo(week: Week) -> None:
             started = time.monotonic()
             create_backfill(week, process_environment(variables))
             runs = follow(api, week)
+        except BaseException:
+            with step("unfinished runs ended, the worker stopped"):
+                api.abandon(DAG_ID, week.start, week.last)
+            raise
         finally:
-            api.abandon(DAG_ID, week.start, week.last)
             api.pause(DAG_ID, paused=paused)
         backfill_seconds = time.monotonic() - started
         show_rows(clients["s3"], variables["LAKE_ARTIFACTS_BUCKET"], expected)

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sqlite3
+import shutil
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from contextlib import closing
 from datetime import datetime
 from functools import partial
 from importlib.metadata import version
@@ -170,15 +169,15 @@ def _deploy(settings: dict[str, str]) -> dict[str, str]:
 
 
 def _migrate(settings: dict[str, str]) -> None:
+    """Make the database fit the installed Airflow, and put our settings where Airflow looks for them."""
+    configuration = environment.AIRFLOW_HOME / "config"
+    configuration.mkdir(parents=True, exist_ok=True)
+    shutil.copy(CHECKOUT / "tools" / "airflow_local_settings.py", configuration)
     stamp = environment.AIRFLOW_HOME / "migrated"
     wanted = version("apache-airflow")
     if environment.DATABASE.exists() and stamp.exists() and stamp.read_text() == wanted:
         return
-    environment.AIRFLOW_HOME.mkdir(parents=True, exist_ok=True)
     _checked(sys.executable, "-m", "airflow", "db", "migrate", env=settings)
-    with closing(sqlite3.connect(environment.DATABASE)) as connection:
-        # Readers and the one writer do not block each other then. The file remembers it.
-        connection.execute("PRAGMA journal_mode=WAL")
     stamp.write_text(wanted)
 
 
