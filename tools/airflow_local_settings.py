@@ -1,8 +1,8 @@
 """What Airflow does differently on a laptop; `make up` copies this file to AIRFLOW_HOME/config, where Airflow finds it.
 
 `airflow backfill create` reads inside a savepoint and then writes. On SQLite a savepoint begins a transaction that
-takes the lock for writing only when it first writes, and fails at once ("database is locked", whatever the timeout) when
-somebody else has written in between: the scheduler does, every second. Taking the lock first makes it wait its turn.
+takes the lock for writing only when it first writes, and fails at once ("database is locked", whatever the timeout)
+when somebody else has written in between: the scheduler does, every second. Taking the lock first makes it wait.
 
 Sources: https://www.sqlite.org/lang_savepoint.html, https://www.sqlite.org/rescode.html#busy_snapshot
 """
