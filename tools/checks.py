@@ -46,10 +46,10 @@ SLOW = (
     Suite(
         "integration-localaws",
         "localaws",
-        ("tests/integration/infra", "tests/integration/localaws", "tests/integration/sql"),
+        ("tests/integration/infra", "tests/integration/localaws"),
     ),
     Suite("integration-worker", "worker", ("tests/integration/worker",)),
-    Suite("integration-airflow", "airflow", ("tests/integration/plugins",)),
+    Suite("integration-airflow", "airflow", ("tests/integration/plugins", "tests/integration/sql")),
     Suite("e2e", "airflow", ("tests/e2e",)),
 )
 
