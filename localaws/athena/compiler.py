@@ -340,7 +340,31 @@ class ExpressionCompiler:
         value, low, high = self.alike(parts, node, message)
         return combine(f"({value.sql} BETWEEN {low.sql} AND {high.sql})", BOOLEAN, parts)
 
+    def _tuple(self, node: exp.Tuple, scope: Scope) -> Typed:
+        return self._call_row(node.expressions, node, scope)
+
+    def _rows_in(self, node: exp.In, query: exp.Expr, scope: Scope) -> Typed:
+        """``(a, b) IN (SELECT x, y ...)``."""
+        values = [self.compile(part, scope) for part in node.this.expressions]
+        relation = self.queries.compile(query, scope)
+        kinds = [types.common(value.type, out.type) for value, out in zip(values, relation.columns, strict=False)]
+        if len(values) != len(relation.columns) or None in kinds:
+            raise self.fail(
+                "TYPE_MISMATCH", node, "value and result of subquery must be of the same type for IN expression"
+            )
+        known = [kind for kind in kinds if kind is not None]
+        left = ", ".join(value.cast(kind).sql for value, kind in zip(values, known, strict=True))
+        right = ", ".join(
+            f"CAST({types.quote(out.column)} AS {kind.duckdb})"
+            for out, kind in zip(relation.columns, known, strict=True)
+        )
+        uses = relation.required.union(*(out.uses for out in relation.columns), *(value.uses for value in values))
+        sql = f"(({left}) IN (SELECT {right} FROM ({relation.sql})))"
+        return combine(sql, BOOLEAN, values, uses=uses, pure=False)
+
     def _in(self, node: exp.In, scope: Scope) -> Typed:
+        if isinstance(node.this, exp.Tuple) and node.args.get("query"):
+            return self._rows_in(node, node.args["query"], scope)
         value = self.compile(node.this, scope)
         if query := node.args.get("query"):
             subquery = self.queries.subquery(query, scope)
@@ -609,6 +633,26 @@ class ExpressionCompiler:
         kind = Type("map", (keys.type.args[0], values.type.args[0]))
         return combine(f"map({keys.sql}, {values.sql})", kind, (keys, values))
 
+    def _call_reduce(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
+        """``reduce(array, initial, (state, element) -> state, state -> result)``."""
+        lambdas = [part for part in nodes if isinstance(part, exp.Lambda)]
+        if len(nodes) != 4 or [len(part.expressions) for part in lambdas] != [2, 1]:
+            raise self.fail("FUNCTION_NOT_FOUND", node, "Unexpected parameters for function reduce")
+        values, initial = (self.compile(part, scope) for part in nodes[:2])
+        if values.type.base != "array":
+            raise self.fail("FUNCTION_NOT_FOUND", node, f"Unexpected parameters ({values.type}) for function reduce")
+        state, element = (part.name.lower() for part in lambdas[0].expressions)
+        final = lambdas[1].expressions[0].name.lower()
+        inner = {**scope.lambdas, state: initial.type, element: values.type.args[0]}
+        step = self.compile(lambdas[0].this, replace(scope, lambdas=inner))
+        step = self.coerce(step, initial.type, node, f"reduce: {step.type} is no {initial.type}")
+        result = self.compile(lambdas[1].this, replace(scope, lambdas={**scope.lambdas, final: initial.type}))
+        folded = (
+            f"list_reduce({values.sql}, lambda {types.quote(state)}, {types.quote(element)}: {step.sql}, {initial.sql})"
+        )
+        sql = f"list_extract(list_transform([{folded}], lambda {types.quote(final)}: {result.sql}), 1)"
+        return combine(sql, result.type, (values, initial, step, result))
+
     def _call_grouping(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
         values = [self.compile(part, scope) for part in nodes]
         sql = f"CAST(grouping({', '.join(value.sql for value in values)}) AS BIGINT)"
@@ -645,7 +689,10 @@ class ExpressionCompiler:
         nodes = [part for part in nodes if not isinstance(part, exp.Star)]
         for index, part in enumerate(nodes):
             if isinstance(part, exp.Order):
-                nodes = [*nodes[:index], part.this, *nodes[index + 1 :]]
+                value = part.this
+                if isinstance(value, exp.Distinct):
+                    distinct, value = "DISTINCT ", value.expressions[0]
+                nodes = [*nodes[:index], value, *nodes[index + 1 :]]
                 order, ordering = self.queries.ordering(part, scope)
         if name == "listagg" and len(nodes) == 1:
             nodes = [*nodes, exp.Literal.string("")]

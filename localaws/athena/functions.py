@@ -307,6 +307,10 @@ SCALAR: dict[str, Scalar] = {
     "infinity": Scalar("", DOUBLE, "'Infinity'::DOUBLE"),
     "rand": Scalar("", DOUBLE, "random()", pure=False),
     "random": Scalar("", DOUBLE, "random()", pure=False),
+    "bitwise_and": Scalar("i i", BIGINT, "({0} & {1})"),
+    "bitwise_or": Scalar("i i", BIGINT, "({0} | {1})"),
+    "bitwise_xor": Scalar("i i", BIGINT, "xor({0}, {1})"),
+    "bitwise_not": Scalar("i", BIGINT, "(~{0})"),
     "greatest": Scalar(
         "c c*", _first, lambda a: _strict(a, "greatest")
     ),

@@ -14,6 +14,7 @@ from localaws.athena.catalog import Catalog, Table
 from localaws.athena.compiler import ExpressionCompiler
 from localaws.athena.errors import QueryFailed, not_supported
 from localaws.athena.expressions import Field, Typed, Uses, combine
+from localaws.athena.relations import HIDDEN_COLUMNS
 from localaws.athena.scans import Predicate, Scan
 from localaws.athena.scope import Scope
 from localaws.athena.syntax import parse_query, position
@@ -220,10 +221,10 @@ class QueryCompiler:
             if isinstance(item, exp.Star):
                 if item.args.get("except_") or item.args.get("replace") or not scope.fields:
                     raise self._fail("SYNTAX_ERROR", item, "SELECT * not allowed in queries without FROM clause")
-                items += [(one.name, self._field(one, scope)) for one in scope.fields]
+                items += [(one.name, self._field(one, scope)) for one in scope.fields if not _hidden(one)]
             elif isinstance(item, exp.Column) and isinstance(item.this, exp.Star):
                 qualifier = ".".join(part.name.lower() for part in item.parts[:-1])
-                found = [one for one in scope.fields if qualifier in one.relations]
+                found = [one for one in scope.fields if qualifier in one.relations and not _hidden(one)]
                 if not found:
                     raise self._fail("SYNTAX_ERROR", item, f"Unable to resolve reference {qualifier}")
                 items += [(one.name, self._field(one, scope)) for one in found]
@@ -496,7 +497,12 @@ class QueryCompiler:
             Output(column, column, kind, frozenset({(scan, column)}), (scan, column) if column in keys else None)
             for column, kind in table.all_columns
         ]
-        return self._derived(Relation(f"SELECT * FROM {scan.name}", outputs), alias or name, node, qualified)
+        source = self._derived(Relation(f"SELECT * FROM {scan.name}", outputs), alias or name, node, qualified)
+        first = source.fields[0]
+        hidden = [
+            Field(column, first.relations, first.alias, column, kind) for column, kind in HIDDEN_COLUMNS
+        ]  # fmt: skip
+        return replace(source, fields=source.fields + hidden)
 
     def _cte(self, cte: _Cte, name: str, node: exp.Expr) -> _From:
         saved, self._ctes = self._ctes, cte.ctes
@@ -662,6 +668,10 @@ class _Windows:
 
     def __exit__(self, *_: object) -> None:
         self.compiler._windows = self.saved
+
+
+def _hidden(one: Field) -> bool:
+    return one.name in dict(HIDDEN_COLUMNS)
 
 
 def _modified(node: exp.Expr) -> bool:

@@ -12,12 +12,15 @@ from localaws.athena import parquet
 from localaws.athena.catalog import Columns, Serde, Table
 from localaws.athena.errors import not_supported
 from localaws.athena.storage import StoredObject
-from localaws.athena.types import Type, quote, text
+from localaws.athena.types import BIGINT, VARCHAR, Type, quote, text
 
 _COMPRESSION = {".gz": "gzip", ".zst": "zstd"}
 _UNREADABLE = (".bz2", ".snappy", ".lz4", ".lzo", ".deflate")
 # Names that no column of a table has.
-_FILE, _PATH = quote("data file"), quote("data path")
+_FILE, _PATH, _URI, _SIZE = (quote(f"data {what}") for what in ("file", "path", "uri", "size"))
+
+HIDDEN_COLUMNS = (("$path", VARCHAR), ("$file_size", BIGINT))
+"""Columns that every table has and ``*`` does not show."""
 _WITH_FILE = f"filename = {text('data file')}"
 _NO_NULL = "\x01\x02"  # DuckDB wants a spelling of NULL; Hive's CSV has none
 
@@ -52,7 +55,8 @@ def relation(
         columns, source = _open_csv(table.columns, serde, paths)
     else:
         columns, source = _delimited(table.columns, serde, paths, used)
-    return f"SELECT {', '.join(columns + _keys(table))} FROM {source} JOIN {_values(table, files)}"
+    hidden = [f"{_URI} AS {quote('$path')}", f"CAST({_SIZE} AS BIGINT) AS {quote('$file_size')}"]
+    return f"SELECT {', '.join(columns + _keys(table) + hidden)} FROM {source} JOIN {_values(table, files)}"
 
 
 def compression(stored: StoredObject) -> str:
@@ -71,12 +75,16 @@ def _keys(table: Table) -> list[str]:
 
 
 def _values(table: Table, files: list[DataFile]) -> str:
-    """Each file's partition values, to be joined to its rows.
+    """Each file's URI, size and partition values, to be joined to its rows.
 
     DuckDB's virtual column file_index would be simpler, but some of its optimizers lose it.
     """
-    rows = (f"({', '.join([text(str(file.stored.path)), *map(key_value, file.values)])})" for file in files)
-    names = [_PATH, *map(_key, range(len(table.keys)))]
+    rows = []
+    for file in files:
+        stored = file.stored
+        values = [text(str(stored.path)), text(stored.uri), str(stored.size), *map(key_value, file.values)]
+        rows.append(f"({', '.join(values)})")
+    names = [_PATH, _URI, _SIZE, *map(_key, range(len(table.keys)))]
     return f"(VALUES {', '.join(rows)}) AS partition({', '.join(names)}) ON {_FILE} = {_PATH}"
 
 

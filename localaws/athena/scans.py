@@ -9,7 +9,7 @@ import duckdb
 
 from localaws.athena import parquet
 from localaws.athena.catalog import Catalog, Partition, Serde, Table
-from localaws.athena.relations import DataFile, compression, key_value, relation
+from localaws.athena.relations import HIDDEN_COLUMNS, DataFile, compression, key_value, relation
 from localaws.athena.storage import Storage
 from localaws.athena.types import quote
 
@@ -87,7 +87,8 @@ def _bytes(serde: Serde, file: DataFile, used: set[str]) -> int:
 
 
 def _empty(table: Table) -> str:
-    columns = (f"CAST(NULL AS {kind.duckdb}) AS {quote(name)}" for name, kind in table.all_columns)
+    every = [*table.all_columns, *HIDDEN_COLUMNS]
+    columns = (f"CAST(NULL AS {kind.duckdb}) AS {quote(name)}" for name, kind in every)
     return f"SELECT {', '.join(columns)} WHERE false"
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 
 import duckdb
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from localaws.athena import types
 from localaws.athena.catalog import Table
@@ -15,6 +17,7 @@ from localaws.athena.expressions import MACROS
 from localaws.athena.queries import QueryCompiler, Session
 from localaws.athena.syntax import parse_query
 
+CENTS = st.decimals(min_value=-(10**8), max_value=10**8, places=2)
 NOW = dt.datetime(2025, 7, 1, 12, 30, 15)
 COLUMNS = [
     ("order_id", types.VARCHAR),
@@ -129,6 +132,28 @@ def test_numbers_are_exact_and_typed_as_in_trino(value, expression, expected, ki
     assert value(expression) == (expected, kind)
 
 
+def half_up(number, places=2):
+    return number.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+
+
+@settings(max_examples=150, deadline=None)
+@given(amounts=st.lists(CENTS, min_size=1, max_size=12))
+def test_averages_are_exact_and_round_half_up(run, amounts):
+    rows = ", ".join(f"(CAST({amount} AS decimal(12,2)))" for amount in amounts)
+    found, kinds, _ = run(f"SELECT avg(x), sum(x) FROM (VALUES {rows}) AS t (x)")
+    with localcontext(prec=60):
+        assert found == [(half_up(sum(amounts) / len(amounts)), sum(amounts))]
+    assert kinds == ["decimal(12,2)", "decimal(38,2)"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(dividend=CENTS, divisor=st.decimals(min_value=-1000, max_value=1000, places=4).filter(bool))
+def test_divisions_are_exact_and_round_half_up(value, dividend, divisor):
+    found, kind = value(f"CAST({dividend} AS decimal(12,2)) / CAST({divisor} AS decimal(8,4))")
+    with localcontext(prec=60):
+        assert (found, kind) == (half_up(dividend / divisor, 4), "decimal(18,4)")
+
+
 @pytest.mark.parametrize(
     ("expression", "expected"),
     [
@@ -202,6 +227,8 @@ def test_text(value, expression, expected):
         ("filter(ARRAY[1, 2, 3], x -> x > 1)", [2, 3]),
         ("any_match(ARRAY[1, 2], x -> x = 2)", True),
         ("array_sort(ARRAY[3, NULL, 1])", [1, 3, None]),
+        ("reduce(ARRAY[1, 2, 3], 10, (s, x) -> s + x, s -> s * 2)", 32),
+        ("bitwise_and(6, 3)", 2),
         ("map(ARRAY['a'], ARRAY[1])['a']", 1),
         ("CAST(ROW(1, 'a') AS ROW(x bigint, y varchar)).y", "a"),
         ("json_extract_scalar('{\"a\": {\"b\": 1}}', '$.a.b')", "1"),
@@ -275,6 +302,9 @@ def test_nested_values_and_conditions(value, expression, expected):
         ("SELECT order_id FROM orders ORDER BY amount DESC OFFSET 1 FETCH FIRST 1 ROW ONLY", [("o1",)]),
         ("SELECT ORDER_ID FROM Shop.Orders AS O WHERE o.Customer = 'bob'", [("o2",)]),
         ("SELECT count(*) FROM orders WHERE customer LIKE 'a%' AND order_date > DATE '2025-06-01'", [(1,)]),
+        ("SELECT order_id FROM orders WHERE (customer, quantity) IN (SELECT 'ann', 3)", [("o3",)]),
+        ("SELECT count(DISTINCT (customer, ds)), array_agg(DISTINCT customer ORDER BY customer DESC) FROM orders",
+         [(3, ["bob", "ann"])]),
         ("SELECT amount / quantity FROM orders ORDER BY order_id",
          [(Decimal("1.25"),), (Decimal("1.13"),), (Decimal("-0.34"),)]),
     ],

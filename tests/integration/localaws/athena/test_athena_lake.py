@@ -172,6 +172,11 @@ def test_scanned_bytes_are_those_of_the_column_chunks(lake):
     assert lake.run("SELECT max(amount) FROM orders WHERE ds = '2025-06-30'").scanned == expected
 
 
+def test_each_row_knows_its_file(lake):
+    rows = lake.rows("""SELECT DISTINCT "$path", "$file_size" > 0 FROM orders WHERE ds = '2025-06-29'""")
+    assert rows == [[lake.uri("runs/ds=2025-06-29/run=a/part-0.parquet"), "true"]]
+
+
 def test_a_rewritten_file_is_read_anew(lake):
     storage = lake.external_table("rewritten", COLUMNS, KEYS)
     lake.point("rewritten", storage, ["d"], lake.uri("rewritten/d/"))
