@@ -9,6 +9,8 @@ from datetime import date
 from pathlib import Path
 
 from tools import samples
+from tools.samples.orders import orders
+from tools.samples.rows import quoted
 
 START = date(2025, 6, 1)
 
@@ -21,12 +23,12 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path: Path)
 
 
 def test_more_days_do_not_change_the_first() -> None:
-    assert list(samples.orders(START, 5, 50, 1))[:3] == list(samples.orders(START, 3, 50, 1))
+    assert list(orders(START, 5, 50, 1))[:3] == list(orders(START, 3, 50, 1))
 
 
 def test_every_row_has_one_outcome(tmp_path: Path) -> None:
     samples.write("orders", START, 40, 300, 1, tmp_path)
-    expected = json.loads((tmp_path / "expected.json").read_text())
+    expected = json.loads((tmp_path / "orders" / "expected.json").read_text())
     assert len(expected["days"]) == 40
     for ds, day in expected["days"].items():
         parts = day["published"] + day["quarantined"] + day["duplicates"] + sum(day["dropped"].values())
@@ -47,11 +49,11 @@ def test_orders_come_again_with_a_new_status_and_some_twice_a_day(tmp_path: Path
 
 
 def test_a_customer_with_a_comma_stays_one_field() -> None:
-    assert next(csv.reader([samples.quoted('Joe "Fixit", Smith')])) == ['Joe "Fixit", Smith']
+    assert next(csv.reader([quoted('Joe "Fixit", Smith')])) == ['Joe "Fixit", Smith']
 
 
 def test_any_number_of_rows_will_do() -> None:
-    assert [right["read"] for rows in (1, 2, 10) for _, _, right in samples.orders(START, 2, rows, 1)] == [
+    assert [day.answers["read"] for rows in (1, 2, 10) for day in orders(START, 2, rows, 1)] == [
         1,
         1,
         2,

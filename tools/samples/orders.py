@@ -1,27 +1,17 @@
-"""Raw files to try things on: `python -m tools.samples orders --start 2025-06-24 --days 7 --rows 1000 --out DIR`.
-
-Writes `DIR/orders/ds=D/orders.csv` for each day and `DIR/expected.json`, which says what the pipeline must make of
-them: `{"dataset", "seed", "days": {ds: {"read", "published", "quarantined", "duplicates", "dropped": {rule: rows},
-"quarantined_by_rule": {rule: rows}, "published_amount": "123.45"}}}`. The answers are not computed from the files: each
-row is made to have an outcome, and counted as it is made. The same arguments give the same bytes.
-
-A day's file holds new orders, new versions of earlier ones as they are confirmed, shipped or cancelled, open orders
-that have gone stale, orders that came twice, and about one row in sixty with something wrong.
+"""Orders of a shop: a day's file holds new orders, new versions of earlier ones as they are confirmed, shipped or
+cancelled, open orders that have gone stale, orders that came twice, and about one row in sixty with something wrong.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from itertools import islice
-from pathlib import Path
 from random import Random
-from typing import Any
+
+from tools.samples.rows import DROPPED, DUPLICATE, PUBLISHED, QUARANTINED, Day, Row, answers, csv_file, csv_line, quoted
 
 HEADER = "OrderID,Customer,Amount,Status,OrderDate"
 CUSTOMERS = (
@@ -33,8 +23,6 @@ NEXT_STATUSES = {"pending": ("confirmed", "confirmed", "confirmed", "cancelled")
 STALE_AFTER_DAYS = 30
 UPDATED, STALE, REPEATED, BAD = 0.2, 0.04, 0.01, 0.015
 """Shares of a day's rows; the others are new orders."""
-
-PUBLISHED, DUPLICATE, DROPPED, QUARANTINED = "published", "duplicates", "dropped", "quarantined"
 
 
 @dataclass(frozen=True)
@@ -49,22 +37,7 @@ class Order:
 
     def line(self) -> str:
         """The order as a line of CSV, without its end."""
-        return ",".join((self.order_id, quoted(self.customer), f"{self.amount}", self.status, f"{self.order_date}"))
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of a raw file and what must become of it; `rule` where a rule decides, `amount` where it is published."""
-
-    line: bytes
-    outcome: str
-    rule: str = ""
-    amount: Decimal = Decimal(0)
-
-
-def quoted(value: str) -> str:
-    """A CSV field, in quotes where it needs them."""
-    return '"' + value.replace('"', '""') + '"' if set(value) & set(',"\n') else value
+        return csv_line(self.order_id, self.customer, self.amount, self.status, self.order_date)
 
 
 class Shop:
@@ -161,26 +134,8 @@ def day_rows(shop: Shop, day: date, count: int, first_defect: int) -> list[Row]:
     return [row for _, row in sorted(zip(places, rows, strict=True), key=lambda pair: pair[0])]
 
 
-def answers(rows: list[Row]) -> dict[str, Any]:
-    """What the pipeline must count for one day."""
-    outcomes = Counter(row.outcome for row in rows)
-    by_rule = {
-        outcome: dict(sorted(Counter(row.rule for row in rows if row.outcome == outcome).items()))
-        for outcome in (DROPPED, QUARANTINED)
-    }
-    return {
-        "read": len(rows),
-        "published": outcomes[PUBLISHED],
-        "quarantined": outcomes[QUARANTINED],
-        "duplicates": outcomes[DUPLICATE],
-        "dropped": by_rule[DROPPED],
-        "quarantined_by_rule": by_rule[QUARANTINED],
-        "published_amount": f"{sum((row.amount for row in rows), Decimal(0))}",
-    }
-
-
-def orders(start: date, days: int, rows: int, seed: int) -> Iterator[tuple[date, bytes, dict[str, Any]]]:
-    """Each day with its file and the right answers.
+def orders(start: date, days: int, rows: int, seed: int) -> Iterator[Day]:
+    """Each day's `orders.csv`.
 
     :param rows: lines of each file, not counting the header; at least 1.
     """
@@ -190,36 +145,4 @@ def orders(start: date, days: int, rows: int, seed: int) -> Iterator[tuple[date,
         day = start + timedelta(days=number)
         made = day_rows(shop, day, rows, defects_made)
         defects_made += sum(row.outcome == QUARANTINED for row in made)
-        yield day, b"\n".join([HEADER.encode(), *(row.line for row in made)]) + b"\n", answers(made)
-
-
-GENERATORS = {"orders": orders}
-
-
-def write(dataset: str, start: date, days: int, rows: int, seed: int, out: Path) -> dict[str, Any]:
-    """Write a dataset's files and `expected.json` below `out`, and return what the latter says."""
-    expected: dict[str, Any] = {"dataset": dataset, "seed": seed, "days": {}}
-    for day, content, right in GENERATORS[dataset](start, days, rows, seed):
-        folder = out / dataset / f"ds={day}"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{dataset}.csv").write_bytes(content)
-        expected["days"][f"{day}"] = right
-    (out / "expected.json").write_text(json.dumps(expected, indent=2) + "\n", encoding="utf-8")
-    return expected
-
-
-def main() -> None:
-    """Write what the command line asks for."""
-    parser = argparse.ArgumentParser(prog="tools.samples", description="Raw files with known right answers.")
-    parser.add_argument("dataset", choices=sorted(GENERATORS))
-    parser.add_argument("--start", type=date.fromisoformat, required=True, help="first day, YYYY-MM-DD")
-    parser.add_argument("--days", type=int, default=7)
-    parser.add_argument("--rows", type=int, default=1000, help="rows of each day's file")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
-    arguments = parser.parse_args()
-    write(arguments.dataset, arguments.start, arguments.days, arguments.rows, arguments.seed, arguments.out)
-
-
-if __name__ == "__main__":
-    main()
+        yield Day(day, "orders.csv", csv_file(HEADER, made), answers(made))
