@@ -68,7 +68,7 @@ def test_every_contract_in_the_repository_loads() -> None:
         ("name: amount_negative", "name: amount_missing", "rules[0].name: 'amount_missing' is a rule that every"),
         ("name: status_summary", "name: orders_current", "marts[2].name: 'orders_current' is a table of the dataset"),
         ("action: drop", "action: ignore", "rules[1].action: 'ignore' is not allowed"),
-        ("dataset: orders", "dataset: order", ":2: dataset: 'order' is not the file's name: 'orders'"),
+        ("dataset: orders", "dataset: ordered", ":2: dataset: 'ordered' is not the file's name: 'orders'"),
         ('schedule: "', 'schedule: "every ', ": schedule: 'every "),
         ("start_date: 2025-01-01", "start_date: soon", ":7: start_date: 'soon': Input should be a valid date"),
         ("tags: [orders,", "tags: [orders,,", ":5: contract: is not valid YAML"),
