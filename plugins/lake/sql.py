@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import calendar
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
+from typing import Literal
 
 import jinja2
 
@@ -10,29 +14,73 @@ from lake.contract import Contract
 
 SQL_FOLDER = Path(__file__).resolve().parents[2] / "include" / "sql"
 
-
-def _sql_text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
+Scope = Literal["date", "month", "history"]
 
 
-def latest_versions(contract: Contract, as_of: str | None) -> str:
-    """Subquery of a dataset's rows: of an upsert dataset the latest version of each key, of others every row.
+@dataclass(frozen=True)
+class Dates:
+    """The dates (`YYYY-MM-DD`) from `first` to `last`, both included; an end that is None is open."""
+
+    first: str | None
+    last: str | None
+
+    def __contains__(self, ds: str) -> bool:
+        return (self.first is None or self.first <= ds) and (self.last is None or ds <= self.last)
+
+    @property
+    def condition(self) -> str:
+        """The same as a condition on the partition `ds`, in words that Athena and Glue's GetPartitions understand."""
+        if self.first == self.last:
+            return f"ds = '{self.first}'"
+        ends = ((">=", self.first), ("<=", self.last))
+        return " AND ".join(f"ds {comparison} '{end}'" for comparison, end in ends if end)
+
+
+def dates_read(scope: Scope, as_of: str) -> Dates:
+    """Return the dates that the picture as of `as_of` is made from.
+
+    Args:
+        scope: a mart's `scope`: only its own date, the month up to it, or everything up to it.
+        as_of: date, `YYYY-MM-DD`.
+    """
+    first = {"date": as_of, "month": f"{as_of[:7]}-01", "history": None}[scope]
+    return Dates(first, as_of)
+
+
+def dates_affected(scope: Scope, ds: str) -> Dates:
+    """Return the dates whose pictures are made from `ds` too, for a mart of that `scope`: `dates_read` turned round."""
+    day = date.fromisoformat(ds)
+    month_end = day.replace(day=calendar.monthrange(day.year, day.month)[1]).isoformat()
+    last = {"date": ds, "month": month_end, "history": None}[scope]
+    return Dates(ds, last)
+
+
+def current_rows(contract: Contract, dates: Dates | None) -> str:
+    """Subquery of the rows of a dataset that count, as its load mode has it.
 
     Args:
         contract: the dataset.
-        as_of: date `YYYY-MM-DD` up to which dates count, or None for all.
+        dates: those that count, or None for all.
 
     Returns:
-        SQL in parentheses, to stand where a table may stand.
+        SQL in parentheses, to stand where a table may stand: of an upsert dataset the latest version of each key, of
+        a snapshot the latest date, of others every row; the published columns and `ds`.
     """
-    until = f" WHERE ds <= {_sql_text(as_of)}" if as_of else ""
+    where = f" WHERE {dates.condition}" if dates else ""
     columns = ", ".join([column.name for column in contract.published_columns] + ["ds"])
-    if contract.load_mode != "upsert":
-        return f"(SELECT {columns} FROM {contract.table}{until})"  # noqa: S608 - names checked by the contract
-    key = ", ".join(contract.key)
-    version = f"ROW_NUMBER() OVER (PARTITION BY {key} ORDER BY ds DESC) AS version"
-    ranked = f"(SELECT {columns}, {version} FROM {contract.table}{until})"  # noqa: S608 - names checked by the contract
-    return f"(SELECT {columns} FROM {ranked} WHERE version = 1)"  # noqa: S608 - built above
+    table = contract.table
+    match contract.load_mode:
+        case "append":
+            return f"(SELECT {columns} FROM {table}{where})"  # noqa: S608 - names checked by the contract
+        case "snapshot":
+            # Of the partitions, not of the rows: a snapshot of no rows is a whole truth too.
+            latest = f'(SELECT MAX(ds) FROM "{table}$partitions"{where})'  # noqa: S608 - names checked by the contract
+            return f"(SELECT {columns} FROM {table} WHERE ds = {latest})"  # noqa: S608 - names checked by the contract
+        case "upsert":
+            key = ", ".join(contract.key)
+            version = f"ROW_NUMBER() OVER (PARTITION BY {key} ORDER BY ds DESC) AS version"
+            ranked = f"(SELECT {columns}, {version} FROM {table}{where})"  # noqa: S608 - names checked by the contract
+            return f"(SELECT {columns} FROM {ranked} WHERE version = 1)"  # noqa: S608 - built above
 
 
 def render_sql(contract: Contract, name: str, as_of: str | None) -> str:
@@ -40,21 +88,26 @@ def render_sql(contract: Contract, name: str, as_of: str | None) -> str:
 
     Args:
         contract: the dataset.
-        name: file name without `.sql`.
-        as_of: date `YYYY-MM-DD` that the picture is of, or None for the view of today.
+        name: file name without `.sql`: a mart, or the view of what is current.
+        as_of: date `YYYY-MM-DD` that a mart's picture is of, or None for the view, which is of all dates.
 
     Returns:
-        A SELECT for Athena. In the file, `{{ current }}` stands for the rows that count (`latest_versions`), and
-        `{{ ds }}` for the date.
+        A SELECT for Athena. In the file, `{{ current }}` stands for the rows that count (`current_rows`) of the dates
+        in the mart's scope, and `{{ ds }}` for the date.
 
     Raises:
         jinja2.UndefinedError: when the file uses a name that is not defined.
         jinja2.TemplateNotFound: when there is no such file.
+        KeyError: when `as_of` is given and there is no such mart.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(SQL_FOLDER),
         undefined=jinja2.StrictUndefined,
         autoescape=False,  # noqa: S701 - SQL, not HTML
     )
-    variables = {"current": latest_versions(contract, as_of)} | ({"ds": as_of} if as_of else {})
+    if as_of is None:
+        variables = {"current": current_rows(contract, None)}
+    else:
+        scope = {mart.name: mart.scope for mart in contract.marts}[name]
+        variables = {"current": current_rows(contract, dates_read(scope, as_of)), "ds": as_of}
     return environment.get_template(f"{contract.dataset}/{name}.sql").render(variables).strip().rstrip(";")

@@ -15,7 +15,7 @@ from lake.catalog import PartitionedTable
 from lake.contract import Contract, Mart
 from lake.operators.publish import public_table
 from lake.settings import Settings
-from lake.sql import render_sql
+from lake.sql import Dates, dates_affected, dates_read, render_sql
 
 POLL_SECONDS = 1
 ROUNDS = 20
@@ -24,10 +24,11 @@ ROUNDS = 20
 class MartOperator(AthenaOperator):
     """Write a mart's picture as of a date to a new folder, then point the mart's partition there.
 
-    The picture of a date is made from that date and all before it. Each partition records a digest of what it was
-    made from: the SQL, and the folder of every source partition. So a date that is published late, or again, makes
-    later pictures stale, and this operator computes those again too. It looks once more after it has written: two
-    runs at the same time end in the same tables as one after the other.
+    The mart's scope says which dates the picture of a date is made from: that date, the month up to it, or everything
+    up to it. Each partition records a digest of what it was made from: the SQL, and the folder of every source
+    partition in the scope. So a date that is published late, or again, makes later pictures stale that it is in, and
+    this operator computes those again too. It looks once more after it has written: two runs at the same time end in
+    the same tables as one after the other.
 
     Args:
         settings: the stack's names.
@@ -86,7 +87,7 @@ class MartOperator(AthenaOperator):
 
     def _compute(self, context: Any, ds: str, source: PartitionedTable, target: PartitionedTable) -> None:
         # The digest is taken first: what changes after it makes the partition stale, and another round sees that.
-        digest = self._digest(ds, _folders(source, f"ds <= '{ds}'"))
+        digest = self._digest(ds, _folders(source, dates_read(self.mart.scope, ds).condition))
         folder = (
             f"s3://{self.settings.enriched_bucket}/{self.contract.dataset}/{self.mart.name}"
             f"/ds={ds}/run={secrets.token_hex(8)}/"
@@ -102,18 +103,20 @@ class MartOperator(AthenaOperator):
         return f"SELECT {columns}\nFROM (\n{render_sql(self.contract, self.mart.name, ds)}\n)"
 
     def _stale(self, source: PartitionedTable, target: PartitionedTable) -> list[str]:
-        """Dates from `ds` on whose picture was made from other sources than those of now."""
+        """Dates whose picture is made from `ds`, and was made from other sources than those of now."""
         pictures = {
             partition["Values"][0]: partition["Parameters"].get("source_digest")
-            for partition in target.partitions(f"ds >= '{self.ds}'")
+            for partition in target.partitions(dates_affected(self.mart.scope, self.ds).condition)
         }
-        folders = _folders(source, f"ds <= '{max(pictures)}'")
+        read = Dates(dates_read(self.mart.scope, min(pictures)).first, max(pictures))
+        folders = _folders(source, read.condition)
         return sorted(ds for ds, digest in pictures.items() if digest != self._digest(ds, folders))
 
     def _digest(self, ds: str, folders: dict[str, str]) -> str:
         digest = hashlib.sha256(self._select(ds).encode())
+        read = dates_read(self.mart.scope, ds)
         for date in sorted(folders):
-            if date <= ds:
+            if date in read:
                 digest.update(f"{date} {folders[date]}\n".encode())
         return digest.hexdigest()
 
