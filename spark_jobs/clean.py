@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 from lake.contract import QUARANTINE_COLUMNS, Contract
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from spark_jobs import job, raw, records, storage, transforms
@@ -30,6 +31,16 @@ from spark_jobs.errors import DataError
 from spark_jobs.session import spark_session
 
 STEP = "clean"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments(job.Arguments):
+    """What `clean` is told; the folders are URIs."""
+
+    run_id: str
+    input: str
+    output: str
+    quarantine: str
 
 
 def input_files(folder: str, contract: Contract) -> list[storage.StoredFile]:
@@ -124,35 +135,38 @@ def check_sums(counts: dict[str, Any], written: dict[str, int]) -> None:
         raise AssertionError(f"the rows do not add up: {rows}, in files {written}")
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Clean the staged files of one date; see the module's documentation."""
-    phases = job.Phases()
-    contract = job.contract_of(arguments.dataset)
-    with phases("check"):
-        files = input_files(arguments.input, contract)
-    with phases("start_spark"):
-        spark = spark_session(f"{STEP} {arguments.dataset} {arguments.ds}")
+def clean_date(
+    spark: SparkSession, contract: Contract, arguments: Arguments, files: list[storage.StoredFile], phases: job.Phases
+) -> dict[str, Any]:
+    """Clean one date in a session that may go on to others.
+
+    :param files: what `input_files` found.
+    :return: the manifest, which is also written.
+    :raises DataError: a file cannot be read to its end.
+    :raises AssertionError: the rows do not add up.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         rows = transforms.classified(
             records.read(spark, files, contract), contract, arguments.ds, arguments.run_id
         ).persist(StorageLevel.MEMORY_AND_DISK)
-        with phases("classify"):
-            groups = counted(rows)
-        for group in groups:
-            if group["outcome"] == transforms.FAILED:
-                raise DataError(group["reason"].removeprefix(f"{records.UNREADABLE}: "))
-        counts = row_counts(groups)
-        with phases("write"):
-            good = write(transforms.published(rows, contract), Path(scratch) / "published")
-            good = without_empty(good) or good[:1]
-            bad = []
-            if counts["rows"]["quarantined"]:
-                names = tuple(column.name for column in QUARANTINE_COLUMNS)
-                bad = without_empty(write(transforms.quarantined(rows, names), Path(scratch) / "quarantined"))
+        try:
+            with phases("classify"):
+                groups = counted(rows)
+            for group in groups:
+                if group["outcome"] == transforms.FAILED:
+                    raise DataError(group["reason"].removeprefix(f"{records.UNREADABLE}: "))
+            counts = row_counts(groups)
+            with phases("write"):
+                good = write(transforms.published(rows, contract), Path(scratch) / "published")
+                good = without_empty(good) or good[:1]
+                bad = []
+                if counts["rows"]["quarantined"]:
+                    names = tuple(column.name for column in QUARANTINE_COLUMNS)
+                    bad = without_empty(write(transforms.quarantined(rows, names), Path(scratch) / "quarantined"))
+        finally:
+            rows.unpersist()
         with phases("upload"):
             output, quarantine = stored(good, arguments.output), stored(bad, arguments.quarantine)
-    with phases("stop_spark"):
-        spark.stop()
     check_sums(
         counts,
         {
@@ -177,6 +191,20 @@ def run(arguments: argparse.Namespace) -> None:
     )
     storage.write_json(manifest, arguments.manifest)
     job.say(f"{counts['rows']} {phases.seconds}")
+    return manifest
+
+
+def run(parsed: argparse.Namespace) -> None:
+    """Clean the staged files of one date; see the module's documentation."""
+    phases = job.Phases()
+    arguments = Arguments(**vars(parsed))
+    contract = job.contract_of(arguments.dataset)
+    with phases("check"):
+        files = input_files(arguments.input, contract)
+    with phases("start_spark"):
+        spark = spark_session(f"{STEP} {arguments.dataset} {arguments.ds}")
+    clean_date(spark, contract, arguments, files, phases)
+    spark.stop()
 
 
 def main() -> None:

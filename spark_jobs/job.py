@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,16 @@ BUNDLE = Path(__file__).resolve().parents[1]
 
 RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
 EX_DATAERR = 65
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """What every job is told: the dataset, the date, the slug of the Airflow run, and where to write its manifest."""
+
+    dataset: str
+    ds: date
+    run: str
+    manifest: str
 
 
 class Phases:
@@ -75,7 +86,7 @@ def contract_of(dataset: str) -> Contract:
     return load_contract(path)
 
 
-def frame(step: str, arguments: argparse.Namespace, **more: Any) -> dict[str, Any]:
+def frame(step: str, arguments: Arguments | argparse.Namespace, **more: Any) -> dict[str, Any]:
     """The beginning of every manifest."""
     return {"step": step, "dataset": arguments.dataset, "ds": f"{arguments.ds}", "run": arguments.run, **more}
 

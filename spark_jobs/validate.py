@@ -18,6 +18,7 @@ import json
 import os
 import tempfile
 import threading
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -25,13 +26,23 @@ from typing import Any
 
 import pandas as pd
 from lake.contract import Contract
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 
 from spark_jobs import job, storage, transforms
 from spark_jobs.errors import DataError
 from spark_jobs.session import spark_session
 
 STEP = "validate"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments(job.Arguments):
+    """What `validate` is told: the manifest of clean, and the folder for Data Docs."""
+
+    clean_manifest: str
+    docs: str
+
+
 SHARES = {f"{outcome}_share": f"rows_{outcome}" for outcome in ("quarantined", "dropped", "duplicates")}
 
 
@@ -211,38 +222,40 @@ def explained(failed: dict[str, Any]) -> str:
     return f"{subject} {failed['expectation']} {failed['kwargs']} (observed {failed['observed']}{rows})"
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Validate what clean has staged; see the module's documentation.
+def validate_date(
+    spark: SparkSession,
+    contract: Contract,
+    arguments: Arguments,
+    clean: dict[str, Any],
+    files: list[str],
+    phases: job.Phases,
+) -> dict[str, Any]:
+    """Validate one date in a session that may go on to others.
 
+    :param clean: the manifest of clean.
+    :param files: what `download` copied.
+    :return: the manifest, which is also written.
     :raises DataError: a critical expectation failed.
     """
-    phases = job.Phases()
-    importing = threading.Thread(target=import_great_expectations)
-    importing.start()
-    contract = job.contract_of(arguments.dataset)
     suite = suite_of(contract)
-    with tempfile.TemporaryDirectory() as scratch:
-        site = Path(scratch) / "docs"
-        with phases("download"):
-            clean = storage.read_json(arguments.clean_manifest)
-            files = download(clean, Path(scratch) / "rows")
-        with phases("start_spark"):
-            spark = spark_session(f"{STEP} {arguments.dataset} {arguments.ds}")
-        with phases("import"):
-            importing.join()
-        with phases("read"):
-            rows = spark.read.parquet(*files).cache()
-            metrics = run_metrics(clean, rows)
-            if rows.count() != metrics["rows_published"]:
-                raise OSError(f"{clean['output']['uri']} does not hold the {metrics['rows_published']} rows of clean")
-        with phases("validate"):
-            results = evaluate(rows, metrics, suite, arguments.ds, site)
+    with tempfile.TemporaryDirectory() as folder:
+        site = Path(folder)
+        rows = spark.read.parquet(*files).cache()
+        try:
+            with phases("read"):
+                metrics = run_metrics(clean, rows)
+                if rows.count() != metrics["rows_published"]:
+                    raise OSError(
+                        f"{clean['output']['uri']} does not hold the {metrics['rows_published']} rows of clean"
+                    )
+            with phases("validate"):
+                results = evaluate(rows, metrics, suite, arguments.ds, site)
+        finally:
+            rows.unpersist()
         with phases("upload"):
             # Animations, most of a site's bytes, belong to how-to buttons that are switched off.
             for page in sorted(path for path in site.rglob("*") if path.is_file() and path.suffix != ".gif"):
                 storage.store(page, storage.join(arguments.docs, page.relative_to(site).as_posix()))
-    with phases("stop_spark"):
-        spark.stop()
     failed = [
         failure(batch, result, metrics) for batch, found in results.items() for result in found if not result.success
     ]
@@ -266,6 +279,29 @@ def run(arguments: argparse.Namespace) -> None:
     if critical:
         raise DataError(f"{len(critical)} of {evaluated} expectations failed: {'; '.join(map(explained, critical))}")
     job.say(f"{evaluated} expectations, {len(failed)} warnings {phases.seconds}")
+    return manifest
+
+
+def run(parsed: argparse.Namespace) -> None:
+    """Validate what clean has staged; see the module's documentation.
+
+    :raises DataError: a critical expectation failed.
+    """
+    phases = job.Phases()
+    importing = threading.Thread(target=import_great_expectations)
+    importing.start()
+    arguments = Arguments(**vars(parsed))
+    contract = job.contract_of(arguments.dataset)
+    with tempfile.TemporaryDirectory() as scratch:
+        with phases("download"):
+            clean = storage.read_json(arguments.clean_manifest)
+            files = download(clean, Path(scratch))
+        with phases("start_spark"):
+            spark = spark_session(f"{STEP} {arguments.dataset} {arguments.ds}")
+        with phases("import"):
+            importing.join()
+        validate_date(spark, contract, arguments, clean, files, phases)
+    spark.stop()
 
 
 def main() -> None:
