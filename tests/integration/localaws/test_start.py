@@ -155,11 +155,13 @@ def test_glue_athena_and_logs_are_checked_on_the_resources_they_name(assume, aws
         glue.create_table(DatabaseName=name, TableInput={"Name": "table"})
         logs.create_log_group(logGroupName=f"/checked/{name}")
         aws("athena").create_work_group(Name=name)
+    aws("s3").create_bucket(Bucket="checked-results")
     base = "arn:aws:glue:us-east-1:000000000000"
     role = assume(
         allow("glue:*", resource=[f"{base}:catalog", f"{base}:database/mine", f"{base}:table/mine/*"]),
         allow("glue:StartCrawler", resource=f"{base}:crawler/mine"),
         allow("athena:StartQueryExecution", resource="arn:aws:athena:us-east-1:000000000000:workgroup/mine"),
+        allow("s3:GetBucketLocation", resource="arn:aws:s3:::checked-results"),
         allow("logs:*", resource="arn:aws:logs:us-east-1:000000000000:log-group:/checked/mine:*"),
     )
     glue, athena, logs = role("glue"), role("athena"), role("logs")
@@ -170,7 +172,7 @@ def test_glue_athena_and_logs_are_checked_on_the_resources_they_name(assume, aws
     assert refusal(glue.start_crawler, Name="mine") == "EntityNotFoundException"
     assert refusal(glue.start_crawler, Name="other") == "AccessDeniedException"
     started = athena.start_query_execution(
-        QueryString="select 1", WorkGroup="mine", ResultConfiguration={"OutputLocation": "s3://absent/"}
+        QueryString="select 1", WorkGroup="mine", ResultConfiguration={"OutputLocation": "s3://checked-results/"}
     )
     assert refusal(athena.get_query_execution, QueryExecutionId=started["QueryExecutionId"]) == "AccessDeniedException"
     assert refusal(athena.start_query_execution, QueryString="x", WorkGroup="other") == "AccessDeniedException"
