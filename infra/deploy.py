@@ -36,6 +36,11 @@ WORKER_PREFIX = "worker/"
 WORKER_IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 """AWS's public parameter that names the newest Amazon Linux 2023 image of the region."""
 
+TEMPLATE_BYTES = 51_200
+"""The most that CloudFormation takes in a request: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html"""
+
+COMMENT = re.compile(r"^ *# .*\n", re.MULTILINE)
+
 STACK_SECONDS = 3600
 """How long CloudFormation may take over one operation."""
 
@@ -63,7 +68,8 @@ def dataset_names(folder: Path = DATASETS) -> list[str]:
     """The datasets that have a contract.
 
     Raises:
-        DeployError: when there is none, or two would share their resources' names in the template.
+        DeployError: when there is none, two would share their resources' names in the template, or one ends like a
+            folder of another.
     """
     names = sorted(path.stem for path in folder.glob("*.yaml"))
     if not names:
@@ -71,7 +77,26 @@ def dataset_names(folder: Path = DATASETS) -> list[str]:
     logical = [name.replace("_", "") for name in names]
     if len(set(logical)) < len(names):
         raise DeployError(f"the datasets {', '.join(names)} must differ in more than underscores: rename one")
+    if ambiguous := [name for name in names if name.endswith(("_runs", "_quarantine"))]:
+        raise DeployError(
+            f"dataset {ambiguous[0]}: the worker could not write it, for names that end in _runs and _quarantine are "
+            "those of folders whose permissions differ: rename it"
+        )
     return names
+
+
+def template_body(path: Path = TEMPLATE) -> str:
+    """The template without the lines that are comments, also those of the worker's start script.
+
+    Larger templates would need a bucket before there is one; and the worker is not restarted for a comment.
+
+    Raises:
+        DeployError: when it is too large all the same.
+    """
+    body = COMMENT.sub("", path.read_text(encoding="utf-8"))
+    if (size := len(body.encode())) > TEMPLATE_BYTES:
+        raise DeployError(f"{path} has {size} bytes without its comments, CloudFormation takes {TEMPLATE_BYTES}")
+    return body
 
 
 def output_variable(output: str) -> str:
@@ -192,7 +217,7 @@ class Lake:
         say(f"Creating the stack {self.stack}")
         made = self.cloudformation.create_stack(
             StackName=self.stack,
-            TemplateBody=TEMPLATE.read_text(encoding="utf-8"),
+            TemplateBody=template_body(),
             Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()],
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
             Tags=[{"Key": "Project", "Value": "lake"}, {"Key": "Environment", "Value": stage or "dev"}],
@@ -202,7 +227,7 @@ class Lake:
 
     def _update(self, existing: dict[str, Any], given: dict[str, str], stage: str | None) -> bool:
         identifier = existing["StackId"]
-        body = TEMPLATE.read_text(encoding="utf-8")
+        body = template_body()
         declared = {
             parameter["ParameterKey"]
             for parameter in self.cloudformation.get_template_summary(TemplateBody=body)["Parameters"]

@@ -19,6 +19,7 @@ MakeLake = Callable[[str], deploy.Lake]
 OUTPUTS = {
     *("RawBucket", "ProcessedBucket", "EnrichedBucket", "ArtifactsBucket"),
     *("AthenaWorkgroup", "AnalystWorkgroup", "WorkerInstanceId", "WorkerDataVolumeId", "WorkerLogGroup"),
+    "PersonalDataKeyArn",
     *("AlertTopicArn", "AirflowRoleArn", "AnalystRoleArn", "WorkerRoleArn", "CrawlerRoleArn"),
 }
 
@@ -235,12 +236,53 @@ def test_a_failed_creation_says_why_and_the_next_one_clears_it_away(
     assert lake.teardown() is True
 
 
+def test_sixty_datasets_fit_into_the_policies_that_iam_allows(
+    make_lake: MakeLake, requirements: Path, aws: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for number in range(60):
+        (tmp_path / f"dataset_{number:02}.yaml").touch()
+    monkeypatch.setattr(deploy.dataset_names, "__defaults__", (tmp_path,))
+    lake = make_lake("many")
+    lake.deploy(requirements)
+    iam, outputs = aws("iam"), lake.outputs()
+    for role in ("AirflowRoleArn", "AnalystRoleArn", "WorkerRoleArn", "CrawlerRoleArn"):
+        name = outputs[role].rpartition("/")[2]
+        attached = iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
+        assert len(attached) <= 10
+        for one in attached:
+            document = iam.get_policy_version(PolicyArn=one["PolicyArn"], VersionId="v1")["PolicyVersion"]["Document"]
+            assert len(json.dumps(document, separators=(",", ":"))) <= 6144
+            assert "dataset_59_" in json.dumps(document)
+        inline = [
+            iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
+            for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]
+        ]
+        # Airflow may tag the snapshots of each dataset.
+        assert sum(len(json.dumps(document, separators=(",", ":"))) for document in inline) <= 10_240
+    key = aws("secretsmanager").get_secret_value(SecretId=outputs["PersonalDataKeyArn"])["SecretString"]
+    lake.deploy(requirements, parameters={"WorkerInstanceType": "m7i.xlarge"})
+    assert aws("secretsmanager").get_secret_value(SecretId=outputs["PersonalDataKeyArn"])["SecretString"] == key
+    lake.teardown()
+
+
+def test_a_template_that_is_too_large_is_refused_before_anything_happens(tmp_path: Path) -> None:
+    template = tmp_path / "lake.yaml"
+    template.write_text("# a comment\n" * 10_000 + "Resources: {}\n")
+    assert deploy.template_body(template) == "Resources: {}\n"
+    template.write_text("Resources: {}\n" * 10_000)
+    with pytest.raises(deploy.DeployError, match="has 140000 bytes without its comments"):
+        deploy.template_body(template)
+
+
 def test_contracts_must_be_there_and_tell_apart(tmp_path: Path) -> None:
     with pytest.raises(deploy.DeployError, match="no contract"):
         deploy.dataset_names(tmp_path)
     for name in ("web_shop", "webshop"):
         (tmp_path / f"{name}.yaml").touch()
     with pytest.raises(deploy.DeployError, match="underscores"):
+        deploy.dataset_names(tmp_path)
+    (tmp_path / "webshop.yaml").rename(tmp_path / "marathon_runs.yaml")
+    with pytest.raises(deploy.DeployError, match=r"marathon_runs.*rename"):
         deploy.dataset_names(tmp_path)
 
 

@@ -48,7 +48,6 @@ def lake(aws: Client, outputs: dict[str, str]) -> dict[str, str]:
             f"_staging/orders/{DS}/orders_runs/part-0.parquet",
             f"orders_runs/{DS}/part-0.parquet",
             f"orders_quarantine/{DS}/part-0.parquet",
-            f"other_runs/{DS}/part-0.parquet",
         ),
         "EnrichedBucket": ("orders/status_summary/ds=2025-06-30/run=t/part-0.parquet",),
         "ArtifactsBucket": (
@@ -178,7 +177,6 @@ def test_an_analyst_neither_sees_the_rest_nor_writes(analyst: Client, lake: dict
         (raw, "orders/ds=2025-06-30/orders.csv"),
         (processed, f"_staging/orders/{DS}/part-0.parquet"),
         (processed, f"_staging/orders/{DS}/orders_runs/part-0.parquet"),
-        (processed, f"other_runs/{DS}/part-0.parquet"),
         (artifacts, "code/abc.zip"),
         (artifacts, "manifests/orders/ds=2025-06-30/run=r1/clean.json"),
         (artifacts, "athena-results/query.csv"),
@@ -196,6 +194,8 @@ def test_an_analyst_neither_sees_the_rest_nor_writes(analyst: Client, lake: dict
     require_refused(analyst("ec2").start_instances, InstanceIds=[lake["WorkerInstanceId"]])
     require_refused(analyst("ec2").describe_instances)
     require_refused(analyst("sns").publish, TopicArn=lake["AlertTopicArn"], Message="x")
+    require_refused(analyst("secretsmanager").get_secret_value, SecretId=lake["PersonalDataKeyArn"])
+    require_refused(glue.get_tables, DatabaseName="default")
     require_refused(analyst("sts").assume_role, RoleArn=lake["AirflowRoleArn"], RoleSessionName="up")
 
 
@@ -218,6 +218,7 @@ def test_the_worker_reads_raw_and_writes_what_is_not_published(worker: Client, l
         (artifacts, "code/abc.zip"),
         (artifacts, "worker/requirements.txt"),
         (artifacts, "manifests/orders/ds=2025-06-30/run=r1/clean.json"),
+        (processed, f"orders_runs/{DS}/part-0.parquet"),
     ):
         assert s3.get_object(Bucket=bucket, Key=key)
     with pytest.raises(s3.exceptions.NoSuchKey):
@@ -228,7 +229,8 @@ def test_the_worker_publishes_nothing_and_commands_nobody(worker: Client, lake: 
     s3, processed, artifacts = worker("s3"), lake["ProcessedBucket"], lake["ArtifactsBucket"]
     for bucket, key in (
         (processed, f"orders_runs/{DS}/part-1.parquet"),
-        (processed, "_staging/other/x"),
+        (processed, f"orders_runs/{DS}/x_quarantine/part-1.parquet"),
+        (processed, "x"),
         (lake["EnrichedBucket"], "orders/x"),
         (lake["RawBucket"], "orders/ds=2025-06-30/x.csv"),
         (artifacts, "code/evil.zip"),
@@ -237,7 +239,7 @@ def test_the_worker_publishes_nothing_and_commands_nobody(worker: Client, lake: 
     ):
         require_refused(s3.put_object, Bucket=bucket, Key=key, Body=b"x")
     for bucket, key in (
-        (processed, f"orders_runs/{DS}/part-0.parquet"),
+        (processed, f"orders_quarantine/{DS}/part-0.parquet"),
         (lake["EnrichedBucket"], "orders/status_summary/ds=2025-06-30/run=t/part-0.parquet"),
         (artifacts, "ssm/command/stdout"),
         (artifacts, "athena-results/query.csv"),
@@ -256,6 +258,18 @@ def test_the_worker_publishes_nothing_and_commands_nobody(worker: Client, lake: 
     )
 
 
+def test_the_worker_alone_reads_the_key_of_personal_data(
+    worker: Client, airflow: Client, aws: Client, lake: dict[str, str]
+) -> None:
+    key = {"SecretId": lake["PersonalDataKeyArn"]}
+    assert len(worker("secretsmanager").get_secret_value(**key)["SecretString"]) == 64
+    other = aws("secretsmanager").create_secret(Name="other", SecretString="x")["ARN"]
+    require_refused(worker("secretsmanager").get_secret_value, SecretId=other)
+    require_refused(worker("secretsmanager").put_secret_value, **key, SecretString="x")
+    require_refused(worker("secretsmanager").delete_secret, **key)
+    require_refused(airflow("secretsmanager").get_secret_value, **key)
+
+
 # ── Airflow ───────────────────────────────────────────────────────────────────
 
 
@@ -272,7 +286,7 @@ def test_airflow_runs_commands_and_reads_their_output(airflow: Client, lake: dic
     assert "hello" in events[0]["message"]
 
 
-def test_airflow_promotes_publishes_and_alerts(airflow: Client, lake: dict[str, str]) -> None:
+def test_airflow_promotes_publishes_and_alerts(airflow: Client, aws: Client, lake: dict[str, str]) -> None:
     s3, glue, processed = airflow("s3"), airflow("glue"), lake["ProcessedBucket"]
     s3.copy_object(
         Bucket=processed,
@@ -295,6 +309,9 @@ def test_airflow_promotes_publishes_and_alerts(airflow: Client, lake: dict[str, 
     assert airflow("sns").publish(TopicArn=lake["AlertTopicArn"], Message="hello")
     require_refused(glue.delete_table, DatabaseName="orders_db", Name="published")
     require_refused(glue.create_table, DatabaseName="default", TableInput={"Name": "x"})
+    aws("glue").create_database(DatabaseInput={"Name": "somebody_elses_db"})
+    require_refused(glue.create_table, DatabaseName="somebody_elses_db", TableInput={"Name": "x"})
+    require_refused(glue.get_tables, DatabaseName="somebody_elses_db")
     require_refused(glue.delete_database, Name="orders_db")
 
 
@@ -316,10 +333,10 @@ def test_airflow_crawls_with_a_role_that_can_do_just_that(airflow: Client, aws: 
         aws("glue").update_crawler(Name=crawler, Targets={"S3Targets": [{"Path": path}]})
         last = crawl()
         assert (last["Status"], "AccessDenied" in last["ErrorMessage"]) == ("FAILED", True)
-    # It may write no table but its own.
-    aws("glue").update_crawler(Name=crawler, Targets=original, TablePrefix="public_")
-    assert "glue:CreateTable" in crawl()["ErrorMessage"]
-    aws("glue").update_crawler(Name=crawler, TablePrefix="")
+    # It may write no database but the lake's.
+    aws("glue").update_crawler(Name=crawler, Targets=original, DatabaseName="default")
+    assert "glue:" in crawl()["ErrorMessage"]
+    aws("glue").update_crawler(Name=crawler, DatabaseName="orders_db")
 
 
 def test_airflow_queries_in_its_workgroup(airflow: Client, lake: dict[str, str]) -> None:
@@ -350,14 +367,14 @@ def test_queries_act_with_the_permissions_of_who_asks(airflow: Client, analyst: 
     table("readable", f"s3://{lake['ProcessedBucket']}/orders_runs/{DS}/")
     table("staged", f"s3://{lake['ProcessedBucket']}/_staging/orders/{DS}/")
     pipeline, analysts = lake["AthenaWorkgroup"], lake["AnalystWorkgroup"]
-    enriched = lake["EnrichedBucket"]
+    enriched, processed = lake["EnrichedBucket"], lake["ProcessedBucket"]
 
     def unload(name: str) -> str:
         return f"UNLOAD (SELECT * FROM orders_db.readable) TO 's3://{enriched}/orders/{name}/' WITH (format='PARQUET')"
 
     for client, workgroup, sql, state in (
         (airflow, pipeline, unload("mart"), "SUCCEEDED"),
-        (airflow, pipeline, unload("mart").replace(f"{enriched}/orders", f"{enriched}/other"), "FAILED"),
+        (airflow, pipeline, unload("mart").replace(f"{enriched}/orders", f"{processed}/_staging"), "FAILED"),
         (analyst, analysts, "SELECT order_id FROM orders_db.readable", "SUCCEEDED"),
         (analyst, analysts, "SELECT order_id FROM orders_db.staged", "FAILED"),
         (analyst, analysts, unload("mine"), "FAILED"),
@@ -421,6 +438,8 @@ def test_airflow_touches_no_other_instance_and_destroys_nothing(
     for bucket, key in (
         ("RawBucket", "orders/ds=2025-06-30/x.csv"),
         ("ProcessedBucket", "_staging/orders/x"),
+        ("ProcessedBucket", f"_staging/orders/{DS}/orders_runs/x"),
+        ("ProcessedBucket", f"orders_quarantine/{DS}/orders_runs/x"),
         ("ArtifactsBucket", "worker/lake-worker"),
     ):
         require_refused(s3.put_object, Bucket=lake[bucket], Key=key, Body=b"x")
