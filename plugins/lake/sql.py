@@ -10,7 +10,7 @@ from typing import Literal
 
 import jinja2
 
-from lake.contract import Contract
+from lake.contract import Contract, Mart
 
 SQL_FOLDER = Path(__file__).resolve().parents[2] / "include" / "sql"
 
@@ -111,3 +111,19 @@ def render_sql(contract: Contract, name: str, as_of: str | None) -> str:
         scope = {mart.name: mart.scope for mart in contract.marts}[name]
         variables = {"current": current_rows(contract, dates_read(scope, as_of)), "ds": as_of}
     return environment.get_template(f"{contract.dataset}/{name}.sql").render(variables).strip().rstrip(";")
+
+
+def athena_type(hive_type: str) -> str:
+    """Return the name that Athena's SQL (Trino) has for a type of the catalog (Hive).
+
+    Source: https://docs.aws.amazon.com/athena/latest/ug/data-types.html
+    """
+    return {"string": "varchar", "int": "integer"}.get(hive_type, hive_type)
+
+
+def mart_select(contract: Contract, mart: Mart, as_of: str) -> str:
+    """Return the SELECT of a mart's rows as of a date (`YYYY-MM-DD`), with the columns and types of the contract."""
+    columns = ", ".join(
+        f"CAST({column.name} AS {athena_type(column.type)}) AS {column.name}" for column in mart.columns
+    )
+    return f"SELECT {columns}\nFROM (\n{render_sql(contract, mart.name, as_of)}\n)"

@@ -15,7 +15,7 @@ from lake.catalog import PartitionedTable
 from lake.contract import Contract, Mart
 from lake.operators.publish import public_table
 from lake.settings import Settings
-from lake.sql import Dates, dates_affected, dates_read, render_sql
+from lake.sql import Dates, dates_affected, dates_read, mart_select
 
 POLL_SECONDS = 1
 ROUNDS = 20
@@ -92,15 +92,10 @@ class MartOperator(AthenaOperator):
             f"s3://{self.settings.enriched_bucket}/{self.contract.dataset}/{self.mart.name}"
             f"/ds={ds}/run={secrets.token_hex(8)}/"
         )
-        self.query = f"UNLOAD (\n{self._select(ds)}\n)\nTO '{folder}' WITH (format = 'PARQUET', compression = 'ZSTD')"
+        select = mart_select(self.contract, self.mart, ds)
+        self.query = f"UNLOAD (\n{select}\n)\nTO '{folder}' WITH (format = 'PARQUET', compression = 'ZSTD')"
         query_id = super().execute(context)
         target.point(ds, folder, {"source_digest": digest, "query_id": str(query_id)})
-
-    def _select(self, ds: str) -> str:
-        columns = ", ".join(
-            f"CAST({column.name} AS {athena_type(column.type)}) AS {column.name}" for column in self.mart.columns
-        )
-        return f"SELECT {columns}\nFROM (\n{render_sql(self.contract, self.mart.name, ds)}\n)"
 
     def _stale(self, source: PartitionedTable, target: PartitionedTable) -> list[str]:
         """Dates whose picture is made from `ds`, and was made from other sources than those of now."""
@@ -113,7 +108,7 @@ class MartOperator(AthenaOperator):
         return sorted(ds for ds, digest in pictures.items() if digest != self._digest(ds, folders))
 
     def _digest(self, ds: str, folders: dict[str, str]) -> str:
-        digest = hashlib.sha256(self._select(ds).encode())
+        digest = hashlib.sha256(mart_select(self.contract, self.mart, ds).encode())
         read = dates_read(self.mart.scope, ds)
         for date in sorted(folders):
             if date in read:
@@ -123,11 +118,3 @@ class MartOperator(AthenaOperator):
 
 def _folders(table: PartitionedTable, expression: str) -> dict[str, str]:
     return {p["Values"][0]: p["StorageDescriptor"]["Location"] for p in table.partitions(expression)}
-
-
-def athena_type(hive_type: str) -> str:
-    """Return the name that Athena's SQL (Trino) has for a type of the catalog (Hive).
-
-    Source: https://docs.aws.amazon.com/athena/latest/ug/data-types.html
-    """
-    return {"string": "varchar", "int": "integer"}.get(hive_type, hive_type)
