@@ -1,0 +1,9 @@
+SELECT
+    region,
+    payment_method,
+    COUNT(*) AS sales,
+    SUM(quantity) AS quantity,
+    SUM(total_amount) AS revenue,
+    AVG(total_amount) AS average_sale
+FROM {{ current }}
+GROUP BY region, payment_method
