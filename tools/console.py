@@ -36,11 +36,12 @@ def step(title: str) -> Iterator[None]:
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[str] = ()) -> None:
     """Print `rows` under `columns`; those named in `right` are right-aligned, as numbers are."""
-    grid = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    grid = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False)
     for column in columns:
         grid.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         grid.add_row(*(str(cell) for cell in row))
+    console.print()
     console.print(grid)
 
 

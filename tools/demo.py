@@ -192,9 +192,9 @@ def follow(api: AirflowApi, week: Week) -> list[dict[str, Any]]:
                 stage, elapsed = progress(api, each)
                 grid.add_row(day, each["state"], stage, elapsed)
                 # Without a terminal each change is a line, so that a log tells the same story.
-                if not console.is_terminal and stages.get(day) != stage:
+                if not console.is_terminal and stage and stages.get(day) != stage:
                     console.print(f"  {time.monotonic() - started:5.0f} s  {day}  {stage}")
-                stages[day] = stage
+                stages[day] = stage or stages.get(day, "")
             live.update(grid)
             for each in runs:
                 if each["state"] == "failed":
@@ -215,7 +215,7 @@ def progress(api: AirflowApi, dag_run: dict[str, Any]) -> tuple[str, str]:
     instances = api.task_instances(DAG_ID, dag_run["dag_run_id"])
     busy = [each["task_id"] for each in instances if each["state"] in ("running", "deferred", "queued", "up_for_retry")]
     elapsed = (datetime.now(UTC) - moment(dag_run["start_date"])).total_seconds()
-    return ", ".join(sorted(busy)) or "next task", f"{elapsed:.0f} s"
+    return ", ".join(sorted(busy)), f"{elapsed:.0f} s"
 
 
 def explain_failure(api: AirflowApi, dag_run: dict[str, Any]) -> str:

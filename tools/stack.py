@@ -6,16 +6,20 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from datetime import datetime
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 
 from tools import environment, processes
 from tools.console import console, run, step
@@ -133,7 +137,7 @@ def _start_localaws(ports: Ports, inherited: dict[str, str]) -> None:
     instance = {
         "PATH": f"{CHECKOUT / 'infra' / 'worker'}:{worker / 'bin'}",
         "LAKE_WORKER_VENV": str(worker),
-        "LAKE_WORKER_HOME": str(LOCAL / "worker"),
+        "LAKE_WORKER_HOME": str(_worker_home()),
         processes.OWNER: str(RUN),
     }
     service = Service(
@@ -149,6 +153,21 @@ def _start_localaws(ports: Ports, inherited: dict[str, str]) -> None:
     processes.start(service)
     url = f"http://127.0.0.1:{ports.localaws}/_ministack/health"
     processes.wait_until(partial(_answers, url), 60, service, "the local AWS")
+
+
+def _worker_home() -> Path:
+    """Return the folder for the worker's code, class archives and scratch.
+
+    Spark's scripts cut paths at spaces: a checkout with one in its path has that folder among the temporary ones.
+    """
+    home = LOCAL / "worker"
+    if " " in str(home):
+        digest = hashlib.sha256(str(LOCAL).encode()).hexdigest()[:12]
+        home = Path(tempfile.gettempdir()) / f"lake-worker-{os.getuid()}-{digest}"
+        home.mkdir(mode=0o700, exist_ok=True)
+        if home.stat().st_uid != os.getuid():
+            raise StackError(f"{home} belongs to somebody else: set TMPDIR to a folder of your own")
+    return home
 
 
 def _deploy(settings: dict[str, str]) -> dict[str, str]:

@@ -15,10 +15,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from tools.samples.online_retail import online_retail
 from tools.samples.orders import orders
 from tools.samples.rows import Day
 
 GENERATORS: dict[str, Callable[[date, int, int, int], Iterator[Day]]] = {
+    "online_retail": online_retail,
     "orders": orders,
 }
 """By dataset: a function of the first day, the number of days, the rows of a day's file, and the seed."""
