@@ -7,26 +7,37 @@ same wall clock reading (INT96 is deprecated and has no defined zone). A date on
 one Parquet file without rows, so that crawler and Athena still see the schema; an empty quarantine has no file.
 
 Manifest: `step, dataset, ds, run, run_id, rows {read, published, quarantined, duplicates, dropped {rule: n}},
-quarantined_by_rule {rule: n}, input {uri, files [{name, uri, bytes, rows}]}, output {uri, files [{key, bytes, sha256,
-rows}]}, quarantine {the same}, seconds {phase: s}, versions`. `key` is the whole key in the bucket (for a file:// URI,
-the path). Rows read = published + quarantined + dropped + duplicates, or the job fails and writes no manifest.
+quarantined_by_rule {rule: n}, warned_by_rule {rule: n}, input {uri, files [{name, uri, bytes, rows}]}, output {uri,
+files [{key, bytes, sha256, rows}]}, quarantine {the same}, seconds {phase: s}, versions`. `key` is the whole key in
+the bucket (for a file:// URI, the path). `warned_by_rule` counts rows published although they break a rule of action
+`warn`; one that breaks two is counted for each. Rows read, counted where they leave the reader, are = published +
+quarantined + dropped + duplicates, counted by outcome, and the files written hold as many, or the job fails and writes
+no manifest.
+
+A row that breaks a rule of action `fail` refuses the batch: exit code 65. A dataset that the contract reads and that
+has no date yet: exit code 75, as it may come (spark_jobs/references.py). Personal values are replaced before Spark
+sees them (spark_jobs/personal.py).
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from lake.contract import QUARANTINE_COLUMNS, Contract
+from lake.contract import Contract
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.errors import ArithmeticException, DateTimeException, NumberFormatException
+from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from spark_jobs import job, raw, records, storage, transforms
+from spark_jobs import job, personal, raw, records, references, storage, transforms
 from spark_jobs.errors import DataError
 from spark_jobs.session import spark_session
 
@@ -41,6 +52,8 @@ class Arguments(job.Arguments):
     input: str
     output: str
     quarantine: str
+    references: str | None = None
+    personal_key: str | None = None
 
 
 def input_files(folder: str, contract: Contract) -> list[storage.StoredFile]:
@@ -58,38 +71,82 @@ def input_files(folder: str, contract: Contract) -> list[storage.StoredFile]:
     return files
 
 
-def counted(rows: DataFrame) -> list[dict[str, Any]]:
-    """`outcome, rule, source_file, rows` for each combination; `rule` and, where it failed, `reason`."""
-    groups = rows.groupBy("outcome", "rule", "source_file").agg(
+def counted(rows: DataFrame, contract: Contract) -> list[dict[str, Any]]:
+    """For each outcome, rule and source file: `outcome, rule, source_file, rows`, and of those rows `first`, the first
+    one's `source_line` and `reason`, and `warned`, how many break each rule of action `warn`, in the contract's order.
+    """
+    warned = [F.count_if(F.array_contains("_warnings", name)) for name in transforms.rule_names(contract, "warn")]
+    groups = rows.groupBy(F.col("_outcome").alias("outcome"), F.col("_rule").alias("rule"), F.col("source_file")).agg(
         F.count("*").alias("rows"),
-        F.first(F.when(F.col("outcome") == transforms.FAILED, F.col("reason"))).alias("reason"),
+        F.min(F.struct("source_line", F.col("_reason").alias("reason"))).alias("first"),
+        F.array(*warned).alias("warned"),
     )
-    return [row.asDict() for row in groups.collect()]
+    return [row.asDict(recursive=True) for row in groups.collect()]
 
 
-def row_counts(groups: list[dict[str, Any]]) -> dict[str, Any]:
-    """The manifest's `rows` and `quarantined_by_rule` from what `counted` found."""
+def row_counts(groups: list[dict[str, Any]], read: int, warn_rules: Sequence[str]) -> dict[str, Any]:
+    """The manifest's `rows`, `quarantined_by_rule` and `warned_by_rule` from what `counted` found.
+
+    :param read: how many rows left the reader.
+    :param warn_rules: the rules of action `warn`, in the contract's order.
+    """
 
     def by_rule(outcome: str) -> dict[str, int]:
-        counts: dict[str, int] = {}
+        counts: Counter[str] = Counter()
         for group in groups:
             if group["outcome"] == outcome:
-                counts[group["rule"]] = counts.get(group["rule"], 0) + group["rows"]
+                counts[group["rule"]] += group["rows"]
         return dict(sorted(counts.items()))
 
-    def total(*outcomes: str) -> int:
-        return sum(group["rows"] for group in groups if group["outcome"] in outcomes)
+    def total(outcome: str) -> int:
+        return sum(group["rows"] for group in groups if group["outcome"] == outcome)
 
+    warnings: Counter[str] = Counter()
+    for group in groups:
+        if group["outcome"] == transforms.PUBLISHED:
+            warnings.update(dict(zip(warn_rules, group["warned"], strict=True)))
     return {
         "rows": {
-            "read": sum(group["rows"] for group in groups),
+            "read": read,
             "published": total(transforms.PUBLISHED),
             "quarantined": total(transforms.QUARANTINED),
             "duplicates": total(transforms.DUPLICATE),
             "dropped": by_rule(transforms.DROPPED),
         },
         "quarantined_by_rule": by_rule(transforms.QUARANTINED),
+        "warned_by_rule": dict(sorted((+warnings).items())),
     }
+
+
+@contextmanager
+def expressions_checked() -> Iterator[None]:
+    """Say of a contract's expression that cannot be computed for a row, in ANSI mode, that it is at fault.
+
+    :raises DataError: there is one.
+    """
+    try:
+        yield
+    except (ArithmeticException, DateTimeException, NumberFormatException) as error:
+        raise DataError(f"an expression of the contract cannot be computed for a row: {error}") from error
+
+
+def check_batch(groups: list[dict[str, Any]]) -> None:
+    """Refuse a batch of which a file cannot be read to its end, or a row breaks a rule of action `fail`.
+
+    :raises DataError: it is so.
+    """
+    failed = sorted(
+        (group for group in groups if group["outcome"] == transforms.FAILED),
+        key=lambda group: (group["rule"] != records.UNREADABLE, group["source_file"]),
+    )
+    for group in failed:
+        reason = group["first"]["reason"]
+        if group["rule"] == records.UNREADABLE:
+            raise DataError(reason.removeprefix(f"{records.UNREADABLE}: "))
+        raise DataError(
+            f"{group['source_file']} line {group['first']['source_line']}: {reason} (rule {group['rule']} refuses the "
+            f"batch; {sum(each['rows'] for each in failed)} rows break such a rule)"
+        )
 
 
 def write(rows: DataFrame, folder: Path) -> list[Path]:
@@ -135,34 +192,70 @@ def check_sums(counts: dict[str, Any], written: dict[str, int]) -> None:
         raise AssertionError(f"the rows do not add up: {rows}, in files {written}")
 
 
+@dataclass(frozen=True)
+class Context:
+    """What dates that are cleaned in one session share."""
+
+    spark: SparkSession
+    contract: Contract
+    others: references.OtherDatasets
+    pseudonyms: personal.Pseudonyms | None
+
+
+@contextmanager
+def cleaning(
+    spark: SparkSession, contract: Contract, references_uri: str | None, personal_key: str | None
+) -> Iterator[Context]:
+    """What cleaning dates of one dataset needs beside their files.
+
+    :param references_uri: JSON `{dataset: {ds: folder}}`; needed where the contract reads other datasets.
+    :param personal_key: ARN of the secret; needed where the contract has personal columns.
+    :raises ValueError: one of them is needed and not given.
+    """
+    if contract.other_datasets and not references_uri:
+        raise ValueError(f"--references is required: {contract.dataset} reads {', '.join(contract.other_datasets)}")
+    if contract.personal_columns and not personal_key:
+        raise ValueError(f"--personal-key is required: {contract.dataset} has personal columns")
+    partitions = storage.read_json(references_uri) if references_uri and contract.other_datasets else {}
+    key = personal.secret_key(personal_key) if personal_key and contract.personal_columns else None
+    with tempfile.TemporaryDirectory() as scratch:
+        others = references.OtherDatasets(spark, partitions, Path(scratch))
+        yield Context(spark, contract, others, personal.Pseudonyms(contract, key) if key else None)
+
+
 def clean_date(
-    spark: SparkSession, contract: Contract, arguments: Arguments, files: list[storage.StoredFile], phases: job.Phases
+    context: Context, arguments: Arguments, files: list[storage.StoredFile], phases: job.Phases
 ) -> dict[str, Any]:
     """Clean one date in a session that may go on to others.
 
     :param files: what `input_files` found.
     :return: the manifest, which is also written.
-    :raises DataError: a file cannot be read to its end.
+    :raises DataError: the batch is refused.
+    :raises NotReadyError: a dataset that the contract reads has no date up to this one.
     :raises AssertionError: the rows do not add up.
     """
+    contract = context.contract
+    with phases("references"):
+        others = context.others.as_of(contract, arguments.ds)
     with tempfile.TemporaryDirectory() as scratch:
-        rows = transforms.classified(
-            records.read(spark, files, contract), contract, arguments.ds, arguments.run_id
-        ).persist(StorageLevel.MEMORY_AND_DISK)
+        # Counted where they leave the reader, so that no later step can lose or multiply rows unseen.
+        reader = Observation()
+        received = records.read(context.spark, files, contract, context.pseudonyms).observe(
+            reader, F.count(F.lit(1)).alias("rows")
+        )
+        rows = transforms.classified(received, contract, arguments.ds, arguments.run_id, others)
+        rows.persist(StorageLevel.MEMORY_AND_DISK)
         try:
-            with phases("classify"):
-                groups = counted(rows)
-            for group in groups:
-                if group["outcome"] == transforms.FAILED:
-                    raise DataError(group["reason"].removeprefix(f"{records.UNREADABLE}: "))
-            counts = row_counts(groups)
+            with phases("classify"), expressions_checked():
+                groups = counted(rows, contract)
+            check_batch(groups)
+            counts = row_counts(groups, reader.get["rows"], transforms.rule_names(contract, "warn"))
             with phases("write"):
                 good = write(transforms.published(rows, contract), Path(scratch) / "published")
                 good = without_empty(good) or good[:1]
                 bad = []
                 if counts["rows"]["quarantined"]:
-                    names = tuple(column.name for column in QUARANTINE_COLUMNS)
-                    bad = without_empty(write(transforms.quarantined(rows, names), Path(scratch) / "quarantined"))
+                    bad = without_empty(write(transforms.quarantined(rows), Path(scratch) / "quarantined"))
         finally:
             rows.unpersist()
         with phases("upload"):
@@ -203,8 +296,16 @@ def run(parsed: argparse.Namespace) -> None:
         files = input_files(arguments.input, contract)
     with phases("start_spark"):
         spark = spark_session(f"{STEP} {arguments.dataset} {arguments.ds}")
-    clean_date(spark, contract, arguments, files, phases)
+    with cleaning(spark, contract, arguments.references, arguments.personal_key) as context:
+        clean_date(context, arguments, files, phases)
     spark.stop()
+
+
+def add_options(arguments: argparse.ArgumentParser) -> None:
+    """Add what cleaning is told besides where things are."""
+    arguments.add_argument("--run-id", required=True, type=job.run_slug, help="this submission of the run")
+    arguments.add_argument("--references", metavar="URI", help="JSON {dataset: {ds: folder}} of public partitions")
+    arguments.add_argument("--personal-key", metavar="ARN", help="secret with the key of the hashes of personal data")
 
 
 def main() -> None:
@@ -216,7 +317,7 @@ def main() -> None:
         "manifest": "JSON to write",
     }
     arguments = job.parser(STEP, **uris)
-    arguments.add_argument("--run-id", required=True, type=job.run_slug, help="this submission of the run")
+    add_options(arguments)
     job.main(STEP, arguments, run)
 
 

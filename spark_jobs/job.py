@@ -19,13 +19,14 @@ from typing import Any
 
 from lake.contract import Contract, load_contract
 
-from spark_jobs.errors import DataError
+from spark_jobs.errors import DataError, NotReadyError
 
 BUNDLE = Path(__file__).resolve().parents[1]
 """The folder that holds spark_jobs/, include/ and expectations/: on the worker, the unpacked code bundle."""
 
 RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
 EX_DATAERR = 65
+EX_TEMPFAIL = 75
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +55,14 @@ class Phases:
             self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - start, 3)
 
 
-def parser(step: str, **uris: str) -> argparse.ArgumentParser:
-    """The arguments of a job: `--dataset`, `--ds`, `--run`, and a URI per keyword, its value the help text."""
+def parser(step: str, dates: Any = date.fromisoformat, **uris: str) -> argparse.ArgumentParser:
+    """The arguments of a job: `--dataset`, `--ds`, `--run`, and a URI per keyword, its value the help text.
+
+    :param dates: what makes of the text of `--ds` its value.
+    """
     arguments = argparse.ArgumentParser(prog=step, allow_abbrev=False)
     arguments.add_argument("--dataset", required=True, help="a contract in include/datasets")
-    arguments.add_argument("--ds", required=True, type=date.fromisoformat, help="the date to process, YYYY-MM-DD")
+    arguments.add_argument("--ds", required=True, type=dates, help="the date to process, YYYY-MM-DD; or dates")
     arguments.add_argument("--run", required=True, type=run_slug, help="slug of the Airflow run")
     for name, text in uris.items():
         arguments.add_argument(f"--{name.replace('_', '-')}", required=True, metavar="URI", help=text)
@@ -102,7 +106,7 @@ def versions(*packages: str) -> dict[str, str]:
 
 
 def main(step: str, arguments: argparse.ArgumentParser, run: Callable[[argparse.Namespace], None]) -> None:
-    """Run a job and exit: 0 when it is done, 65 when the data is at fault, 1 for everything else.
+    """Run a job and exit: 0 when it is done, 65 when the data is at fault, 75 when other data must come first, else 1.
 
     What went wrong is one line, in the file LAKE_ERROR_FILE when lake-worker asks for it there (spark-submit mixes a
     script's stderr into its stdout, so lake-worker prints the line), else on stderr.
@@ -113,6 +117,8 @@ def main(step: str, arguments: argparse.ArgumentParser, run: Callable[[argparse.
         code = 0
     except DataError as error:
         code, problem = EX_DATAERR, f"{error}"
+    except NotReadyError as error:
+        code, problem = EX_TEMPFAIL, f"{error}"
     except Exception as error:
         traceback.print_exc()
         code, problem = 1, f"{type(error).__name__}: {error}"

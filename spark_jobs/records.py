@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from spark_jobs import raw, storage
 from spark_jobs.errors import DataError
+from spark_jobs.personal import Pseudonyms
 
 BATCH_ROWS = 20_000
 UNREADABLE = "unreadable_file"
@@ -26,8 +27,12 @@ def schema(columns: Sequence[str]) -> str:
     )
 
 
-def read(spark: SparkSession, files: Sequence[storage.StoredFile], contract: Contract) -> DataFrame:
+def read(
+    spark: SparkSession, files: Sequence[storage.StoredFile], contract: Contract, pseudonyms: Pseudonyms | None
+) -> DataFrame:
     """The records of `files` in the shape of `schema`; `received` is null where `record_rule` is not.
+
+    :param pseudonyms: what takes the place of personal values; None where the contract has no personal column.
 
     A file that cannot be read to its end yields one record of rule `UNREADABLE` with the reason in place of the rest.
     """
@@ -38,7 +43,8 @@ def read(spark: SparkSession, files: Sequence[storage.StoredFile], contract: Con
     def records(file: storage.StoredFile) -> Iterator[raw.Record]:
         with storage.open_stream(file.uri) as stream:
             try:
-                yield from raw.read_records(stream, file.name, sources, file_type, delimiter)
+                found = raw.read_records(stream, file.name, sources, file_type, delimiter)
+                yield from map(pseudonyms.replaced, found) if pseudonyms else found
             except DataError as error:
                 yield raw.Record(0, "", None, UNREADABLE, str(error))
 

@@ -1,17 +1,29 @@
 """From records to rows with an outcome: pure functions from DataFrame to DataFrame, driven by the contract.
 
-Every record ends with exactly one outcome. A broken record or a row that breaks a quarantine rule is `quarantined`,
-with all rules it breaks in its reason; else a row that breaks a drop rule is `dropped`; else a row that a later row
-with the same key supersedes is a `duplicate`; what is left is `published`. So a bad row never displaces a good one.
+Every record ends with exactly one outcome, the first of these that holds:
+
+- `failed`: its file cannot be read to the end, or a sound row breaks a rule of action `fail`. The batch is refused.
+- `quarantined`: the record is broken, a column's value is not what the contract says, or a rule of action
+  `quarantine` is broken. All of it is in the row's reason.
+- `dropped`: the row breaks a rule of action `drop`.
+- `duplicate`: another row of the same date counts in its place. So a bad row never displaces a good one.
+- `published`: what is left. Rules of action `warn` that it breaks are counted, and change nothing.
+
+A row is sound when its record and the values of its columns are good: only then are derived columns computed (they
+are null before), and rules of action `fail` and `warn` judged. A reference is a rule like any other. A rule whose
+condition is null is kept.
+
+Columns of the frames that are not published have names with a leading underscore, which a contract's cannot have.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from functools import reduce
 
+from lake.contract import QUARANTINE_COLUMNS, Action, Contract, Reference, Rule, decimal_parts
 from lake.contract import Column as ContractColumn
-from lake.contract import Contract, decimal_parts
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812
 
@@ -65,16 +77,61 @@ def parsed(text: Column, column: ContractColumn) -> Column:
     raise ValueError(f"no way to read the type {column.type}")
 
 
-def typed(records: DataFrame, contract: Contract) -> DataFrame:
-    """Records with a column of its type for each of the contract's; blank and unreadable values are null."""
+def framed(records: DataFrame) -> DataFrame:
+    """Records (see spark_jobs/records.py) with their own columns out of the way of the contract's."""
+    own = ("raw_row", "received", "record_rule", "record_reason")
+    return records.withColumnsRenamed({name: f"_{name}" for name in own})
+
+
+def normalized(rows: DataFrame, contract: Contract) -> DataFrame:
+    """Framed records with each text of a column that has `normalize` replaced by what that expression gives."""
+    for column in contract.columns:
+        if column.normalize is not None:
+            text = F.col("_received").withField(column.name, F.expr(column.normalize).cast("string"))
+            rows = rows.withColumn("value", _text(column)).withColumn("_received", text).drop("value")
+    return rows
+
+
+def typed(rows: DataFrame, contract: Contract) -> DataFrame:
+    """Framed records with a column of its type for each of the contract's; blank and unreadable values are null."""
     values = {
         column.name: F.when(~is_blank(_text(column)), parsed(_text(column), column)) for column in contract.columns
     }
-    return records.withColumns(values)
+    return rows.withColumns(values)
 
 
 def _text(column: ContractColumn) -> Column:
-    return F.col(f"received.{column.name}")
+    return F.col(f"_received.{column.name}")
+
+
+def latest_versions(rows: DataFrame, key: tuple[str, ...]) -> DataFrame:
+    """Of the rows of several dates `ds`, those of each key's last date."""
+    newest = Window.partitionBy(*key).orderBy(F.desc("ds"))
+    return rows.withColumn("_place", F.rank().over(newest)).where(F.col("_place") == 1).drop("_place")
+
+
+def _unknown(reference: Reference) -> str:
+    return f"_unknown_{reference.name}"
+
+
+def joined(rows: DataFrame, contract: Contract, others: Mapping[str, DataFrame]) -> DataFrame:
+    """Typed rows with the columns looked up, and for each reference whether it leads nowhere in `_unknown_<name>`.
+
+    :param others: the rows of other datasets as of the run's date, without two of the same key.
+    """
+    for lookup in contract.lookups:
+        taken = [F.col(take.source).alias(take.name) for take in lookup.take]
+        known = others[lookup.dataset].select(F.col(lookup.references).alias("_key"), *taken)
+        rows = rows.join(F.broadcast(known), F.col(lookup.column) == F.col("_key"), "left").drop("_key")
+    for reference in contract.references:
+        known = others[reference.dataset].select(F.col(reference.references).alias("_key")).distinct()
+        unknown = F.col(reference.column).isNotNull() & F.col("_key").isNull()
+        rows = (
+            rows.join(F.broadcast(known), F.col(reference.column) == F.col("_key"), "left")
+            .withColumn(_unknown(reference), unknown)
+            .drop("_key")
+        )
+    return rows
 
 
 def _broken(rule: str, condition: Column, reason: Column) -> Column:
@@ -85,95 +142,165 @@ def _broken(rule: str, condition: Column, reason: Column) -> Column:
 def column_problems(column: ContractColumn) -> list[Column]:
     """What can be wrong with the value of one column of a typed record, each `struct(rule, reason)` or null."""
     text, value = _text(column), F.col(column.name)
-    shown = F.concat(F.lit("'"), text, F.lit("'"))
     problems = []
+
+    def check(rule: str, condition: Column, what: str) -> None:
+        problems.append(_broken(rule, condition, F.concat(F.lit("'"), text, F.lit(f"' {what}"))))
+
     if column.required:
         problems.append(_broken(column.missing_rule, is_blank(text), F.lit("a value is required")))
     if column.type != "string":
         like = f" ({column.date_format})" if column.type in ("date", "timestamp") else ""
-        unreadable = ~is_blank(text) & value.isNull()
-        problems.append(
-            _broken(column.invalid_rule, unreadable, F.concat(shown, F.lit(f" is not {column.type}{like}")))
-        )
+        check(column.invalid_rule, ~is_blank(text) & value.isNull(), f"is not {column.type}{like}")
     if column.allowed:
-        known = F.lit(f" is not one of {', '.join(column.allowed)}")
-        problems.append(_broken(column.not_allowed_rule, ~value.isin(*column.allowed), F.concat(shown, known)))
+        check(column.not_allowed_rule, ~value.isin(*column.allowed), f"is not one of {', '.join(column.allowed)}")
+    # A personal value is checked where it is still known: in spark_jobs/personal.py.
+    if column.pattern and not column.personal:
+        check(column.pattern_rule, ~value.rlike(rf"\A(?:{column.pattern})\z"), f"does not match {column.pattern}")
+    minimum, maximum = (
+        None if bound is None else F.lit(f"{bound}").cast(spark_type(column.type))
+        for bound in (column.minimum, column.maximum)
+    )
+    if minimum is not None:
+        check(column.out_of_range_rule, value < minimum, f"is less than {column.minimum}")
+    if maximum is not None:
+        check(column.out_of_range_rule, value > maximum, f"is greater than {column.maximum}")
     return problems
 
 
-def judged(rows: DataFrame, contract: Contract, run_date: date) -> DataFrame:
-    """Typed records with `outcome`, `rule` and `reason`; which rows are duplicates is left to `deduplicated`.
-
-    `rule` is the first rule that the row breaks, `reason` all of them; both are null where the row is good.
-    """
-    record_problem = F.when(
-        F.col("record_rule").isNotNull(),
-        F.struct(
-            F.col("record_rule").alias("rule"),
-            F.concat_ws(": ", F.col("record_rule"), F.col("record_reason")).alias("reason"),
-        ),
-    )
+def derived(rows: DataFrame, contract: Contract) -> DataFrame:
+    """Rows with `_problems`, what is wrong with their columns, and the derived columns, null where there is any."""
     of_columns = [problem for column in contract.columns for problem in column_problems(column)]
-    of_rules = {
-        action: [
-            _broken(rule.name, F.expr(rule.condition), F.lit(rule.description))
-            for rule in contract.rules
-            if rule.action == action
-        ]
-        for action in ("quarantine", "drop")
-    }
-    readable = F.col("record_rule").isNull()
-    of_row = F.array_compact(F.array(*of_columns, *of_rules["quarantine"]))
-    with_problems = rows.withColumn("run_date", F.lit(run_date)).withColumns(
+    readable = F.col("_record_rule").isNull()
+    rows = rows.withColumn("_problems", F.when(readable, F.array_compact(F.array(*of_columns))))
+    for column in contract.derived:
+        value = F.expr(column.expression).cast(spark_type(column.type))
+        rows = rows.withColumn(column.name, F.when(F.size("_problems") == 0, value))
+    return rows
+
+
+def rule_names(contract: Contract, action: Action) -> list[str]:
+    """The references and rules of one action, in the contract's order."""
+    rules: tuple[Reference | Rule, ...] = (*contract.references, *contract.rules)
+    return [rule.name for rule in rules if rule.action == action]
+
+
+def rule_problems(contract: Contract, action: Action) -> Column:
+    """The references and rules of one action that a row breaks, as `array(struct(rule, reason))`."""
+    of_references = [
+        _broken(
+            reference.name,
+            F.col(_unknown(reference)),
+            F.concat(
+                F.lit("'"),
+                F.col(reference.column).cast("string"),
+                F.lit(f"' is not a {reference.references} of {reference.dataset}"),
+            ),
+        )
+        for reference in contract.references
+        if reference.action == action
+    ]
+    of_rules = [
+        _broken(rule.name, F.expr(rule.condition), F.lit(rule.description))
+        for rule in contract.rules
+        if rule.action == action
+    ]
+    nothing = _broken("", F.lit(False), F.lit(""))
+    return F.array_compact(F.array(nothing, *of_references, *of_rules))
+
+
+def judged(rows: DataFrame, contract: Contract) -> DataFrame:
+    """Rows with `_outcome`, `_rule`, `_reason` and `_warnings`; which are duplicates is left to `deduplicated`.
+
+    `_rule` is the first rule that decides the outcome, `_reason` all of them; both are null where the row is good.
+    `_warnings` are the names of the rules of action `warn` that it breaks.
+    """
+    record_problem = F.struct(
+        F.col("_record_rule").alias("rule"),
+        F.concat_ws(": ", F.col("_record_rule"), F.col("_record_reason")).alias("reason"),
+    )
+    readable, sound = F.col("_record_rule").isNull(), F.size("_problems") == 0
+    rows = rows.withColumns(
         {
-            "quarantine_for": F.when(readable, of_row).otherwise(F.array(record_problem)),
-            "drop_for": F.array_compact(F.array(*of_rules["drop"])),
+            "_refused_for": F.when(sound, rule_problems(contract, "fail")),
+            "_quarantined_for": F.when(
+                readable, F.concat("_problems", rule_problems(contract, "quarantine"))
+            ).otherwise(F.array(record_problem)),
+            "_dropped_for": rule_problems(contract, "drop"),
+            "_warned_for": F.when(sound, rule_problems(contract, "warn")),
         }
     )
-    bad, stale = F.size("quarantine_for") > 0, F.size("drop_for") > 0
-    problems = F.when(bad, F.col("quarantine_for")).when(stale, F.col("drop_for"))
-    return with_problems.withColumns(
+    refused, bad, stale = (F.size(name) > 0 for name in ("_refused_for", "_quarantined_for", "_dropped_for"))
+    problems = F.when(refused, F.col("_refused_for")).when(bad, F.col("_quarantined_for"))
+    problems = problems.when(stale, F.col("_dropped_for"))
+    return rows.withColumns(
         {
-            "outcome": F.when(F.col("record_rule") == UNREADABLE, FAILED)
+            "_outcome": F.when(refused | (F.col("_record_rule") == UNREADABLE), FAILED)
             .when(bad, QUARANTINED)
             .when(stale, DROPPED)
             .otherwise(PUBLISHED),
-            "rule": problems[0]["rule"],
-            "reason": F.array_join(F.transform(problems, lambda problem: problem["reason"]), "; "),
+            "_rule": problems[0]["rule"],
+            "_reason": F.array_join(F.transform(problems, lambda problem: problem["reason"]), "; "),
+            "_warnings": F.transform("_warned_for", lambda problem: problem["rule"]),
             # Only quarantine shows the row as received: the others need not carry it any further.
-            "raw_row": F.when(bad, F.col("raw_row")),
+            "_raw_row": F.when(bad, F.col("_raw_row")),
         }
-    ).drop("run_date", "quarantine_for", "drop_for", "received", "record_rule", "record_reason")
-
-
-def deduplicated(rows: DataFrame, contract: Contract) -> DataFrame:
-    """Judged rows in which, of the good rows with the same key, all but the one received last are duplicates.
-
-    Received last is the greatest source file, then the greatest line. Without a key there are no duplicates.
-    """
-    if not contract.key:
-        return rows
-    good = F.col("outcome") == PUBLISHED
-    # Rows that take no part are kept apart by their line, so that they do not all meet in one window.
-    window = Window.partitionBy(
-        good, *(F.when(good, F.col(name)) for name in contract.key), F.when(~good, F.col("source_line"))
-    ).orderBy(F.desc("source_file"), F.desc("source_line"))
-    superseded = good & (F.col("place") > 1)
-    return (
-        rows.withColumn("place", F.row_number().over(window))
-        .withColumn("outcome", F.when(superseded, DUPLICATE).otherwise(F.col("outcome")))
-        .drop("place")
+    ).drop(
+        "_refused_for",
+        "_quarantined_for",
+        "_dropped_for",
+        "_warned_for",
+        "_problems",
+        "_received",
+        "_record_rule",
+        "_record_reason",
+        *map(_unknown, contract.references),
     )
 
 
-def classified(records: DataFrame, contract: Contract, run_date: date, run_id: str) -> DataFrame:
-    """Records (see spark_jobs/records.py) as rows of the contract's columns, lineage, `raw_row, outcome, rule, reason`.
+def deduplicated(rows: DataFrame, contract: Contract) -> DataFrame:
+    """Judged rows in which, of the good rows that count once, all but the one that counts are duplicates.
 
-    :param run_date: the date that rules call `run_date`.
+    By key, the row that is greatest in the contract's `latest_by` counts, nulls being least, then the one received
+    last: of the greatest source file, then the greatest line. By row, rows are alike whose columns (those that the
+    contract reads from the file) have equal values, nulls being equal.
+    """
+    match contract.dedupe_by:
+        case None:
+            return rows
+        case "key":
+            same = contract.key
+        case "row":
+            same = tuple(column.name for column in contract.columns)
+    good = F.col("_outcome") == PUBLISHED
+    # Rows that take no part are kept apart by their line, so that they do not all meet in one window.
+    window = Window.partitionBy(
+        good, *(F.when(good, F.col(name)) for name in same), F.when(~good, F.col("source_line"))
+    ).orderBy(*(F.desc(name) for name in (*contract.latest_by, "source_file", "source_line")))
+    superseded = good & (F.col("_place") > 1)
+    return (
+        rows.withColumn("_place", F.row_number().over(window))
+        .withColumn("_outcome", F.when(superseded, DUPLICATE).otherwise(F.col("_outcome")))
+        .drop("_place")
+    )
+
+
+def classified(
+    records: DataFrame, contract: Contract, run_date: date, run_id: str, others: Mapping[str, DataFrame]
+) -> DataFrame:
+    """Records (see spark_jobs/records.py) as rows of the published columns with `_raw_row`, `_outcome`, `_rule`,
+    `_reason`, `_warnings`.
+
+    :param run_date: the date that rules and derived columns call `run_date`.
+    :param others: by name the datasets that references and lookups read, as they stand on the run's date.
     """
     steps = (
-        lambda frame: typed(frame, contract),
-        lambda frame: judged(frame, contract, run_date),
+        framed,
+        lambda frame: normalized(frame, contract),
+        lambda frame: typed(frame, contract).withColumn("run_date", F.lit(run_date)),
+        lambda frame: joined(frame, contract, others),
+        lambda frame: derived(frame, contract),
+        lambda frame: judged(frame, contract).drop("run_date"),
         lambda frame: deduplicated(frame, contract),
         lambda frame: frame.withColumn("run_id", F.lit(run_id)),
     )
@@ -183,9 +310,11 @@ def classified(records: DataFrame, contract: Contract, run_date: date, run_id: s
 def published(rows: DataFrame, contract: Contract) -> DataFrame:
     """The rows of outcome `published`, as the public table has them."""
     wanted = [F.col(column.name).cast(spark_type(column.type)) for column in contract.published_columns]
-    return rows.where(F.col("outcome") == PUBLISHED).select(*wanted)
+    return rows.where(F.col("_outcome") == PUBLISHED).select(*wanted)
 
 
-def quarantined(rows: DataFrame, columns: tuple[str, ...]) -> DataFrame:
-    """The rows of outcome `quarantined`, with the given columns of the quarantine table."""
-    return rows.where(F.col("outcome") == QUARANTINED).select(*columns)
+def quarantined(rows: DataFrame) -> DataFrame:
+    """The rows of outcome `quarantined`, as the quarantine table has them."""
+    internal = {name: F.col(f"_{name}").alias(name) for name in ("raw_row", "rule", "reason")}
+    wanted = [internal.get(column.name, F.col(column.name)) for column in QUARANTINE_COLUMNS]
+    return rows.where(F.col("_outcome") == QUARANTINED).select(*wanted)

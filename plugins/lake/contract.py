@@ -45,6 +45,8 @@ SQL_KEYWORDS = frozenset(
     """.split()  # noqa: SIM905 - a page of quotes says no more
 )
 """Words that Athena's SELECT takes for itself: https://docs.aws.amazon.com/athena/latest/ug/reserved-words.html"""
+PERSONAL_NORMALIZE = re.compile(r"((lower|trim|upper)\()*value\)*")
+"""What `normalize` of a personal column may be: it is applied before Spark, which never sees the value."""
 RECORD_RULES = ("wrong_field_count", "malformed_record", "not_text")
 """Rules that a record breaks before it has columns: see spark_jobs/raw.py."""
 
@@ -137,7 +139,8 @@ class Column(TableColumn):
     syntax that Java and Python share), `min` and `max` are the bounds, included, of a number, date or timestamp.
 
     A `personal` column is published as a keyed hash. The value itself is seen by the checks of this column and by
-    `normalize` only; every other expression, the key, references and lookups see the hash.
+    `normalize` only, which can apply `lower`, `trim` and `upper` to it, as in `lower(trim(value))`; every other
+    expression, the key, references and lookups see the hash.
     """
 
     source: Text
@@ -159,6 +162,10 @@ class Column(TableColumn):
                 raise _problem("is for columns of type string only", field)
         if self.personal and self.allowed:
             raise _problem("would give away a personal value: its hash can be looked up", "allowed")
+        if self.personal and self.normalize:
+            balanced = self.normalize.count("(") == self.normalize.count(")")
+            if not balanced or not PERSONAL_NORMALIZE.fullmatch(self.normalize):
+                raise _problem("of a personal column can only apply lower, trim and upper to value", "normalize")
         for field, bound in (("min", self.min), ("max", self.max)):
             if bound is not None and type(bound) not in self._bound_types():
                 raise _problem(f"{bound!s} is not a value of type {self.type}", field)

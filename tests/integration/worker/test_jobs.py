@@ -164,7 +164,8 @@ def test_a_day_of_orders_from_raw_file_to_verdict(s3: Any, worker: Worker, tmp_p
     code, errors = worker.clean(ds, run)
     assert code == 0, errors
     cleaned = manifest(s3, "clean", ds, run)
-    assert {**cleaned["rows"], "quarantined_by_rule": cleaned["quarantined_by_rule"]} == {
+    by_rule = {name: cleaned[name] for name in ("quarantined_by_rule", "warned_by_rule")}
+    assert {**cleaned["rows"], **by_rule} == {
         name: value for name, value in right.items() if name != "published_amount"
     }
     rows = table(s3, cleaned["output"]["files"])

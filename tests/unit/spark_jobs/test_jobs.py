@@ -17,22 +17,28 @@ from spark_jobs.errors import DataError
 
 def groups(**rows_by_outcome: int) -> list[dict[str, Any]]:
     return [
-        {"outcome": outcome, "rule": "a_rule" if outcome in ("quarantined", "dropped") else None, "rows": rows}
+        {
+            "outcome": outcome,
+            "rule": "a_rule" if outcome in ("quarantined", "dropped") else None,
+            "rows": rows,
+            "warned": [rows - 1, 0],
+        }
         for outcome, rows in rows_by_outcome.items()
     ]
 
 
 def test_counts_are_told_by_outcome_and_rule() -> None:
-    counts = clean.row_counts(groups(published=5, quarantined=2, dropped=3, duplicate=1))
+    counts = clean.row_counts(groups(published=5, quarantined=2, dropped=3, duplicate=1), 11, ["odd", "rare"])
     assert counts == {
         "rows": {"read": 11, "published": 5, "quarantined": 2, "duplicates": 1, "dropped": {"a_rule": 3}},
         "quarantined_by_rule": {"a_rule": 2},
+        "warned_by_rule": {"odd": 4},
     }
     clean.check_sums(counts, {"published": 5, "quarantined": 2})
 
 
 def test_rows_that_do_not_add_up_fail_the_run() -> None:
-    counts = clean.row_counts(groups(published=5, quarantined=2))
+    counts = clean.row_counts(groups(published=5, quarantined=2), 7, ["odd", "rare"])
     with pytest.raises(AssertionError, match="do not add up"):
         clean.check_sums(counts, {"published": 4, "quarantined": 2})
     counts["rows"]["read"] += 1
