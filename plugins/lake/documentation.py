@@ -1,8 +1,25 @@
-"""What a dataset's DAG says of itself on its page in the Airflow UI."""
+"""What a dataset's contract says, for people: on its DAG's page in the Airflow UI, and in docs/datasets."""
 
 from __future__ import annotations
 
-from lake.contract import Contract
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from lake.contract import EXTRA, LINEAGE, QUARANTINE_COLUMNS, Column, Contract, Mart, TableColumn
+
+LOAD_MODES = {
+    "append": "a date's files hold facts of that date, which no other date has",
+    "upsert": "a date's files hold new versions of keys; the latest date that has a key wins in `{view}`",
+    "snapshot": "a date's files are the whole truth as of that date; `{view}` shows the latest date",
+}
+FORMATS = {
+    "csv": "CSV with a header line, delimiter `{delimiter}`, quote `{quote}`, in {encoding}",
+    "json": "JSON in {encoding}: one array of objects, or, in files that end in .jsonl, one object a line",
+    "jsonl": "JSON lines in {encoding}: one object a line",
+    "parquet": "Parquet",
+}
+SCOPES = {"date": "the date only", "month": "the month up to the date", "history": "every date up to the date"}
 
 
 def dag_documentation(contract: Contract) -> str:
@@ -14,17 +31,13 @@ def dag_documentation(contract: Contract) -> str:
     Returns:
         Markdown.
     """
-    columns = "\n".join(f"| `{c.name}` | `{c.type}` | {c.description} |" for c in contract.published_columns)
-    rules = "\n".join(f"| `{r.name}` | {r.action} | `{r.condition}` | {r.description} |" for r in contract.rules)
-    marts = "\n".join(f"| `{m.name}` | {m.description} |" for m in contract.marts)
     return f"""\
 # {contract.dataset}
 
 {contract.description}
 
-**Owner** {contract.owner}. **Load mode** {contract.load_mode}. **Waits** up to {contract.wait.timeout_hours} h for
-files at `{contract.raw_prefix("<date>")}` in the raw bucket. The contract: `include/datasets/{contract.dataset}.yaml`;
-the suite: `expectations/{contract.dataset}.json`.
+**Owner** {contract.owner}. {_raw_files(contract)} The contract: `include/datasets/{contract.dataset}.yaml`; the suite:
+`expectations/{contract.dataset}.json`; both explained, with the marts' SQL, in `docs/datasets/{contract.dataset}.md`.
 
 `wait_for_raw` → `start_worker` → `stage_raw` → `snapshot_raw` → `clean` → `validate` → `stop_worker`, and when the
 batch is valid → `promote` → `crawl` → `publish` → one task per mart. Until `publish` readers see the date as it was.
@@ -34,21 +47,226 @@ that break a rule are in `{contract.database}.{contract.quarantine_table}`. When
 
 ## `{contract.database}.{contract.table}`, partitioned by `ds`
 
-| column | type | meaning |
-|---|---|---|
-{columns}
+{_columns(contract.published_columns)}
 
 ## Row rules
 
-Each value must also be of its column's type, and present where the contract requires it; else the row is quarantined.
-
-| rule | action | a row breaks it when | why |
-|---|---|---|---|
-{rules}
+{_rules(contract)}
 
 ## Marts
 
-| table | what it says |
-|---|---|
-{marts}
+{_table(("table", "what it says"), ((f"`{mart.name}`", mart.description) for mart in contract.marts))}
 """
+
+
+def dataset_page(contract: Contract, suite: Mapping[str, Any], sql: Mapping[str, str]) -> str:
+    """Write the dataset's page of docs/datasets.
+
+    Args:
+        contract: the dataset.
+        suite: its Great Expectations suite, as in expectations/<dataset>.json.
+        sql: the text of each of its SQL files, by file name without `.sql`.
+
+    Returns:
+        Markdown.
+
+    Raises:
+        KeyError: when `sql` lacks a mart.
+    """
+    sections = (
+        f"# {contract.dataset}\n\n<!-- Written by `make docs`, from the contract, the suite and the SQL. -->",
+        contract.description,
+        _table(("", ""), _facts(contract)),
+        f"## Raw files\n\n{_raw_files(contract)}",
+        f"## `{contract.database}.{contract.table}`\n\nPartitioned by `ds`, the run's date.\n\n{_origins(contract)}",
+        f"## Row rules\n\n{_rules(contract)}",
+        f"## Checks on the batch\n\n{_suite(suite)}",
+        f"## Beside it in `{contract.database}`\n\n{_side_tables(contract)}",
+        f"## Marts\n\n{_marts_introduction(contract)}",
+        *(_mart(mart, sql[mart.name]) for mart in contract.marts),
+    )
+    return "\n\n".join(sections) + "\n"
+
+
+def index_page(contracts: Iterable[Contract]) -> str:
+    """Write docs/datasets/README.md, which lists every dataset.
+
+    Args:
+        contracts: the datasets.
+
+    Returns:
+        Markdown.
+    """
+    rows = ((f"[{c.dataset}]({c.dataset}.md)", c.load_mode, c.description) for c in contracts)
+    return (
+        "# Datasets\n\n<!-- Written by `make docs`, from the contracts. -->\n\n"
+        "One page for each contract in `include/datasets`. For a new one: "
+        "`make dataset NAME=returns SAMPLE=returns.csv`.\n\n"
+        f"{_table(('dataset', 'load mode', 'what it is'), rows)}\n"
+    )
+
+
+def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table, or `None.` when it would have no row."""
+    lines = [_row(row) for row in rows]
+    names = tuple(header)
+    return "\n".join([_row(names), "|" + "---|" * len(names), *lines]) if lines else "None."
+
+
+def _row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |"
+
+
+def _code(text: str) -> str:
+    return f"`{text}`"
+
+
+def _columns(columns: Iterable[TableColumn]) -> str:
+    return _table(("column", "type", "meaning"), ((_code(c.name), _code(c.type), c.description) for c in columns))
+
+
+def _raw_files(contract: Contract) -> str:
+    wanted, written = contract.format, FORMATS[contract.format.type].format(**contract.format.model_dump())
+    endings = ", ".join(wanted.suffixes)
+    missing = {"fail": "the run fails", "skip": "the date is skipped, and says so"}[contract.wait.missing]
+    kept = {
+        "keep": "Columns that the contract does not name are kept, as JSON, in `extra`, and reported.",
+        "refuse": "Columns that the contract does not name are left out, and reported.",
+    }[contract.additions]
+    return (
+        f"{written}, at `{contract.raw_prefix('<date>')}` in the raw bucket, file names ending in {endings}. "
+        f"When there is none after {contract.wait.timeout_hours} h, {missing}. {kept} "
+        "A column that is missing fails the batch before it is cleaned."
+    )
+
+
+def _facts(contract: Contract) -> Iterator[tuple[str, str]]:
+    view = f"{contract.database}.{contract.current_view}"
+    yield "owner", contract.owner
+    yield "DAG", f"`ingest_{contract.dataset}`, scheduled `{contract.schedule}` (UTC) from {contract.start_date}"
+    yield "load mode", f"{contract.load_mode}: {LOAD_MODES[contract.load_mode].format(view=view)}"
+    yield "key", ", ".join(map(_code, contract.key)) or "none"
+    yield "counts once", _dedupe(contract)
+    yield "reads", ", ".join(f"[{name}]({name}.md)" for name in contract.other_datasets) or "no other dataset"
+    yield "personal", ", ".join(_code(c.name) for c in contract.personal_columns) or "nothing"
+    yield "superseded runs", f"kept for {contract.retention.days} days"
+
+
+def _dedupe(contract: Contract) -> str:
+    match contract.dedupe_by:
+        case "key":
+            order = ", ".join(map(_code, (*contract.latest_by, "source_file", "source_line")))
+            return f"rows of one date with the same key: the greatest by {order} is kept"
+        case "row":
+            return "rows of one date that are equal in every column"
+    return "every row"
+
+
+def _origins(contract: Contract) -> str:
+    def rows() -> Iterator[tuple[str, ...]]:
+        for column in contract.columns:
+            yield *_described(column), f"`{column.source}` in the file{_made_of(column)}"
+        for lookup in contract.lookups:
+            for take in lookup.take:
+                yield *_described(take), f"`{lookup.dataset}.{take.source}` by `{lookup.column}`"
+        for derived in contract.derived:
+            yield *_described(derived), _code(derived.expression)
+        if contract.additions == "keep":
+            yield *_described(EXTRA), "the file's other columns"
+        for lineage in LINEAGE:
+            yield *_described(lineage), "the pipeline"
+
+    return _table(("column", "type", "meaning", "from"), rows())
+
+
+def _described(column: TableColumn) -> tuple[str, str, str]:
+    return _code(column.name), _code(column.type), column.description
+
+
+def _made_of(column: Column) -> str:
+    normalized = f", as `{column.normalize}`" if column.normalize else ""
+    return f"{normalized}, hashed with the lake's key" if column.personal else normalized
+
+
+def _rules(contract: Contract) -> str:
+    def rows() -> Iterator[tuple[str, ...]]:
+        for column in contract.columns:
+            yield from ((_code(rule), "quarantine", broken, "") for rule, broken in _column_rules(column))
+        for reference in contract.references:
+            broken = f"`{reference.column}` is no `{reference.dataset}.{reference.references}` as of the date"
+            yield _code(reference.name), reference.action, broken, reference.description
+        for rule in contract.rules:
+            yield _code(rule.name), rule.action, _code(rule.condition), rule.description
+
+    return (
+        "A row that breaks a rule is published all the same and counted (warn), kept apart with its reason "
+        "(quarantine), or left out and counted (drop); or it makes the whole batch fail (fail). A record that cannot "
+        "be read as columns goes to quarantine too.\n\n"
+        f"{_table(('rule', 'action', 'a row breaks it when', 'why'), rows())}"
+    )
+
+
+def _column_rules(column: Column) -> Iterator[tuple[str, str]]:
+    """The rules that come with a column's definition, each with what breaks it."""
+    name = _code(column.name)
+    if column.required:
+        yield column.missing_rule, f"{name} is absent or blank"
+    if column.type != "string":
+        like = f", written `{column.date_format}`" if column.type in ("date", "timestamp") else ""
+        yield column.invalid_rule, f"{name} is not a `{column.type}`{like}"
+    if column.allowed:
+        yield column.not_allowed_rule, f"{name} is none of {', '.join(map(_code, column.allowed))}"
+    bounds = [f"less than {column.min}"] * (column.min is not None) + [f"greater than {column.max}"] * (
+        column.max is not None
+    )
+    if bounds:
+        yield column.out_of_range_rule, f"{name} is {' or '.join(bounds)}"
+    if column.pattern:
+        yield column.pattern_rule, f"{name} does not match `{column.pattern}` as a whole"
+
+
+def _suite(suite: Mapping[str, Any]) -> str:
+    def rows() -> Iterator[tuple[str, ...]]:
+        for expectation in suite["expectations"]:
+            kwargs = dict(expectation.get("kwargs", {}))
+            about = _code(kwargs.pop("column")) if "column" in kwargs else "the batch"
+            check = expectation["type"].removeprefix("expect_").replace("_", " ")
+            values = ", ".join(f"{name} {json.dumps(value, ensure_ascii=False)}" for name, value in kwargs.items())
+            meta = expectation.get("meta", {})
+            of_run = " of the run" if meta.get("batch") == "run" else ""
+            notes = meta.get("notes", "")
+            yield about + of_run, f"{check}: {_code(values)}" if values else check, expectation["severity"], notes
+
+    return (
+        "Columns, types, required and allowed values and the key are checked from the contract, and are critical: "
+        "a batch that breaks a critical check is not published. Warnings are reported. On top of them:\n\n"
+        f"{_table(('of', 'check', 'severity', 'why'), rows())}"
+    )
+
+
+def _side_tables(contract: Contract) -> str:
+    quarantine = ", ".join(_code(column.name) for column in QUARANTINE_COLUMNS)
+    rows = [
+        (_code(contract.quarantine_table), f"rows that broke a rule, by `ds`: {quarantine}"),
+        (_code(contract.runs_table), "every promoted run, by `ds` and `run`: what was published when, for audit"),
+    ]
+    if contract.has_current_view:
+        what = {"upsert": "the latest version of each key", "snapshot": "the latest date"}[contract.load_mode]
+        rows.insert(0, (_code(contract.current_view), f"view of {what}"))
+    return _table(("table", "what it holds"), rows)
+
+
+def _marts_introduction(contract: Contract) -> str:
+    if not contract.marts:
+        return "None."
+    return (
+        "Each is partitioned by `ds`: the picture as of that date. In the SQL, `{{ current }}` stands for the rows of "
+        f"`{contract.table}` that count then."
+    )
+
+
+def _mart(mart: Mart, sql: str) -> str:
+    return (
+        f"### {mart.name}\n\n{mart.description}. Reads {SCOPES[mart.scope]}.\n\n{_columns(mart.columns)}\n\n"
+        f"```sql\n{sql.strip()}\n```"
+    )
