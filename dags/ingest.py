@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param
 from lake.alerts import AlertNotifier
 from lake.contract import Contract, load_contracts
@@ -19,7 +19,9 @@ from lake.operators.publish import PublishOperator
 from lake.operators.snapshot_volume import SnapshotVolumeOperator
 from lake.operators.start_worker import StartWorkerOperator
 from lake.operators.stop_worker import StopWorkerOperator
+from lake.operators.validate import ValidateOperator
 from lake.operators.worker_job import WorkerJobOperator
+from lake.sensors.raw_files import RawFilesSensor
 from lake.settings import Settings
 
 CONTRACTS = Path(__file__).resolve().parents[1] / "include" / "datasets"
@@ -55,22 +57,16 @@ def ingest_dag(contract: Contract, settings: Settings) -> DAG:
             "on_failure_callback": AlertNotifier(settings, contract),
         },
     ) as dag:
-        worker = {
+        worker: dict[str, Any] = {
             "instance_id": settings.worker_instance_id,
             "bucket": settings.artifacts_bucket,
             "holder": f"{dag.dag_id}/{{{{ run_id }}}}",
         }
-        run = {"settings": settings, "run_name": "{{ paths().run }}"}
+        run: dict[str, Any] = {"settings": settings, "run_name": "{{ paths().run }}"}
         dates = {"dataset": contract.dataset, "ds": "{{ run_date() }}", "run": "{{ paths().run }}"}
 
-        wait_for_raw = S3KeySensor(
-            task_id="wait_for_raw",
-            bucket_key="{{ paths().raw_wildcard }}",
-            wildcard_match=True,
-            deferrable=True,
-            poke_interval=60,
-            timeout=contract.wait.timeout_hours * 3600,
-            retries=0,
+        wait_for_raw = RawFilesSensor(
+            task_id="wait_for_raw", contract=contract, bucket_key="{{ paths().raw_wildcard }}", poke_interval=60
         )
         start_worker = StartWorkerOperator(task_id="start_worker", **worker)
         stage_raw = WorkerJobOperator(
@@ -90,6 +86,7 @@ def ingest_dag(contract: Contract, settings: Settings) -> DAG:
         clean = CleanOperator(
             task_id="clean",
             contract=contract,
+            references="{{ paths().manifest('references') }}",
             arguments={
                 **dates,
                 "run-id": "${LAKE_RUN_ID}",
@@ -100,10 +97,10 @@ def ingest_dag(contract: Contract, settings: Settings) -> DAG:
             manifest="{{ paths().manifest('clean') }}",
             **run,
         )
-        validate = WorkerJobOperator(
+        validate = ValidateOperator(
             task_id="validate",
-            job="validate",
-            program="spark-submit",
+            contract=contract,
+            history="{{ paths().manifest('history') }}",
             arguments={
                 **dates,
                 "clean-manifest": "{{ paths().manifest('clean') }}",

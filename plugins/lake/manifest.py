@@ -30,7 +30,7 @@ def read_manifest(s3: Any, uri: str) -> dict[str, Any]:
     return manifest
 
 
-def write_manifest(s3: Any, uri: str, manifest: dict[str, Any]) -> None:
+def write_manifest(s3: Any, uri: str, manifest: dict[str, Any] | list[dict[str, Any]]) -> None:
     """Write `manifest` to `uri`.
 
     Args:

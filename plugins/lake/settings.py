@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 
 
 class SettingsError(RuntimeError):
@@ -13,7 +13,7 @@ class SettingsError(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The outputs of `infra/lake.yaml` that Airflow needs.
+    """The outputs of `infra/lake.yaml` that Airflow needs, and what may be set beside them.
 
     Args:
         raw_bucket: bucket in which files land.
@@ -25,6 +25,8 @@ class Settings:
         worker_data_volume_id: EBS volume of that instance on which raw data is staged.
         worker_log_group: CloudWatch log group of the worker's commands.
         alert_topic_arn: SNS topic of the alerts.
+        personal_data_key_arn: secret that personal data is hashed with; only the worker may read it.
+        data_docs_url: where the Data Docs are served, without a slash at the end; empty links to the S3 console.
     """
 
     raw_bucket: str
@@ -36,6 +38,8 @@ class Settings:
     worker_data_volume_id: str
     worker_log_group: str
     alert_topic_arn: str
+    personal_data_key_arn: str
+    data_docs_url: str = ""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -45,10 +49,12 @@ class Settings:
             SettingsError: names every variable that is missing.
         """
         variables = {field.name: f"LAKE_{field.name.upper()}" for field in fields(cls)}
-        missing = [variable for variable in variables.values() if not environment.get(variable)]
+        optional = {variables[field.name] for field in fields(cls) if field.default is not MISSING}
+        missing = [name for name in variables.values() if name not in optional and not environment.get(name)]
         if missing:
             raise SettingsError(
                 f"{', '.join(missing)} not set: source the environment file that `make up` (.local/env) "
                 "or `make deploy` writes from the stack's outputs, before Airflow starts"
             )
-        return cls(**{name: environment[variable] for name, variable in variables.items()})
+        given = {name: environment[variable] for name, variable in variables.items() if environment.get(variable)}
+        return cls(**given)

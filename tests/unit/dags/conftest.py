@@ -21,5 +21,6 @@ for name in (
     "WORKER_DATA_VOLUME_ID",
     "WORKER_LOG_GROUP",
     "ALERT_TOPIC_ARN",
+    "PERSONAL_DATA_KEY_ARN",
 ):
     os.environ[f"LAKE_{name}"] = name.lower().replace("_", "-")

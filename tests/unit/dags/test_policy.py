@@ -10,6 +10,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 from airflow.providers.amazon.aws.operators.glue_crawler import GlueCrawlerRunOperator
 from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
+from airflow.serialization.serialized_objects import DagSerialization
 from lake.alerts import AlertNotifier
 from lake.contract import load_contracts
 
@@ -101,6 +102,22 @@ def test_the_wait_for_raw_files_is_deferred_and_bounded(ingest):
     assert isinstance(sensor, S3KeySensor)
     assert sensor.deferrable
     assert sensor.timeout == contract.wait.timeout_hours * 3600
+    # A sensor that fails softly would take a forbidden bucket for a day without files.
+    assert not sensor.soft_fail
+    assert not sensor.never_fail
+
+
+def test_jobs_get_what_their_contract_needs_and_no_more(ingest):
+    dag, contract = ingest
+    clean = dag.get_task("clean").arguments
+    assert ("references" in clean) == bool(contract.references or contract.lookups)
+    assert clean.get("personal-key") == ("personal-data-key-arn" if contract.personal_columns else None)
+
+
+def test_the_validation_links_to_its_data_docs(ingest):
+    dag, _ = ingest
+    task = DagSerialization.from_dict(DagSerialization.to_dict(dag)).get_task("validate")
+    assert "Data Docs" in task.extra_links
 
 
 def test_crawl_and_marts_stand_on_the_providers_operators(ingest):

@@ -1,0 +1,1 @@
+"""Sensors of the lake, one public class per file."""
