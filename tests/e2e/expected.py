@@ -43,11 +43,11 @@ def money(value, places=2):
 
 
 def text(value):
-    """A value as GetQueryResults shows it."""
+    """A value as Athena shows it, NULL as an empty string."""
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return str(value).lower()
-    if value is None or isinstance(value, str):
-        return value
     return format(value, "f") if isinstance(value, Decimal) else str(value)
 
 
