@@ -50,11 +50,10 @@ class RawFilesSensor(S3KeySensor):
         """Look once, then skip an overdue date or defer."""
         if self.poke(context):
             return
-        overdue = datetime.now(UTC) - expected_since(context)
-        if self.contract.wait.missing == "skip" and overdue > timedelta(hours=self.contract.wait.timeout_hours):
-            raise AirflowSkipException(
-                self._nothing(f"and is overdue since {expected_since(context):%Y-%m-%d %H:%M} UTC")
-            )
+        expected = expected_since(context)
+        patience = timedelta(hours=self.contract.wait.timeout_hours)
+        if self.contract.wait.missing == "skip" and datetime.now(UTC) - expected > patience:
+            raise AirflowSkipException(self._nothing(f"though it was expected on {expected:%Y-%m-%d at %H:%M} UTC"))
         self._defer()
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:

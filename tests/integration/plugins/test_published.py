@@ -1,0 +1,121 @@
+"""What jobs are told of other datasets and of earlier dates, and where their verdict is found."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from airflow.sdk.exceptions import AirflowException
+from lake.contract import load_contracts
+from lake.links import DataDocsLink, data_docs_url
+from lake.operators.clean import CleanOperator
+from lake.operators.publish import public_table
+from lake.operators.validate import ValidateOperator
+from lake.published import folders_of_other_datasets, rows_before
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+CONTRACTS = load_contracts(REPOSITORY / "include" / "datasets")
+DATES = {"dataset": "sales", "ds": "2025-03-02", "run": "a-run"}
+
+
+def folder(settings, dataset, ds):
+    return f"s3://{settings.processed_bucket}/{dataset}_runs/ds={ds}/run=a-run/"
+
+
+@pytest.fixture(scope="module")
+def publish(aws):
+    def publish(settings, dataset, ds, rows=1):
+        table = public_table(aws("glue"), settings, CONTRACTS[dataset])
+        table.ensure()
+        table.point(ds, folder(settings, dataset, ds), {"run_id": "a-run", "numRows": f"{rows}"})
+
+    return publish
+
+
+@pytest.fixture
+def stopped_worker(aws, settings):
+    """Jobs fail as soon as the worker is asked for, when what they would read is written."""
+    ec2, instances = aws("ec2"), [settings.worker_instance_id]
+    ec2.stop_instances(InstanceIds=instances)
+    ec2.get_waiter("instance_stopped").wait(InstanceIds=instances, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+
+
+@pytest.fixture
+def airflow_glue(settings):  # noqa: ARG001 - the connection must be set
+    from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
+
+    return GlueCatalogHook().conn
+
+
+@pytest.fixture
+def manifest(settings):
+    return lambda task: f"s3://{settings.artifacts_bucket}/manifests/sales/ds=2025-03-02/run=a-run/{task}.json"
+
+
+@pytest.fixture
+def read(aws):
+    def read(uri):
+        bucket, key = uri.removeprefix("s3://").split("/", 1)
+        return json.load(aws("s3").get_object(Bucket=bucket, Key=key)["Body"])
+
+    return read
+
+
+def task(operator, settings, dataset, arguments, manifest, **more):
+    name = operator.__name__.removesuffix("Operator").lower()
+    return operator(
+        task_id=name,
+        settings=settings,
+        contract=CONTRACTS[dataset],
+        arguments=arguments,
+        run_name="a-run",
+        manifest=manifest(name),
+        online_timeout=0,
+        **more,
+    )
+
+
+@pytest.mark.usefixtures("stopped_worker")
+def test_a_dataset_is_read_as_of_the_runs_date(settings, airflow_glue, publish, manifest, read, context):
+    publish(settings, "customers", "2025-03-01")
+    publish(settings, "customers", "2025-03-03")
+    wanted = {"customers": {"2025-03-01": folder(settings, "customers", "2025-03-01")}, "products": {}}
+    assert folders_of_other_datasets(airflow_glue, CONTRACTS["sales"], "2025-03-02") == wanted
+    clean = task(CleanOperator, settings, "sales", DATES, manifest, references=manifest("references"))
+    with pytest.raises(AirflowException, match="not reachable"):
+        clean.execute(context("clean"))
+    assert read(manifest("references")) == wanted
+    assert clean.arguments == {**DATES, "references": manifest("references")}
+
+
+def test_only_who_has_personal_columns_is_told_the_key(settings, manifest):
+    for dataset, expected in (("orders", {}), ("customers", {"personal-key": settings.personal_data_key_arn})):
+        clean = task(CleanOperator, settings, dataset, {}, manifest, references=manifest("references"))
+        assert clean.arguments == expected
+        assert settings.personal_data_key_arn.startswith("arn:aws:secretsmanager:")
+
+
+@pytest.mark.usefixtures("stopped_worker")
+def test_the_history_is_that_of_the_last_dates_before(settings, airflow_glue, publish, manifest, read, context):
+    assert rows_before(airflow_glue, CONTRACTS["sales"], "2025-03-02") == []
+    for day in range(1, 21):
+        publish(settings, "sales", f"2025-02-{day:02}", rows=day)
+    publish(settings, "sales", "2025-03-02", rows=1000)
+    validate = task(ValidateOperator, settings, "sales", DATES, manifest, history=manifest("history"))
+    with pytest.raises(AirflowException, match="not reachable"):
+        validate.execute(context("validate"))
+    wanted = [{"ds": f"2025-02-{day:02}", "rows": day} for day in range(7, 21)]
+    assert read(manifest("history")) == wanted == rows_before(airflow_glue, CONTRACTS["sales"], "2025-03-02")
+
+
+def test_a_validation_links_to_the_page_that_it_wrote(aws, settings, manifest):
+    validate = task(ValidateOperator, settings, "sales", {}, manifest, history=manifest("history"))
+    link = DataDocsLink()
+    assert link.get_link(validate, ti_key=SimpleNamespace()) == ""
+    page = f"s3://{settings.artifacts_bucket}/data-docs/sales/ds=2025-03-02/run=a-run-1/index.html"
+    aws("s3").put_object(
+        Bucket=settings.artifacts_bucket,
+        Key="manifests/sales/ds=2025-03-02/run=a-run/validate.json",
+        Body=json.dumps({"success": False, "docs": page}),
+    )
+    assert link.get_link(validate, ti_key=SimpleNamespace()) == data_docs_url(settings, page)
