@@ -12,7 +12,7 @@ STACK ?= lake
 # More options of infra.deploy: `make teardown ARGUMENTS=--delete-data`
 ARGUMENTS ?=
 
-.PHONY: help demo up down status check test deploy teardown compose-env format screenshots environments stack-environments airflow-environment
+.PHONY: help demo up down status check test deploy teardown compose-env format docs dataset screenshots environments stack-environments airflow-environment
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1~\2/p' Makefile | awk -F'~' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -53,6 +53,12 @@ compose-env:  ## write the secrets that docker-compose.yaml needs to .local/comp
 format: environments  ## format Python and SQL
 	@$(DEV)/ruff check --quiet --fix-only . && $(DEV)/ruff format .
 	@$(DEV)/sqlfluff fix --quiet include/sql
+
+docs: airflow-environment  ## write docs/datasets and the contracts' JSON Schema again
+	@PYTHONPATH=plugins $(AIRFLOW_PYTHON) -m tools.dataset_docs
+
+dataset: airflow-environment  ## begin a dataset from a sample file: make dataset NAME=returns SAMPLE=returns.csv
+	@PYTHONPATH=plugins $(AIRFLOW_PYTHON) -m tools.new_dataset '$(NAME)' '$(SAMPLE)'
 
 screenshots: stack-environments  ## take the pictures in docs/images again; needs chromium
 	@PYTHONPATH=plugins $(AIRFLOW_PYTHON) -m tools.screenshots

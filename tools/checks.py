@@ -67,6 +67,8 @@ def linters() -> Iterator[tuple[str, list[str], str]]:
         cache = ["--cache-dir", f".mypy_cache/{environment}"]
         yield f"mypy {' '.join(packages)}", [f"{DEV}/mypy", *interpreter, *cache, *packages], "correct the types named"
     yield "sqlfluff", [f"{DEV}/sqlfluff", "lint", "include/sql"], "make format mends most of it"
+    pages = ["env", "PYTHONPATH=plugins", f"{python_of('airflow')}", "-m", "tools.dataset_docs", "--check"]
+    yield "docs/datasets", pages, "make docs"
     yield "cfn-lint", [f"{DEV}/cfn-lint", "infra/lake.yaml"], "correct infra/lake.yaml where it says"
 
 
