@@ -37,7 +37,7 @@ from pyspark.errors import ArithmeticException, DateTimeException, NumberFormatE
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from spark_jobs import job, personal, raw, records, references, storage, transforms
+from spark_jobs import drift, job, personal, records, references, storage, transforms
 from spark_jobs.errors import DataError
 from spark_jobs.session import spark_session
 
@@ -57,17 +57,14 @@ class Arguments(job.Arguments):
 
 
 def input_files(folder: str, contract: Contract) -> list[storage.StoredFile]:
-    """The files to read, each with a header that fits the contract.
+    """The files to read, each with columns that fit the contract.
 
-    :raises DataError: there is none, or a header does not fit.
+    :raises DataError: there is none, or one does not fit.
     """
     files = storage.list_files(folder)
     if not files:
         raise DataError(f"there is no file to read in {folder}")
-    sources = [column.source for column in contract.columns]
-    for file in files:
-        with storage.open_stream(file.uri) as stream:
-            raw.check_header(stream, file.name, sources, contract.format.type, contract.format.delimiter)
+    drift.check(files, contract)
     return files
 
 

@@ -1,4 +1,4 @@
-"""Raw files as a Spark DataFrame of records, one task per file, read by spark_jobs/raw.py in the Python workers."""
+"""Raw files as a Spark DataFrame of records, one task per file, read by spark_jobs/raw in the Python workers."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ UNREADABLE = "unreadable_file"
 
 
 def schema(columns: Sequence[str]) -> str:
-    """The DDL of a frame of records: `received` holds the text of each of the contract's `columns`."""
+    """The DDL of a frame of records: `received` holds the text of each of the contract's `columns`, and `extra` the
+    columns that it does not name, as a JSON object, where the contract keeps them and a record has any.
+    """
     received = ", ".join(f"`{name}`: string" for name in columns)
     return (
         "source_file string, source_line bigint, raw_row string, "
-        f"received struct<{received}>, record_rule string, record_reason string"
+        f"received struct<{received}>, extra string, record_rule string, record_reason string"
     )
 
 
@@ -37,13 +39,11 @@ def read(
     A file that cannot be read to its end yields one record of rule `UNREADABLE` with the reason in place of the rest.
     """
     names = [column.name for column in contract.columns]
-    sources = [column.source for column in contract.columns]
-    file_type, delimiter = contract.format.type, contract.format.delimiter
 
     def records(file: storage.StoredFile) -> Iterator[raw.Record]:
         with storage.open_stream(file.uri) as stream:
             try:
-                found = raw.read_records(stream, file.name, sources, file_type, delimiter)
+                found = raw.read_records(stream, file.name, contract)
                 yield from map(pseudonyms.replaced, found) if pseudonyms else found
             except DataError as error:
                 yield raw.Record(0, "", None, UNREADABLE, str(error))
@@ -75,8 +75,9 @@ def record_batch(file_name: str, records: Sequence[raw.Record], columns: Sequenc
             pa.array([record.line for record in records], pa.int64()),
             pa.array([record.raw for record in records], pa.string()),
             received,
+            pa.array([record.extra for record in records], pa.string()),
             pa.array([record.rule for record in records], pa.string()),
             pa.array([record.reason for record in records], pa.string()),
         ],
-        names=["source_file", "source_line", "raw_row", "received", "record_rule", "record_reason"],
+        names=["source_file", "source_line", "raw_row", "received", "extra", "record_rule", "record_reason"],
     )

@@ -2,10 +2,15 @@
 
 The folder appears whole or not at all, holds the files as they are under their own names plus `_manifest.json`,
 and is on the disk, not only in its cache, when the job ends. Run again, it is replaced. Staged folders of the
-dataset that nobody has touched for `KEEP_DAYS` days are removed.
+dataset that nobody has touched for `KEEP_DAYS` days are removed. A file whose bytes are those of another of the same
+date is a copy of it: it is not staged, so nobody reads its rows, and the manifest says so.
 
-Manifest: `step, dataset, ds, run, raw, staged, bytes, files [{name, key, version_id, etag, bytes, sha256}],
-ignored [key], pruned [folder], seconds {phase: s}, versions`. `ignored` are markers, whose names start with `_` or `.`.
+Files that do not fit the contract end the job with 65 before anything is staged: see spark_jobs/drift.py.
+
+Manifest: `step, dataset, ds, run, raw, listed, staged, bytes, files [{name, key, version_id, etag, bytes, sha256}],
+duplicate_files [{the same, same_as: name}], drift {additions, new_columns {name: [file]}}, ignored [key],
+pruned [folder], seconds {phase: s}, versions`. `ignored` are markers, whose names start with `_` or `.`.
+`listed` is when the raw folder was looked at (UTC): of two runs of a date, the one that looked later counts.
 """
 
 from __future__ import annotations
@@ -14,12 +19,13 @@ import argparse
 import os
 import shutil
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from lake.contract import Contract
 
-from spark_jobs import job, storage
+from spark_jobs import drift, job, storage
 from spark_jobs.errors import DataError
 
 STEP = "stage_raw"
@@ -73,6 +79,15 @@ def stage(item: dict[str, Any], bucket: str, folder: Path) -> dict[str, Any]:
     }
 
 
+def without_copies(files: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The first file of each content, and the others, each with the name of its first in `same_as`."""
+    first: dict[str, str] = {}
+    for file in files:
+        first.setdefault(file["sha256"], file["name"])
+    copies = [{**file, "same_as": first[file["sha256"]]} for file in files if first[file["sha256"]] != file["name"]]
+    return [file for file in files if first[file["sha256"]] == file["name"]], copies
+
+
 def prune(dataset_folder: Path, keep: Path, now: float) -> list[str]:
     """Remove a dataset's run folders `ds=*/run=*`, but `keep`, last changed more than `KEEP_DAYS` days before `now`.
 
@@ -98,6 +113,7 @@ def run(arguments: argparse.Namespace) -> None:
     expected = f"{arguments.dataset}/ds={arguments.ds}/run={arguments.run}/raw"
     if not staged.as_posix().endswith(f"/{expected}"):
         raise ValueError(f"--staged {arguments.staged} does not end in {expected}")
+    listed = datetime.now(UTC).isoformat(timespec="microseconds")
     with phases("list"):
         wanted, ignored = raw_objects(arguments.raw, contract)
     partial = run_folder / "_partial"
@@ -105,14 +121,21 @@ def run(arguments: argparse.Namespace) -> None:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         bucket = storage.split_s3(arguments.raw)[0]
-        files = [stage(item, bucket, partial) for item in wanted]
+        files, copies = without_copies([stage(item, bucket, partial) for item in wanted])
+        for copy in copies:
+            (partial / copy["name"]).unlink()
+    with phases("check"):
+        differences = drift.check(storage.list_files(partial.as_uri()), contract)
     manifest = job.frame(
         STEP,
         arguments,
         raw=arguments.raw,
+        listed=listed,
         staged=arguments.staged,
         bytes=sum(file["bytes"] for file in files),
         files=files,
+        duplicate_files=copies,
+        drift=differences,
         ignored=ignored,
     )
     storage.write_json(manifest, (partial / MANIFEST).as_uri())
@@ -126,6 +149,11 @@ def run(arguments: argparse.Namespace) -> None:
     storage.write_json(
         {**manifest, "pruned": pruned, "seconds": phases.seconds, "versions": job.versions("boto3")}, arguments.manifest
     )
+    for copy in copies:
+        job.say(f"{copy['name']} is a copy of {copy['same_as']}: it is not read")
+    for name, found_in in differences["new_columns"].items():
+        kept = "kept in extra" if contract.additions == "keep" else "left out"
+        job.say(f"column {name!r} is not in the contract, in {', '.join(found_in)}: {kept}")
     job.say(f"staged {len(files)} files, {manifest['bytes']:,} bytes, in {staged}")
 
 

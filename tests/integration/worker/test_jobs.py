@@ -216,7 +216,7 @@ def test_a_header_that_does_not_fit_ends_with_65_and_writes_nothing(s3: Any, wor
     assert worker.stage(ds, run) == (0, "")
     code, error = worker.clean(ds, run)
     assert code == 65
-    assert error.startswith("ERROR clean orders 2025-06-26: orders.csv line 1: the header does not fit the contract:")
+    assert error.startswith("ERROR clean orders 2025-06-26: orders.csv line 1: the columns do not fit the contract:")
     assert keys(s3, "processed", f"_staging/orders/ds={ds}/") == []
     assert keys(s3, "artifacts", f"manifests/orders/ds={ds}/run={run}/clean") == []
 

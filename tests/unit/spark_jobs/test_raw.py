@@ -9,15 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_jobs import raw
 from spark_jobs.errors import DataError
-from spark_jobs.raw import Record, read_records
+from spark_jobs.raw import Record, read_records, text
+from tests.unit.spark_jobs.contracts import contract_of
 
 COLUMNS = ["a", "b", "c"]
+CONTRACT = contract_of(*COLUMNS)
 
 
 def read(content: bytes, name: str = "x.csv") -> list[Record]:
-    return list(read_records(io.BytesIO(content), name, COLUMNS, "csv", ","))
+    return list(read_records(io.BytesIO(content), name, CONTRACT))
 
 
 def values(content: bytes) -> list[tuple[str | None, ...] | None]:
@@ -64,7 +65,7 @@ def test_a_broken_quote_costs_its_own_line_only(broken: str) -> None:
 
 
 def test_an_open_quote_does_not_read_on_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(raw, "MAX_RECORD_CHARS", 100)
+    monkeypatch.setattr(text, "MAX_RECORD_CHARS", 100)
     records = read(b'a,b,c\n"1,2,3\n' + b"4,5,6\n" * 200)
     assert records[0].rule == "malformed_record"
     assert len([record for record in records if record.values == ("4", "5", "6")]) == 200
@@ -80,15 +81,18 @@ def test_bytes_that_are_not_text_are_shown_as_what_they_are() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "x.csv line 1: no header: the file is empty"),
-        (b"a,b\n1,2\n", "missing 'c' (expected a, b, c; found a, b)"),
-        (b"a,b,c,d\n", "not in the contract 'd'"),
+        (b"", "x.csv: the file is empty"),
+        (b"\n\n", "x.csv line 1: no header: there are only empty lines"),
+        (b"a,b\n1,2\n", "x.csv line 1: the columns do not fit the contract: missing 'c'"),
+        (b"\na,b\n1,2\n", "x.csv line 2: the columns do not fit the contract: missing 'c'"),
         (b"a,b,c,b\n", "given twice 'b'"),
-        (b"A,b,c\n", "missing 'a'; not in the contract 'A'"),
-        (b"1,2,3\n", "missing 'a', 'b', 'c'; not in the contract '1', '2', '3'"),
-        (b"a;b;c\n", "not in the contract 'a;b;c'"),
+        (b"A,b,c\n", "missing 'a' (renamed to 'A'?); new 'A'"),
+        (b"1,2,3\n", "missing 'a', 'b', 'c'; new '1', '2', '3'"),
+        (b"a;b;c\n", "the delimiter is ';', and ',' in the contract"),
         (b'"a,b,c\n1,2,3\n', "line 1: no header"),
-        (b"\xff\xfea\x00", "line 1: no header: is not valid UTF-8"),
+        (b"\xff\xfea\x00", "x.csv: is not csv in utf-8 but UTF-16 text"),
+        (b"\xffa,b,c\n", "line 1: no header: is not valid UTF-8"),
+        (b"PK\x03\x04.....", "x.csv: is not csv in utf-8 but a zip archive or an Excel workbook"),
         (b"a,b,c\r1,2,3\r", "line 1: no header"),
     ],
 )
@@ -120,6 +124,6 @@ def test_what_a_csv_writer_wrote_is_read_back(rows: list[tuple[str, str, str]]) 
 @given(st.binary(max_size=300))
 def test_no_line_is_lost_whatever_the_bytes(content: bytes) -> None:
     records = read(b"a,b,c\n" + content)
-    text = content.decode(errors="backslashreplace")
+    shown = content.decode(errors="backslashreplace").replace("\0", "\\x00")
     kept = "".join(record.raw for record in records)
-    assert kept.replace("\r", "").replace("\n", "") == text.replace("\r", "").replace("\n", "")
+    assert kept.replace("\r", "").replace("\n", "") == shown.replace("\r", "").replace("\n", "")

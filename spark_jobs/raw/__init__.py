@@ -1,0 +1,51 @@
+"""Raw files as a stream of records, each with its place, its text as received, and its values or what is wrong with it.
+
+Pure Python: it runs in Spark's Python workers, one file at a time, in constant memory. docs/inputs.md says what becomes
+of every kind of file; in short, for all formats:
+
+- A file that cannot be read to its end, or whose columns cannot be told, is a `DataError`: the batch fails.
+- A record that cannot be read breaks a rule (`malformed_record`, `wrong_field_count`, `not_text`) and costs no other.
+- Values are never trimmed or changed. The numbers of JSON keep their text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from lake.contract import Contract
+
+from spark_jobs.errors import DataError
+from spark_jobs.raw import model, text
+from spark_jobs.raw.csv_file import open_csv
+from spark_jobs.raw.json_file import open_json_array, open_json_lines
+from spark_jobs.raw.model import RawFile, Record
+from spark_jobs.raw.parquet_file import open_parquet
+
+__all__ = ["RawFile", "Record", "open_file", "read_records"]
+
+OPENERS = {"csv": open_csv, "json": open_json_array, "jsonl": open_json_lines, "parquet": open_parquet}
+
+
+def open_file(stream: BinaryIO, name: str, contract: Contract) -> RawFile:
+    """The raw file `name`, unpacked when its name ends in `.gz`, whatever columns it has.
+
+    :raises DataError: it is empty, of another kind, or its header cannot be used.
+    """
+    file_type = contract.format.type_of(name)
+    bytes_in = text.unpacked(stream, name)
+    if file_type != "parquet":
+        text.check_kind(bytes_in, name, file_type, contract.format.encoding)
+    return OPENERS[file_type](bytes_in, name, contract)
+
+
+def read_records(stream: BinaryIO, name: str, contract: Contract) -> Iterator[Record]:
+    """The records of the raw file `name`.
+
+    :raises DataError: the file cannot be read to its end, or its header lacks a column of the contract.
+    """
+    file = open_file(stream, name, contract)
+    if file.has_header and model.missing_columns(file.columns, contract):
+        told = model.difference(file.columns, contract)
+        raise DataError(f"{name} line {file.line}: the columns do not fit the contract: {told}")
+    return file.records

@@ -1,0 +1,134 @@
+"""Records of CSV files. See docs/inputs.md for what becomes of every kind of file."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+
+from lake.contract import Contract
+
+from spark_jobs.errors import DataError
+from spark_jobs.raw import model, text
+from spark_jobs.raw.model import RawFile, Record
+
+OTHER_DELIMITERS = ",;\t|"
+
+
+class _Lines:
+    """The lines of a text file, which remembers those handed out since `take` and can go back.
+
+    `csv.reader` pulls lines from it, as many as a record needs.
+    """
+
+    def __init__(self, source: Iterator[tuple[str, str | None]]) -> None:
+        self._source = source
+        self._waiting: list[tuple[str, str | None]] = []
+        self._given: list[tuple[str, str | None]] = []
+        self._chars = 0
+        self.line = 1
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        if self._chars > text.MAX_RECORD_CHARS:
+            raise csv.Error(f"a quoted value does not end within {text.MAX_RECORD_CHARS:,} characters")
+        given = self._waiting.pop() if self._waiting else next(self._source)
+        self._given.append(given)
+        self._chars += len(given[0])
+        return given[0]
+
+    def take(self, count: int | None = None) -> tuple[int, str, str | None]:
+        """The first `count` lines given out (by default all) as one text; the others will be given out again.
+
+        :return: the line on which the text starts, the text without its final line break, what is wrong with it.
+        """
+        taken, start = self._given, self.line
+        self._given = []
+        self._chars = 0
+        if len(taken) == 1:
+            whole, problem = taken[0]
+            self.line += 1
+        else:
+            if count is not None:
+                self._waiting.extend(reversed(taken[count:]))
+                taken = taken[:count]
+            whole = "".join(line for line, _ in taken)
+            problem = next((problem for _, problem in taken if problem), None)
+            self.line += len(taken)
+        return start, whole.removesuffix("\n").removesuffix("\r"), problem
+
+
+def _rows(lines: _Lines, contract: Contract) -> Iterator[tuple[int, str, list[str] | None, str | None, str | None]]:
+    """Every record of `lines` that is not empty: start line, raw text, fields or None, broken rule, reason."""
+    csv.field_size_limit(text.MAX_RECORD_CHARS)
+    delimiter, quote = contract.format.delimiter, contract.format.quote
+    while True:
+        reader = csv.reader(lines, delimiter=delimiter, quotechar=quote, strict=True)
+        try:
+            for fields in reader:
+                line, raw, problem = lines.take()
+                if problem:
+                    yield line, raw, None, model.NOT_TEXT, problem
+                elif fields:
+                    yield line, raw, fields, None, None
+            return
+        except csv.Error as error:
+            line, raw, problem = lines.take(1)
+            if problem:
+                yield line, raw, None, model.NOT_TEXT, problem
+            else:
+                yield line, raw, None, model.MALFORMED, f"quotes or line breaks are broken: {error}"
+
+
+def open_csv(stream: io.BufferedReader, name: str, contract: Contract) -> RawFile:
+    """A CSV file read as far as its header, which is its first line that is not empty.
+
+    :raises DataError: there is no header, or it names a column twice.
+    """
+    rows = _rows(_Lines(text.lines(stream, name, contract.format.encoding)), contract)
+    line, raw, header, _, reason = next(rows, (1, "", None, None, "there are only empty lines"))
+    where = f"{name} line {line}"
+    if header is None:
+        found = "" if model.has_personal(contract) else f"; found {model.shortened(raw)!r}"
+        raise DataError(f"{where}: no header: {reason} (expected {', '.join(model.sources(contract))}{found})")
+    model.check_unique(header, contract, where)
+    if len(header) == 1:
+        _check_delimiter(header[0], contract, where)
+    return RawFile(name, line, header, _records(rows, header, contract))
+
+
+def _check_delimiter(header: str, contract: Contract, where: str) -> None:
+    for delimiter in OTHER_DELIMITERS:
+        if set(model.sources(contract)) <= set(header.split(delimiter)) and len(contract.columns) > 1:
+            raise DataError(
+                f"{where}: the delimiter is {delimiter!r}, and {contract.format.delimiter!r} in the contract"
+            )
+
+
+def _records(
+    rows: Iterator[tuple[int, str, list[str] | None, str | None, str | None]], header: list[str], contract: Contract
+) -> Iterator[Record]:
+    """The records below the header; a column that is not in it is null in all of them."""
+    wanted = model.sources(contract)
+    width = len(header)
+    positions = [header.index(name) if name in header else width for name in wanted]
+    in_order = positions == list(range(width))
+    others = [(at, name) for at, name in enumerate(header) if name not in wanted]
+    keep = bool(others) and contract.additions == "keep"
+    padding: list[str | None] = [None] if width in positions else []
+    extra = None
+    for line, raw, fields, rule, reason in rows:
+        if fields is None:
+            yield Record(line, raw, None, rule, reason)
+        elif len(fields) != width:
+            told = f"has {len(fields)} fields, the header has {width}"
+            yield Record(line, raw, None, model.WRONG_FIELD_COUNT, told)
+        elif in_order:
+            yield Record(line, raw, tuple(fields))
+        else:
+            if keep:
+                extra = model.json_text({name: fields[at] for at, name in others})
+            given = [*fields, *padding]
+            yield Record(line, raw, tuple(given[at] for at in positions), extra=extra)
