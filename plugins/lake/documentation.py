@@ -59,6 +59,31 @@ that break a rule are in `{contract.database}.{contract.quarantine_table}`. When
 """
 
 
+def reprocess_documentation(contract: Contract) -> str:
+    """Write the `doc_md` of the DAG that loads a range of dates again.
+
+    Args:
+        contract: the dataset.
+
+    Returns:
+        Markdown.
+    """
+    return f"""\
+# {contract.dataset}, a range of dates again
+
+Loads every date from `start` to `end`, both included, that has a raw file, in one Spark session; each exactly as
+`ingest_{contract.dataset}` loads it. With `dry_run`, the default, the task `plan` only says in its log what would
+change for each date: what is published, and whether raw files or code changed since. Nothing is written then.
+
+`plan` → `start_worker` → `stage_raw` → `snapshot_raw` → `clean_and_validate` → `stop_worker`, then for the valid dates
+`promote` → `crawl` → `publish` → one task per mart → and `report`.
+
+A date whose files or rows are refused does not stop the others: it stays as it was, the others are published, and
+`report` fails the run and names it. Days without a file are skipped. Marts are computed for the dates loaded and for
+every later date that was made from them.
+"""
+
+
 def dataset_page(contract: Contract, suite: Mapping[str, Any], sql: Mapping[str, str]) -> str:
     """Write the dataset's page of docs/datasets.
 
@@ -98,12 +123,31 @@ def index_page(contracts: Iterable[Contract]) -> str:
         Markdown.
     """
     rows = ((f"[{c.dataset}]({c.dataset}.md)", c.load_mode, c.description) for c in contracts)
-    return (
-        "# Datasets\n\n<!-- Written by `make docs`, from the contracts. -->\n\n"
-        "One page for each contract in `include/datasets`. For a new one: "
-        "`make dataset NAME=returns SAMPLE=returns.csv`.\n\n"
-        f"{_table(('dataset', 'load mode', 'what it is'), rows)}\n"
-    )
+    return f"""\
+# Datasets
+
+<!-- Written by `make docs`, from the contracts. -->
+
+{_table(("dataset", "load mode", "what it is"), rows)}
+
+## A new dataset
+
+```console
+$ make dataset NAME=returns SAMPLE=returns.csv
+```
+
+writes, from a sample file (CSV, a JSON array or JSON lines, also gzipped), and without overwriting anything:
+
+- `include/datasets/returns.yaml`, the contract: columns and types, what is required, a key, the few values that a
+  column has, what looks like personal data. An editor that knows JSON Schema completes and checks it; what each field
+  means is said in `plugins/lake/contract.py`.
+- `expectations/returns.json`, the Great Expectations suite, on top of what the contract implies.
+- `include/sql/returns/`, the SQL of a first mart, and `tests/integration/sql/returns/`, its test.
+- `docs/datasets/returns.md`, the page. `make docs` writes it again after a change; `make check` says when it is stale.
+
+What it inferred holds for the sample: read the contract and correct it. `make up` then makes the dataset's database
+and crawler, and the DAGs appear. No Python is needed.
+"""
 
 
 def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -136,7 +180,7 @@ def _raw_files(contract: Contract) -> str:
     return (
         f"{written}, at `{contract.raw_prefix('<date>')}` in the raw bucket, file names ending in {endings}. "
         f"When there is none after {contract.wait.timeout_hours} h, {missing}. {kept} "
-        "A column that is missing fails the batch before it is cleaned."
+        "A column that is missing, or whose values are of another type, fails the batch before it is cleaned."
     )
 
 
