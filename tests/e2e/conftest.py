@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import boto3
@@ -46,13 +47,11 @@ class Stack:
             timeout=timeout,
         )
 
-    def query(self, sql):
+    def query(self, sql, database="orders_db"):
         """Rows of an Athena query as tuples of text."""
         from tools.athena import query
 
-        rows = query(
-            self.client("athena"), sql, database="orders_db", workgroup=self.variables["LAKE_ATHENA_WORKGROUP"]
-        )
+        rows = query(self.client("athena"), sql, database=database, workgroup=self.variables["LAKE_ATHENA_WORKGROUP"])
         return [tuple(row) for row in rows]
 
     def upload(self, ds, content, name="orders.csv"):
@@ -64,11 +63,11 @@ class Stack:
         return answer["Reservations"][0]["Instances"][0]["State"]["Name"]
 
 
-@pytest.fixture(scope="session")
-def stack(tmp_path_factory):
+@contextmanager
+def running_stack(folder, checkout=REPOSITORY):
+    """The stack of a checkout, with its state in `folder`, until the block ends."""
     from tools.environment import read_variables
 
-    folder = tmp_path_factory.mktemp("stack")
     environment = {
         **os.environ,
         "LAKE_LOCAL_FOLDER": str(folder),
@@ -79,7 +78,7 @@ def stack(tmp_path_factory):
     def run(command):
         return subprocess.run(
             [sys.executable, "-m", "tools.stack", command],
-            cwd=REPOSITORY,
+            cwd=checkout,
             env=environment,
             capture_output=True,
             text=True,
@@ -94,3 +93,16 @@ def stack(tmp_path_factory):
     finally:
         down = run("down")
         assert down.returncode == 0, down.stdout + down.stderr
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory):
+    with running_stack(tmp_path_factory.mktemp("stack")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def stack_of(tmp_path_factory):
+    """Start the stack of another checkout, and stop it when the module's tests are over."""
+    with ExitStack() as stacks:
+        yield lambda checkout: stacks.enter_context(running_stack(tmp_path_factory.mktemp("stack"), checkout))
