@@ -159,17 +159,30 @@ def read_json(uri: str) -> Any:
         return json.load(stream)
 
 
+def read_json_if_present(uri: str) -> Any | None:
+    """The document in a JSON file, or None when there is no such file."""
+    try:
+        return read_json(uri)
+    except (FileNotFoundError, s3().exceptions.NoSuchKey):
+        return None
+
+
 def write_json(document: Any, uri: str) -> None:
     """Write a document as a JSON file, which appears whole or not at all."""
-    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", uri)
+
+
+def write_text(text: str, uri: str) -> None:
+    """Write a file of UTF-8 text, which appears whole or not at all; its type follows from its name."""
     if is_local(uri):
-        with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             store(Path(file.name), uri)
     else:
         bucket, key = split_s3(uri)
-        s3().put_object(Bucket=bucket, Key=key, Body=text.encode(), ContentType="application/json")
+        kind = mimetypes.guess_type(key)[0] or "text/plain"
+        s3().put_object(Bucket=bucket, Key=key, Body=text.encode(), ContentType=kind)
 
 
 def key_of(uri: str) -> str:

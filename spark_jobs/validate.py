@@ -1,49 +1,60 @@
 """spark-submit entry: judge a batch with Great Expectations before anything of it is published.
 
 The suite is expectations/<dataset>.json plus what follows from the contract: columns and their exact types, required
-values, allowed values, unique key. Expectations with `"meta": {"batch": "run"}` are about the run as a whole: a table
-of one row with `rows_read, rows_published, rows_quarantined, rows_dropped, rows_duplicates`, the shares of rows read
-`quarantined_share, dropped_share, duplicates_share` (0 to 1), and `schema`. `{"$PARAMETER": "ds"}` is the run's date.
-A failed expectation of severity `critical` fails the batch; `warning` and `info` are reported.
+and allowed values, patterns, ranges, unique key. `{"$PARAMETER": "ds"}` is the run's date. A failed expectation of
+severity `critical` fails the batch; `warning` and `info` are reported.
+
+Expectations with `"meta": {"batch": "run"}` are about the run as a whole: a table of one row, whose columns are
+
+- `rows_read, rows_published, rows_quarantined, rows_dropped, rows_duplicates`, and the shares of rows read
+  `quarantined_share, dropped_share, duplicates_share` (0 to 1);
+- `schema`, the columns and types as text;
+- for every column but lineage, `null_share_<column>` (0 to 1), and if it is a number or boolean `mean_<column>` (of
+  a boolean, the share that is true), null when there is no value;
+- what the dates before the run's had, as far as `--history` tells (JSON `[{"ds": ..., "rows": ..., ...}]`; later dates
+  are ignored, and so are all but the last 14): `previous_days`, how many there are; `rows_previous_median` and
+  `rows_ratio_to_previous`, the rows published divided by that median; and the same of every `mean_<column>` and
+  `null_share_<column>` that the history tells, as in `mean_amount_ratio_to_previous`. They are null with fewer than 3
+  such dates, and a ratio also where the median is 0: an expectation about a null value passes.
 
 Manifest: `step, dataset, ds, run, run_id, success, expectations (how many), failed [{expectation, column, severity,
-batch, rows_failed, rows_checked, observed, kwargs, notes}], metrics {name: value}, docs (URI of index.html),
-seconds {phase: s}, versions`. It is written whether the batch passes or fails.
+batch, rows_failed, rows_checked, observed, kwargs, notes}], metrics {name: value}, docs (URI of index.html, one page
+of Data Docs), seconds {phase: s}, versions`. It is written whether the batch passes or fails.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import tempfile
 import threading
 from dataclasses import dataclass
-from datetime import date, datetime
-from decimal import Decimal
+from datetime import date
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-import pandas as pd
-from lake.contract import Contract
-from pyspark.sql import DataFrame, SparkSession
+from lake.contract import EXTRA, LINEAGE, Contract, TableColumn, decimal_parts
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812
 
 from spark_jobs import job, storage, transforms
 from spark_jobs.errors import DataError
 from spark_jobs.session import spark_session
+from spark_jobs.verdict import SHARES, Suite, evaluate, explained, failure, import_great_expectations, page, plain
 
 STEP = "validate"
+HISTORY_DAYS = 14
+MIN_PREVIOUS_DAYS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(job.Arguments):
-    """What `validate` is told: the manifest of clean, and the folder for Data Docs."""
+    """What `validate` is told: the manifest of clean, the folder for Data Docs, and what the dates before had."""
 
     clean_manifest: str
     docs: str
-
-
-SHARES = {f"{outcome}_share": f"rows_{outcome}" for outcome in ("quarantined", "dropped", "duplicates")}
+    history: str | None = None
 
 
 def download(clean: dict[str, Any], folder: Path) -> list[str]:
@@ -74,8 +85,28 @@ def published_schema(contract: Contract) -> str:
     return schema_text([(column.name, transforms.spark_type(column.type)) for column in contract.published_columns])
 
 
-def run_metrics(clean: dict[str, Any], rows: DataFrame) -> dict[str, Any]:
-    """The one row of the run batch; see the module's documentation."""
+def is_number(column: TableColumn) -> bool:
+    """Whether a column has a mean."""
+    return column.type in ("int", "bigint", "double", "boolean") or decimal_parts(column.type) is not None
+
+
+def row_metrics(rows: DataFrame, contract: Contract) -> dict[str, Any]:
+    """The number of `rows`, and of every column its mean and share of nulls, in one pass; null where there is none."""
+    apart = {column.name for column in (EXTRA, *LINEAGE)}
+    columns = [column for column in contract.published_columns if column.name not in apart]
+    shares = [F.avg(F.col(c.name).isNull().cast("int")).alias(f"null_share_{c.name}") for c in columns]
+    means = [F.avg(_as_number(c)).cast("double").alias(f"mean_{c.name}") for c in columns if is_number(c)]
+    found = rows.agg(F.count(F.lit(1)).alias("rows"), *shares, *means).first()
+    assert found is not None  # noqa: S101 - an aggregate without groups has one row
+    return found.asDict()
+
+
+def _as_number(column: TableColumn) -> Column:
+    return F.col(column.name).cast("int") if column.type == "boolean" else F.col(column.name)
+
+
+def run_metrics(clean: dict[str, Any], schema: str) -> dict[str, Any]:
+    """What the manifest of clean and the schema say of a run; see the module's documentation."""
     counts = clean["rows"]
     metrics: dict[str, Any] = {
         f"rows_{name}": counts[name] for name in ("read", "published", "quarantined", "duplicates")
@@ -83,8 +114,24 @@ def run_metrics(clean: dict[str, Any], rows: DataFrame) -> dict[str, Any]:
     metrics["rows_dropped"] = sum(counts["dropped"].values())
     for share, part in SHARES.items():
         metrics[share] = metrics[part] / metrics["rows_read"] if metrics["rows_read"] else 0.0
-    metrics["schema"] = schema_text(rows.dtypes)
-    return metrics
+    return {**metrics, "schema": schema}
+
+
+def compared(metrics: dict[str, Any], history: list[dict[str, Any]], ds: date) -> dict[str, Any]:
+    """The metrics of a date beside those of the dates before it; see the module's documentation.
+
+    :param metrics: `rows` and others.
+    :param history: entries with `ds` and any of the same metrics, in any order.
+    """
+    earlier = sorted((entry for entry in history if entry["ds"] < ds.isoformat()), key=lambda entry: entry["ds"])
+    previous = earlier[-HISTORY_DAYS:]
+    found: dict[str, Any] = {"previous_days": len(previous)}
+    for name, value in metrics.items():
+        values = [entry[name] for entry in previous if entry.get(name) is not None]
+        middle = median(values) if len(values) >= MIN_PREVIOUS_DAYS else None
+        found[f"{name}_previous_median"] = middle
+        found[f"{name}_ratio_to_previous"] = value / middle if middle and value is not None else None
+    return found
 
 
 def contract_expectations(contract: Contract) -> list[dict[str, Any]]:
@@ -105,121 +152,27 @@ def contract_expectations(contract: Contract) -> list[dict[str, Any]]:
         if column.allowed:
             kwargs = {"column": column.name, "value_set": list(column.allowed)}
             found.append(("expect_column_values_to_be_in_set", kwargs, notes))
-    if len(contract.key) == 1:
+        if column.pattern and not column.personal:
+            kwargs = {"column": column.name, "regex": f"^(?:{column.pattern})$"}
+            found.append(("expect_column_values_to_match_regex", kwargs, notes))
+        bounds = {"min_value": column.min, "max_value": column.max}
+        if given := {name: plain(bound) for name, bound in bounds.items() if bound is not None}:
+            found.append(("expect_column_values_to_be_between", {"column": column.name, **given}, notes))
+    if contract.dedupe_by == "key" and len(contract.key) == 1:
         found.append(("expect_column_values_to_be_unique", {"column": contract.key[0]}, notes))
-    elif contract.key:
+    elif contract.dedupe_by == "key":
         found.append(("expect_compound_columns_to_be_unique", {"column_list": list(contract.key)}, notes))
     return [{"type": t, "kwargs": kwargs, "meta": meta, "severity": "critical"} for t, kwargs, meta in found]
 
 
-def suite_of(contract: Contract) -> dict[str, list[dict[str, Any]]]:
+def suite_of(contract: Contract) -> Suite:
     """All expectations by the batch they are about, `rows` or `run`: the contract's, then the suite file's."""
     path = job.BUNDLE / "expectations" / f"{contract.dataset}.json"
     written = json.loads(path.read_text(encoding="utf-8"))["expectations"]
-    suite: dict[str, list[dict[str, Any]]] = {"rows": [], "run": []}
+    suite: Suite = {"rows": [], "run": []}
     for expectation in (*contract_expectations(contract), *written):
         suite[expectation.get("meta", {}).get("batch", "rows")].append(expectation)
     return suite
-
-
-def import_great_expectations() -> None:
-    """Load the library, which takes seconds: in a thread, while Spark starts in another process."""
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    import great_expectations
-    import great_expectations.expectations.core  # noqa: F401
-
-
-def evaluate(
-    rows: DataFrame, metrics: dict[str, Any], suite: dict[str, list[dict[str, Any]]], ds: date, site: Path
-) -> dict[str, list[Any]]:
-    """Validate both batches and build Data Docs in the folder `site`.
-
-    :return: Great Expectations' results by batch, in the order of the suite.
-    """
-    import great_expectations as gx
-    from great_expectations.core.expectation_suite import ExpectationSuite
-    from great_expectations.data_context.types.base import ProgressBarsConfig
-
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
-    docs: Any = {
-        "class_name": "SiteBuilder",
-        "show_how_to_buttons": False,
-        "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(site)},
-        "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
-    }
-    context.add_data_docs_site(site_name="docs", site_config=docs)
-    spark_source = context.data_sources.add_spark(name="spark", persist=False)
-    pandas_source = context.data_sources.add_pandas(name="pandas")
-    batches: dict[str, tuple[Any, Any]] = {
-        "rows": (spark_source.add_dataframe_asset(name="rows"), rows),
-        "run": (pandas_source.add_dataframe_asset(name="run"), pd.DataFrame([metrics])),
-    }
-    results = {}
-    for name, (asset, frame) in batches.items():
-        definition = gx.ValidationDefinition(
-            name=name,
-            data=asset.add_batch_definition_whole_dataframe(name),
-            suite=context.suites.add(ExpectationSuite(name=name, expectations=suite[name])),
-        )
-        outcome = context.validation_definitions.add(definition).run(
-            batch_parameters={"dataframe": frame},
-            expectation_parameters={"ds": ds.isoformat()},
-            result_format={"result_format": "BASIC", "partial_unexpected_count": 5},
-        )
-        results[name] = outcome.results
-    context.build_data_docs()
-    return results
-
-
-def failure(batch: str, result: Any, metrics: dict[str, Any]) -> dict[str, Any]:
-    """One failed expectation as the manifest shows it.
-
-    :raises RuntimeError: it could not be evaluated at all.
-    """
-    configuration, found = result.expectation_config, result.result
-    kwargs = {name: value for name, value in configuration.kwargs.items() if name not in ("batch_id", "column")}
-    column = configuration.kwargs.get("column")
-    if not found:
-        problem = result.exception_info.get("exception_message") or result.exception_info
-        raise RuntimeError(f"expectation {configuration.type} of column {column} cannot be evaluated: {problem}")
-    failed, checked = found.get("unexpected_count"), found.get("element_count")
-    observed = found.get("observed_value", found.get("partial_unexpected_list"))
-    if batch == "run":
-        observed = metrics[column]
-        failed, checked = metrics.get(SHARES.get(column, "")), metrics["rows_read"]
-    return plain(
-        {
-            "expectation": configuration.type,
-            "column": column,
-            "severity": configuration.severity.value,
-            "batch": batch,
-            "rows_failed": failed,
-            "rows_checked": checked,
-            "observed": observed,
-            "kwargs": kwargs,
-            "notes": (configuration.meta or {}).get("notes"),
-        }
-    )
-
-
-def plain(value: Any) -> Any:
-    """`value` as JSON can hold it: dates and decimals as text."""
-    match value:
-        case dict():
-            return {str(key): plain(item) for key, item in value.items()}
-        case list() | tuple() | set():
-            return [plain(item) for item in value]
-        case Decimal() | date() | datetime():
-            return str(value)
-    return value
-
-
-def explained(failed: dict[str, Any]) -> str:
-    """One failure in a few words, for the job's last line."""
-    subject = failed["column"] or "table"
-    rows = f", {failed['rows_failed']} of {failed['rows_checked']} rows" if failed["rows_failed"] is not None else ""
-    return f"{subject} {failed['expectation']} {failed['kwargs']} (observed {failed['observed']}{rows})"
 
 
 def validate_date(
@@ -228,34 +181,33 @@ def validate_date(
     arguments: Arguments,
     clean: dict[str, Any],
     files: list[str],
+    history: list[dict[str, Any]],
     phases: job.Phases,
 ) -> dict[str, Any]:
     """Validate one date in a session that may go on to others.
 
     :param clean: the manifest of clean.
     :param files: what `download` copied.
+    :param history: what other dates have, as in `--history`.
     :return: the manifest, which is also written.
     :raises DataError: a critical expectation failed.
     """
-    suite = suite_of(contract)
-    with tempfile.TemporaryDirectory() as folder:
-        site = Path(folder)
-        rows = spark.read.parquet(*files).cache()
-        try:
-            with phases("read"):
-                metrics = run_metrics(clean, rows)
-                if rows.count() != metrics["rows_published"]:
-                    raise OSError(
-                        f"{clean['output']['uri']} does not hold the {metrics['rows_published']} rows of clean"
-                    )
-            with phases("validate"):
-                results = evaluate(rows, metrics, suite, arguments.ds, site)
-        finally:
-            rows.unpersist()
-        with phases("upload"):
-            # Animations, most of a site's bytes, belong to how-to buttons that are switched off.
-            for page in sorted(path for path in site.rglob("*") if path.is_file() and path.suffix != ".gif"):
-                storage.store(page, storage.join(arguments.docs, page.relative_to(site).as_posix()))
+    rows = spark.read.parquet(*files).cache()
+    try:
+        with phases("read"):
+            of_rows = row_metrics(rows, contract)
+            metrics = {**run_metrics(clean, schema_text(rows.dtypes)), **compared(of_rows, history, arguments.ds)}
+            count = of_rows.pop("rows")
+            if count != metrics["rows_published"]:
+                raise OSError(f"{clean['output']['uri']} holds {count} rows, clean wrote {metrics['rows_published']}")
+            metrics |= of_rows
+        with phases("validate"):
+            results = evaluate(rows, metrics, suite_of(contract), arguments.ds)
+    finally:
+        rows.unpersist()
+    with phases("docs"):
+        docs = storage.join(arguments.docs, "index.html")
+        storage.write_text(page(results, contract.dataset, arguments.ds, clean["run_id"]), docs)
     failed = [
         failure(batch, result, metrics) for batch, found in results.items() for result in found if not result.success
     ]
@@ -269,7 +221,7 @@ def validate_date(
         expectations=evaluated,
         failed=failed,
         metrics=metrics,
-        docs=storage.join(arguments.docs, "index.html"),
+        docs=docs,
         seconds=phases.seconds,
         versions=job.versions("pyspark", "great-expectations"),
     )
@@ -296,11 +248,12 @@ def run(parsed: argparse.Namespace) -> None:
         with phases("download"):
             clean = storage.read_json(arguments.clean_manifest)
             files = download(clean, Path(scratch))
+            history = storage.read_json(arguments.history) if arguments.history else []
         with phases("start_spark"):
             spark = spark_session(f"{STEP} {arguments.dataset} {arguments.ds}")
         with phases("import"):
             importing.join()
-        validate_date(spark, contract, arguments, clean, files, phases)
+        validate_date(spark, contract, arguments, clean, files, history, phases)
     spark.stop()
 
 
@@ -311,7 +264,9 @@ def main() -> None:
         "docs": "folder for Data Docs",
         "manifest": "JSON to write",
     }
-    job.main(STEP, job.parser(STEP, **uris), run)
+    arguments = job.parser(STEP, **uris)
+    arguments.add_argument("--history", metavar="URI", help="JSON [{ds, rows, ...}] of earlier dates")
+    job.main(STEP, arguments, run)
 
 
 if __name__ == "__main__":

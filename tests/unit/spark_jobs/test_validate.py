@@ -4,53 +4,62 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 from lake.contract import Contract
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
-from spark_jobs import transforms, validate
+from spark_jobs import transforms, validate, verdict
 
 DS = date(2025, 6, 30)
 GOOD = ("O0001", "Bob", Decimal("12.50"), "shipped", DS, "orders.csv", 2, "run-1")
 
 
-def judge(
-    spark: SparkSession, orders: Contract, site: Path, rows: list[tuple[Any, ...]], **counts: int
-) -> list[dict[str, Any]]:
-    """The failures of a batch of published rows in a run with the given counts."""
-    validate.import_great_expectations()
-    schema = ", ".join(f"{column.name} {transforms.spark_type(column.type)}" for column in orders.published_columns)
-    frame = spark.createDataFrame(rows, schema)
-    manifest = {
-        "rows": {
-            "read": len(rows),
-            "published": len(rows),
-            "quarantined": 0,
-            "duplicates": 0,
-            "dropped": {},
-            **counts,
-        }
+def metrics_of(rows: DataFrame, contract: Contract, history: list[dict[str, Any]] | None = None, **counts: int) -> Any:
+    """The metrics of a run that published `rows`, with the given counts in the manifest of clean."""
+    of_rows = validate.row_metrics(rows, contract)
+    count = of_rows["rows"]
+    told = {"read": count, "published": count, "quarantined": 0, "duplicates": 0, "dropped": {}, **counts}
+    return {
+        **validate.run_metrics({"rows": told}, validate.schema_text(rows.dtypes)),
+        **validate.compared(of_rows, history or [], DS),
+        **of_rows,
     }
-    metrics = validate.run_metrics(manifest, frame)
-    results = validate.evaluate(frame, metrics, validate.suite_of(orders), DS, site)
+
+
+def frame_of(spark: SparkSession, contract: Contract, rows: list[tuple[Any, ...]]) -> DataFrame:
+    schema = ", ".join(f"{column.name} {transforms.spark_type(column.type)}" for column in contract.published_columns)
+    return spark.createDataFrame(rows, schema)
+
+
+def judge(spark: SparkSession, orders: Contract, rows: list[tuple[Any, ...]], **counts: int) -> list[dict[str, Any]]:
+    """The failures of a batch of published rows in a run with the given counts."""
+    verdict.import_great_expectations()
+    frame = frame_of(spark, orders, rows)
+    metrics = metrics_of(frame, orders, **counts)
+    results = verdict.evaluate(frame, metrics, validate.suite_of(orders), DS)
     return [
-        validate.failure(batch, result, metrics)
+        verdict.failure(batch, result, metrics)
         for batch, found in results.items()
         for result in found
         if not result.success
     ]
 
 
-def test_a_good_batch_passes_and_has_its_page(spark: SparkSession, orders: Contract, tmp_path: Path) -> None:
-    assert judge(spark, orders, tmp_path, [GOOD]) == []
-    assert (tmp_path / "index.html").is_file()
+def test_a_good_batch_passes_and_has_its_page(spark: SparkSession, orders: Contract) -> None:
+    verdict.import_great_expectations()
+    frame = frame_of(spark, orders, [GOOD])
+    results = verdict.evaluate(frame, metrics_of(frame, orders), validate.suite_of(orders), DS)
+    assert all(result.success for found in results.values() for result in found)
+    html = verdict.page(results, "orders", DS, "run-1")
+    assert "Validations / orders / run-1 / 2025-06-30T00:00:00Z" in html
+    assert all(column in html for column in ("order_id", "amount", "quarantined_share"))
+    assert 'href="../' not in html
 
 
-def test_too_many_quarantined_rows_fail_the_batch(spark: SparkSession, orders: Contract, tmp_path: Path) -> None:
-    failed = judge(spark, orders, tmp_path, [GOOD], read=4, quarantined=3)
+def test_too_many_quarantined_rows_fail_the_batch(spark: SparkSession, orders: Contract) -> None:
+    failed = judge(spark, orders, [GOOD], read=4, quarantined=3)
     critical = [item for item in failed if item["severity"] == "critical"]
     assert critical == [
         {
@@ -65,46 +74,117 @@ def test_too_many_quarantined_rows_fail_the_batch(spark: SparkSession, orders: C
             "notes": "Above one row in five, the file is at fault rather than its rows.",
         }
     ]
-    assert "quarantined_share" in validate.explained(critical[0])
-    assert "(observed 0.75, 3 of 4 rows)" in validate.explained(critical[0])
+    assert "quarantined_share" in verdict.explained(critical[0])
+    assert "(observed 0.75, 3 of 4 rows)" in verdict.explained(critical[0])
 
 
-def test_rows_that_break_an_expectation_are_counted(spark: SparkSession, orders: Contract, tmp_path: Path) -> None:
+def test_rows_that_break_an_expectation_are_counted(spark: SparkSession, orders: Contract) -> None:
     future = ("O0002", "Bob", Decimal("12.50"), "lost", date(2025, 7, 1), "orders.csv", 3, "run-1")
-    failed = {item["column"]: item for item in judge(spark, orders, tmp_path, [GOOD, future])}
+    failed = {item["column"]: item for item in judge(spark, orders, [GOOD, future])}
     assert set(failed) == {"status", "order_date"}
     assert (failed["status"]["severity"], failed["order_date"]["severity"]) == ("critical", "warning")
     assert (failed["status"]["rows_failed"], failed["status"]["rows_checked"]) == (1, 2)
     assert failed["order_date"]["observed"] == ["2025-07-01"]
 
 
-def test_a_repeated_key_is_critical(spark: SparkSession, orders: Contract, tmp_path: Path) -> None:
-    failed = judge(spark, orders, tmp_path, [GOOD, GOOD])
+def test_a_repeated_key_is_critical(spark: SparkSession, orders: Contract) -> None:
+    failed = judge(spark, orders, [GOOD, GOOD])
     assert [(item["column"], item["rows_failed"], item["severity"]) for item in failed] == [("order_id", 2, "critical")]
 
 
-def test_a_day_without_orders_passes_with_a_warning(spark: SparkSession, orders: Contract, tmp_path: Path) -> None:
-    failed = judge(spark, orders, tmp_path, [])
+def test_a_day_without_orders_passes_with_a_warning(spark: SparkSession, orders: Contract) -> None:
+    failed = judge(spark, orders, [])
     assert [(item["column"], item["severity"], item["observed"]) for item in failed] == [("rows_read", "warning", 0)]
 
 
-def test_another_type_than_the_contract_says_is_critical(spark: SparkSession, orders: Contract, tmp_path: Path) -> None:
-    validate.import_great_expectations()
-    schema = ", ".join(f"{column.name} {transforms.spark_type(column.type)}" for column in orders.published_columns)
-    frame = spark.createDataFrame([GOOD], schema).withColumn("amount", transforms.F.col("amount").cast("decimal(14,2)"))
-    rows = {"read": 1, "published": 1, "quarantined": 0, "duplicates": 0, "dropped": {}}
-    metrics = validate.run_metrics({"rows": rows}, frame)
-    results = validate.evaluate(frame, metrics, validate.suite_of(orders), DS, tmp_path)
+def test_another_type_than_the_contract_says_is_critical(spark: SparkSession, orders: Contract) -> None:
+    verdict.import_great_expectations()
+    frame = frame_of(spark, orders, [GOOD]).withColumn("amount", transforms.F.col("amount").cast("decimal(14,2)"))
+    results = verdict.evaluate(frame, metrics_of(frame, orders), validate.suite_of(orders), DS)
     failed = [result for result in results["run"] if not result.success]
     assert [result.expectation_config.kwargs["column"] for result in failed] == ["schema"]
 
 
-def test_an_expectation_that_cannot_be_evaluated_is_an_error_of_ours(spark: SparkSession, tmp_path: Path) -> None:
-    validate.import_great_expectations()
-    suite = {"rows": [{"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "nowhere"}}], "run": []}
-    frame = spark.createDataFrame(
-        [GOOD], "a string, b string, c decimal(12,2), d string, e date, f string, g int, h string"
-    )
-    results = validate.evaluate(frame, {"rows_read": 1}, suite, DS, tmp_path)
+def test_an_expectation_that_cannot_be_evaluated_is_an_error_of_ours(spark: SparkSession, orders: Contract) -> None:
+    verdict.import_great_expectations()
+    not_null = "expect_column_values_to_not_be_null"
+    suite = {
+        "rows": [
+            {"type": not_null, "kwargs": {"column": "customer"}},
+            {"type": not_null, "kwargs": {"column": "nowhere"}},
+            {"type": not_null, "kwargs": {"column": "status"}},
+        ],
+        "run": [],
+    }
+    frame = frame_of(spark, orders, [GOOD])
+    results = verdict.evaluate(frame, {"rows_read": 1, "rows_published": 1}, suite, DS)
+    assert [result.success for result in results["rows"]] == [True, False, True]
     with pytest.raises(RuntimeError, match="column nowhere cannot be evaluated"):
-        validate.failure("rows", results["rows"][0], {"rows_read": 1})
+        verdict.failure("rows", results["rows"][1], {"rows_read": 1})
+
+
+def test_a_tolerance_is_kept_and_examples_are_told(spark: SparkSession, orders: Contract) -> None:
+    verdict.import_great_expectations()
+    rows = [(f"O{number:04}", "Bob", Decimal(number), "shipped", DS, "a.csv", number, "r") for number in range(10)]
+    frame = frame_of(spark, orders, rows)
+
+    def at_most(mostly: float) -> dict[str, Any]:
+        kwargs = {"column": "amount", "max_value": 7, "mostly": mostly}
+        return {"type": "expect_column_values_to_be_between", "kwargs": kwargs, "severity": "warning"}
+
+    mean = {"type": "expect_column_mean_to_be_between", "kwargs": {"column": "amount", "max_value": 5}}
+    asked = [at_most(0.8), at_most(0.9), mean]
+    results = verdict.evaluate(frame, metrics_of(frame, orders), {"rows": asked, "run": []}, DS)["rows"]
+    assert [result.success for result in results] == [True, False, True]
+    assert [result.result["unexpected_count"] for result in results[:2]] == [2, 2]
+    assert results[2].result["observed_value"] == 4.5
+    failed = verdict.failure("rows", results[1], {})
+    assert (failed["rows_failed"], failed["rows_checked"], failed["observed"]) == (2, 10, ["8.00", "9.00"])
+    assert failed["kwargs"] == {"max_value": 7, "mostly": 0.9}
+
+
+def test_a_date_is_compared_with_those_before_it() -> None:
+    history = [{"ds": f"2025-06-{day:02}", "rows": 100 + day} for day in range(1, 30)]
+    later = [{"ds": "2025-06-30", "rows": 1}, {"ds": "2025-07-01", "rows": 1}]
+    found = validate.compared({"rows": 61, "mean_amount": 3.0}, [*later, *reversed(history)], DS)
+    assert found == {
+        "previous_days": 14,
+        "rows_previous_median": 122.5,
+        "rows_ratio_to_previous": 61 / 122.5,
+        "mean_amount_previous_median": None,
+        "mean_amount_ratio_to_previous": None,
+    }
+    assert validate.compared({"rows": 5}, history[:2], DS)["rows_ratio_to_previous"] is None
+    assert validate.compared({"rows": 5}, [{"ds": f"2025-06-0{n}", "rows": 0} for n in (1, 2, 3)], DS) == {
+        "previous_days": 3,
+        "rows_previous_median": 0,
+        "rows_ratio_to_previous": None,
+    }
+
+
+@pytest.mark.parametrize(("days", "success"), [(2, True), (3, False)])
+def test_half_as_many_rows_as_usual_fail_once_it_is_known_what_is_usual(
+    spark: SparkSession, orders: Contract, days: int, success: bool
+) -> None:
+    verdict.import_great_expectations()
+    volume = {
+        "type": "expect_column_values_to_be_between",
+        "kwargs": {"column": "rows_ratio_to_previous", "min_value": 0.5},
+        "severity": "warning",
+    }
+    frame = frame_of(spark, orders, [GOOD])
+    history = [{"ds": f"2025-06-2{day}", "rows": 4} for day in range(days)]
+    metrics = metrics_of(frame, orders, history)
+    (result,) = verdict.evaluate(frame, metrics, {"rows": [], "run": [volume]}, DS)["run"]
+    assert result.success is success
+    if not success:
+        assert verdict.failure("run", result, metrics)["observed"] == 0.25
+
+
+def test_means_and_shares_of_nulls_are_measured(spark: SparkSession, orders: Contract) -> None:
+    without_customer = ("O0002", None, Decimal("7.50"), "shipped", DS, "orders.csv", 3, "run-1")
+    found = validate.row_metrics(frame_of(spark, orders, [GOOD, without_customer]), orders)
+    assert (found["rows"], found["mean_amount"], found["null_share_customer"]) == (2, 10.0, 0.5)
+    assert "mean_source_line" not in found
+    empty = validate.row_metrics(frame_of(spark, orders, []), orders)
+    assert (empty["rows"], empty["mean_amount"], empty["null_share_customer"]) == (0, None, None)

@@ -1,0 +1,205 @@
+"""What Great Expectations finds in a batch: in the shape of a manifest, and as a page of Data Docs.
+
+Most of the time that a validation takes is Spark looking for examples of unexpected values, one query for each
+expectation, found or not. So every expectation about rows is first only asked whether it holds without exception, all
+in one query; those that do not are evaluated again, with their own tolerance and with examples.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import date, datetime
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+import pandas as pd
+from pyspark.sql import DataFrame
+
+SHARES = {f"{outcome}_share": f"rows_{outcome}" for outcome in ("quarantined", "dropped", "duplicates")}
+"""Metrics of a run that are shares of the rows read, by the metric they are a share of."""
+EXAMPLES = 5
+SITE_LINK = re.compile(r'href="(\.\./)+[^"]*"')
+"""A link to another page of a Data Docs site, of which a page that stands alone has none."""
+
+Suite = dict[str, list[dict[str, Any]]]
+"""Expectations as in a suite's JSON, by the batch they are about: `rows` or `run`."""
+
+
+def import_great_expectations() -> None:
+    """Load the library, which takes seconds: in a thread, while Spark starts in another process."""
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    import great_expectations
+    import great_expectations.expectations.core
+    import great_expectations.render.view  # noqa: F401
+
+
+@cache
+def _batch_definitions() -> dict[str, Any]:
+    """Where batches go in: Spark frames as `rows`, a pandas frame of one row as `run`."""
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
+    sources: dict[str, Any] = {
+        "rows": context.data_sources.add_spark(name="spark", persist=False),
+        "run": context.data_sources.add_pandas(name="pandas"),
+    }
+    return {
+        name: source.add_dataframe_asset(name=name).add_batch_definition_whole_dataframe(name)
+        for name, source in sources.items()
+    }
+
+
+def evaluate(rows: DataFrame, metrics: dict[str, Any], suite: Suite, ds: date) -> dict[str, list[Any]]:
+    """Evaluate a suite for the published rows and the metrics of a run.
+
+    :param rows: read many times: cached, or small.
+    :param metrics: the run's; `rows_published` is the number of `rows`.
+    :return: Great Expectations' results by batch, in the order of the suite.
+    """
+    frames = {"rows": rows, "run": pd.DataFrame([metrics])}
+    results = {}
+    for name, definition in _batch_definitions().items():
+        batch = definition.get_batch(batch_parameters={"dataframe": frames[name]})
+        asked = dict(enumerate(suite[name]))
+        held = _without_exception(batch, asked, ds, metrics["rows_published"]) if name == "rows" else {}
+        others = {place: expectation for place, expectation in asked.items() if place not in held}
+        examples = {"result_format": "BASIC", "partial_unexpected_count": EXAMPLES}
+        found = held | _evaluated(batch, others, ds, examples)
+        results[name] = [found[place] for place in asked]
+    return results
+
+
+def _without_exception(batch: Any, asked: dict[int, dict[str, Any]], ds: date, count: int) -> dict[int, Any]:
+    """The results of those expectations about single rows that hold for each of the `count` rows."""
+    strict = {
+        place: {**expectation, "kwargs": {**expectation["kwargs"], "mostly": 1.0}}
+        for place, expectation in asked.items()
+        if _is_about_rows(expectation["type"])
+    }
+    held = {}
+    for place, result in _evaluated(batch, strict, ds, {"result_format": "BOOLEAN_ONLY"}).items():
+        if result.success:
+            if "mostly" in asked[place]["kwargs"]:
+                result.expectation_config.kwargs["mostly"] = asked[place]["kwargs"]["mostly"]
+            result.result = {
+                "element_count": count,
+                "unexpected_count": 0,
+                "unexpected_percent": 0.0,
+                "partial_unexpected_list": [],
+            }
+            held[place] = result
+    return held
+
+
+def _is_about_rows(type_name: str) -> bool:
+    """Whether an expectation is judged row by row, so that it can be said how many rows do not meet it."""
+    from great_expectations.expectations.expectation import (
+        ColumnMapExpectation,
+        ColumnPairMapExpectation,
+        MulticolumnMapExpectation,
+    )
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    kind = get_expectation_impl(type_name)
+    return issubclass(kind, ColumnMapExpectation | ColumnPairMapExpectation | MulticolumnMapExpectation)
+
+
+def _evaluated(batch: Any, asked: dict[int, dict[str, Any]], ds: date, result_format: dict[str, Any]) -> dict[int, Any]:
+    """Great Expectations' results by the place that each expectation has in its suite."""
+    from great_expectations.core.expectation_suite import ExpectationSuite
+
+    if not asked:
+        return {}
+    # Results come in another order than expectations when one cannot be evaluated.
+    numbered = [{**expectation, "id": f"{place}"} for place, expectation in asked.items()]
+    found = batch.validate(
+        ExpectationSuite(name="suite", expectations=numbered),
+        result_format=result_format,
+        expectation_parameters={"ds": ds.isoformat()},
+    )
+    return {int(result.expectation_config.id): result for result in found.results}
+
+
+@cache
+def _view() -> Any:
+    """Great Expectations' page, its templates compiled once."""
+    from great_expectations.render.view import DefaultJinjaPageView
+
+    return DefaultJinjaPageView()
+
+
+def page(results: dict[str, list[Any]], dataset: str, ds: date, run_id: str) -> str:
+    """All results as one page of Data Docs, which stands alone: HTML."""
+    from great_expectations.core import ExpectationSuiteValidationResult
+    from great_expectations.render.renderer import ValidationResultsPageRenderer
+
+    found = [result for batch in results.values() for result in batch]
+    good = sum(bool(result.success) for result in found)
+    document = ExpectationSuiteValidationResult(
+        suite_name=dataset,
+        success=good == len(found),
+        results=found,
+        statistics={
+            "evaluated_expectations": len(found),
+            "successful_expectations": good,
+            "unsuccessful_expectations": len(found) - good,
+            "success_percent": 100 * good / len(found) if found else None,
+        },
+        meta={"run_id": {"run_name": run_id, "run_time": ds.isoformat()}},
+    )
+    html: str = _view().render(ValidationResultsPageRenderer().render(document), show_how_to_buttons=False)
+    return SITE_LINK.sub('href="#"', html)
+
+
+def failure(batch: str, result: Any, metrics: dict[str, Any]) -> dict[str, Any]:
+    """One failed expectation as the manifest shows it.
+
+    :raises RuntimeError: it could not be evaluated at all.
+    """
+    configuration, found = result.expectation_config, result.result
+    kwargs = {name: value for name, value in configuration.kwargs.items() if name not in ("batch_id", "column")}
+    column = configuration.kwargs.get("column")
+    if not found:
+        problem = result.exception_info.get("exception_message") or result.exception_info
+        raise RuntimeError(f"expectation {configuration.type} of column {column} cannot be evaluated: {problem}")
+    failed, checked = found.get("unexpected_count"), found.get("element_count")
+    observed = found.get("observed_value", found.get("partial_unexpected_list"))
+    if batch == "run":
+        observed = metrics[column]
+        failed, checked = metrics.get(SHARES.get(column, "")), metrics["rows_read"]
+    return plain(
+        {
+            "expectation": configuration.type,
+            "column": column,
+            "severity": configuration.severity.value,
+            "batch": batch,
+            "rows_failed": failed,
+            "rows_checked": checked,
+            "observed": observed,
+            "kwargs": kwargs,
+            "notes": (configuration.meta or {}).get("notes"),
+        }
+    )
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON can hold it: dates and decimals as text."""
+    match value:
+        case dict():
+            return {str(key): plain(item) for key, item in value.items()}
+        case list() | tuple() | set():
+            return [plain(item) for item in value]
+        case Decimal() | date() | datetime():
+            return str(value)
+    return value
+
+
+def explained(failed: dict[str, Any]) -> str:
+    """One failure in a few words, for the job's last line."""
+    subject = failed["column"] or "table"
+    rows = f", {failed['rows_failed']} of {failed['rows_checked']} rows" if failed["rows_failed"] is not None else ""
+    return f"{subject} {failed['expectation']} {failed['kwargs']} (observed {failed['observed']}{rows})"
