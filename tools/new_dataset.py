@@ -11,6 +11,7 @@ import csv
 import io
 import json
 import re
+import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -63,7 +64,7 @@ class FirstMart:
     @property
     def columns(self) -> list[tuple[str, str, str]]:
         """Name, type and description of each column."""
-        columns = [("row_count", "bigint", "Number of rows")]
+        columns = [("number_of_rows", "bigint", "Number of rows")]
         if self.group:
             columns.insert(0, (self.group.name, self.group.type, f"As in the column {self.group.name}"))
         if self.measure:
@@ -79,7 +80,7 @@ class FirstMart:
     def sql(self) -> str:
         """The mart's SQL."""
         # Of a query that names no column Athena does not say which partitions it read.
-        columns = [f"COUNT({'*' if self.group or self.measure else 'source_line'}) AS row_count"]
+        columns = [f"COUNT({'*' if self.group or self.measure else 'source_line'}) AS number_of_rows"]
         if self.group:
             columns.insert(0, self.group.name)
         if self.measure:
@@ -296,7 +297,7 @@ def report(name: str, sample_path: Path, repository: Path) -> None:
     edit include/datasets/{name}.yaml and run `make docs`
     make up                                         makes its database and crawler; the DAG ingest_{name} appears
     . .local/env
-    aws s3 cp {sample_path.name} s3://$LAKE_RAW_BUCKET/{name}/ds=2025-06-30/
+    aws s3 cp {shlex.quote(str(sample_path))} s3://$LAKE_RAW_BUCKET/{name}/ds=2025-06-30/
     airflow dags test ingest_{name} 2025-06-30
 """,
         markup=False,

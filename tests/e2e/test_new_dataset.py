@@ -74,7 +74,7 @@ def test_a_dataset_from_a_sample_runs_from_raw_file_to_mart(checkout, tmp_path, 
     in_checkout(checkout, "airflow", "tools.new_dataset", "returns", str(sample))
     in_checkout(checkout, "airflow", "tools.dataset_docs", "--check")
     tested = in_checkout(
-        checkout, "localaws", "pytest", "-q", "tests/integration/sql/test_marts.py", "-k", "returns-rows or returns/"
+        checkout, "airflow", "pytest", "-q", "tests/integration/sql/test_marts.py", "-k", "returns-rows or returns/"
     )
     assert "2 passed" in tested
 
@@ -104,6 +104,6 @@ def test_a_dataset_from_a_sample_runs_from_raw_file_to_mart(checkout, tmp_path, 
 
     counts = Counter(row[2] for row in good)
     totals = {reason: sum(Decimal(row[3]) for row in good if row[2] == reason) for reason in REASONS}
-    assert rows(f"SELECT reason, row_count, total_refund FROM rows_by_reason WHERE ds = '{DS}'") == sorted(
+    assert rows(f"SELECT reason, number_of_rows, total_refund FROM rows_by_reason WHERE ds = '{DS}'") == sorted(
         (reason, str(counts[reason]), str(totals[reason])) for reason in REASONS
     )

@@ -66,7 +66,9 @@ def test_the_sql_test_expects_what_its_rows_come_to(repository, sample):
     with (folder / "input.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["ds"] == "2025-01-31"]
     with (folder / "rows_by_reason/2025-01-31.csv").open(newline="") as file:
-        expected = {row["reason"]: (int(row["row_count"]), float(row["total_refund"])) for row in csv.DictReader(file)}
+        expected = {
+            row["reason"]: (int(row["number_of_rows"]), float(row["total_refund"])) for row in csv.DictReader(file)
+        }
     assert expected
     for reason, (count, total) in expected.items():
         refunds = [float(row["refund"]) for row in rows if row["reason"] == reason]
@@ -98,11 +100,11 @@ def test_a_name_that_is_none_is_refused_and_nothing_written(repository, sample, 
 @pytest.mark.parametrize(
     ("content", "mart", "columns"),
     [
-        ("note\nhello, world\n", "daily_rows", ["row_count"]),
-        ("paid\nTRUE\nfalse\n", "rows_by_paid", ["paid", "row_count"]),
-        ("visits\n3\n4\n", "daily_rows", ["row_count", "total_visits"]),
-        ("unit_price,amount\n3.5,4.25\n", "daily_rows", ["row_count", "total_amount"]),
-        ("paid,amount\ntrue,\n,1.5\n", "rows_by_paid", ["paid", "row_count"]),
+        ("note\nhello, world\n", "daily_rows", ["number_of_rows"]),
+        ("paid\nTRUE\nfalse\n", "rows_by_paid", ["paid", "number_of_rows"]),
+        ("visits\n3\n4\n", "daily_rows", ["number_of_rows", "total_visits"]),
+        ("unit_price,amount\n3.5,4.25\n", "daily_rows", ["number_of_rows", "total_amount"]),
+        ("paid,amount\ntrue,\n,1.5\n", "rows_by_paid", ["paid", "number_of_rows"]),
     ],
 )
 def test_the_first_mart_takes_what_the_sample_offers(repository, sample, content, mart, columns):
