@@ -42,9 +42,10 @@ install_uv() {
 sync_environment() {
     stamp=".venvs/$1/.synced"
     # The folder is part of it: console scripts hold absolute paths, so a moved checkout needs a new environment.
-    wanted="$PWD $python $(cat uv.lock pyproject.toml | cksum)"
+    folder=$(cd .venvs && pwd -P)
+    wanted="$folder $python $(cat uv.lock pyproject.toml | cksum)"
     [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && return
-    case "$(cat "$stamp" 2>/dev/null)" in "" | "$PWD $python "*) ;; *) rm -rf ".venvs/$1" ;; esac
+    case "$(cat "$stamp" 2>/dev/null)" in "" | "$folder $python "*) ;; *) rm -rf ".venvs/$1" ;; esac
     printf '==> installing environment %s from uv.lock\n' "$1"
     started=$(date +%s)
     groups="--only-group $1"

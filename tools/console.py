@@ -19,7 +19,10 @@ from tools.processes import StackError
 PICTURE_COLUMNS = 110
 PICTURE_LINES = 60
 
-console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+# What goes to a file has no width of its own.
+console = Console(
+    highlight=False, width=None if sys.stdout.isatty() else PICTURE_COLUMNS, soft_wrap=not sys.stdout.isatty()
+)
 
 
 @contextmanager
