@@ -49,7 +49,11 @@ SLOW = (
         ("tests/integration/infra", "tests/integration/localaws"),
     ),
     Suite("integration-worker", "worker", ("tests/integration/worker",)),
-    Suite("integration-airflow", "airflow", ("tests/integration/plugins", "tests/integration/sql")),
+    Suite(
+        "integration-airflow",
+        "airflow",
+        ("tests/integration/plugins", "tests/integration/sql", "tests/integration/tools"),
+    ),
     Suite("e2e", "airflow", ("tests/e2e",)),
 )
 

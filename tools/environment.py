@@ -35,11 +35,16 @@ class Ports:
 
     airflow: int
     localaws: int
+    data_docs: int = 5001
 
     @classmethod
     def from_environment(cls) -> Ports:
-        """Read AIRFLOW_PORT and LOCALAWS_PORT, with 8080 and 4566 as defaults."""
-        return cls(int(os.environ.get("AIRFLOW_PORT", "8080")), int(os.environ.get("LOCALAWS_PORT", "4566")))
+        """Read AIRFLOW_PORT, LOCALAWS_PORT and DATA_DOCS_PORT, with 8080, 4566 and 5001 as defaults."""
+        return cls(
+            int(os.environ.get("AIRFLOW_PORT", "8080")),
+            int(os.environ.get("LOCALAWS_PORT", "4566")),
+            int(os.environ.get("DATA_DOCS_PORT", "5001")),
+        )
 
 
 def python_of(environment: str) -> Path:
@@ -71,6 +76,7 @@ def airflow_variables(ports: Ports, outputs: dict[str, str]) -> dict[str, str]:
         "extra": {"role_arn": outputs["LAKE_AIRFLOW_ROLE_ARN"], "region_name": REGION},
     }
     return {
+        "LAKE_DATA_DOCS_URL": f"http://127.0.0.1:{ports.data_docs}",
         "AIRFLOW_HOME": str(AIRFLOW_HOME),
         "AIRFLOW_CONN_AWS_DEFAULT": json.dumps(connection),
         "AIRFLOW__CORE__DAGS_FOLDER": str(CHECKOUT / "dags"),

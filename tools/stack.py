@@ -27,6 +27,7 @@ from tools.environment import CHECKOUT, LOCAL, LOGS, RUN, Ports, python_of
 from tools.processes import Service, StackError
 
 LOCALAWS = "localaws"
+DATA_DOCS = "data-docs"
 API_SERVER = "api-server"
 TRIGGERER = "triggerer"
 # api-server last: the others take longer until they are ready, and its health page reports on all of them.
@@ -64,6 +65,8 @@ def up(schedule: bool = True) -> dict[str, str]:
     settings = environment.process_environment(
         variables if schedule else variables | {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False"}
     )
+    with step("Data Docs"):
+        _start_data_docs(ports, environment.process_environment(variables))
     with step("Airflow's database"):
         _migrate(settings)
     with step("Airflow: scheduler, dag-processor, triggerer, api-server"):
@@ -73,12 +76,12 @@ def up(schedule: bool = True) -> dict[str, str]:
 
 def down() -> None:
     """Stop everything of this checkout, Airflow first, and leave no process behind."""
-    names = [name for name in (*AIRFLOW_COMMANDS, LOCALAWS) if processes.running(RUN, name)]
+    names = [name for name in (*AIRFLOW_COMMANDS, DATA_DOCS, LOCALAWS) if processes.running(RUN, name)]
     if names:
         with step(f"stopped {', '.join(names)}"):
             # It ends its runner at once, but notices that only 10 s later.
             processes.stop(RUN, TRIGGERER, timeout=2)
-            processes.stop(RUN, *AIRFLOW_COMMANDS, timeout=STOP_SECONDS)
+            processes.stop(RUN, *AIRFLOW_COMMANDS, DATA_DOCS, timeout=STOP_SECONDS)
             processes.stop(RUN, LOCALAWS, timeout=STOP_SECONDS)
     for leftover in processes.end_leftovers(RUN):
         console.print(f"  ended a process that was left over: {leftover}")
@@ -87,7 +90,7 @@ def down() -> None:
 
 def is_running() -> bool:
     """Return whether every service runs."""
-    return all(processes.running(RUN, name) for name in (LOCALAWS, *AIRFLOW_COMMANDS))
+    return all(processes.running(RUN, name) for name in (LOCALAWS, DATA_DOCS, *AIRFLOW_COMMANDS))
 
 
 def status() -> None:
@@ -97,7 +100,7 @@ def status() -> None:
         StackError: when a service does not run.
     """
     stopped = []
-    for name in (LOCALAWS, *AIRFLOW_COMMANDS):
+    for name in (LOCALAWS, DATA_DOCS, *AIRFLOW_COMMANDS):
         process = processes.running(RUN, name)
         console.print(f"  {name:<14} {f'running, pid {process.pid}' if process else 'stopped'}")
         if not process:
@@ -112,6 +115,7 @@ def describe(variables: dict[str, str]) -> None:
     console.print(
         f"""
   Airflow     {variables["AIRFLOW__API__BASE_URL"]}  (no login, this machine only)
+  Data Docs   {variables["LAKE_DATA_DOCS_URL"]}  (every validation, newest first)
   local AWS   {variables["AWS_ENDPOINT_URL"]}  (state in .local/aws)
   logs        .local/logs/
   memory      {processes.memory_mb(RUN)} MB
@@ -130,6 +134,8 @@ def _require_ports(ports: Ports) -> None:
         processes.require_free_port(ports.localaws, "LOCALAWS_PORT", "the local AWS")
     if not processes.running(RUN, API_SERVER):
         processes.require_free_port(ports.airflow, "AIRFLOW_PORT", "Airflow")
+    if not processes.running(RUN, DATA_DOCS):
+        processes.require_free_port(ports.data_docs, "DATA_DOCS_PORT", "the Data Docs")
 
 
 def _start_localaws(ports: Ports, inherited: dict[str, str]) -> None:
@@ -185,6 +191,18 @@ def _deploy(settings: dict[str, str]) -> dict[str, str]:
         env=settings,
     )
     return environment.read_variables(environment.OUTPUTS_FILE)
+
+
+def _start_data_docs(ports: Ports, settings: dict[str, str]) -> None:
+    service = Service(
+        name=DATA_DOCS,
+        command=(sys.executable, "-m", "tools.data_docs", "--port", str(ports.data_docs)),
+        environment=settings | {"PYTHONPATH": str(CHECKOUT)},
+        log=LOGS / f"{DATA_DOCS}.log",
+        run_folder=RUN,
+    )
+    processes.start(service)
+    processes.wait_until(partial(_answers, f"http://127.0.0.1:{ports.data_docs}/"), 30, service, "the Data Docs")
 
 
 def _migrate(settings: dict[str, str]) -> None:

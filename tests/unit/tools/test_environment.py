@@ -128,4 +128,5 @@ def test_no_proxy_stands_between_us_and_loopback(monkeypatch, before, after):
 def test_ports_come_from_the_environment(monkeypatch):
     monkeypatch.delenv("AIRFLOW_PORT", raising=False)
     monkeypatch.setenv("LOCALAWS_PORT", "4599")
-    assert Ports.from_environment() == Ports(airflow=8080, localaws=4599)
+    monkeypatch.setenv("DATA_DOCS_PORT", "5099")
+    assert Ports.from_environment() == Ports(airflow=8080, localaws=4599, data_docs=5099)
