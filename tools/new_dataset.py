@@ -38,6 +38,20 @@ WHOLE_NUMBERS = ("int", "bigint")
 ADDS_UP = re.compile(r"amount|total|value|revenue|cost|sum")
 """Names of numbers whose sum says something; the sum of unit prices does not."""
 
+RUN_CHECKS = (
+    (
+        *("quarantined_share", {"max_value": 0.2}, "critical"),
+        "Above one row in five, the file is at fault rather than its rows.",
+    ),
+    ("quarantined_share", {"max_value": 0.05}, "warning", "Early notice, long before the batch fails."),
+    (
+        *("rows_ratio_to_previous", {"min_value": 0.33, "max_value": 3}, "warning"),
+        "Few days differ so much from those before: look before others ask.",
+    ),
+    ("rows_read", {"min_value": 1}, "warning", "A file without rows is published as such, and reported."),
+)
+"""Metric of the run, bounds, severity and reason of each check that the suite begins with."""
+
 
 @dataclass(frozen=True)
 class FirstMart:
@@ -213,27 +227,16 @@ def _column_lines(column: ColumnGuess) -> list[str]:
 
 def suite_text(name: str) -> str:
     """Return the first suite of dataset `name`, as JSON: what can be said of any batch."""
-
-    def share(maximum: float, severity: str, notes: str) -> dict[str, object]:
-        return {
+    expectations = [
+        {
             "type": "expect_column_values_to_be_between",
-            "kwargs": {"column": "quarantined_share", "max_value": maximum},
+            "kwargs": {"column": metric, **bounds},
             "severity": severity,
             "meta": {"batch": "run", "notes": notes},
         }
-
-    rows = {
-        "type": "expect_column_values_to_be_between",
-        "kwargs": {"column": "rows_read", "min_value": 1},
-        "severity": "warning",
-        "meta": {"batch": "run", "notes": "A file without rows is published as such, and reported."},
-    }
-    checks = [
-        share(0.2, "critical", "Above one row in five, the file is at fault rather than its rows."),
-        share(0.05, "warning", "Early notice, long before the batch fails."),
-        rows,
+        for metric, bounds, severity, notes in RUN_CHECKS
     ]
-    return json.dumps({"name": name, "expectations": checks}, indent=2) + "\n"
+    return json.dumps({"name": name, "expectations": expectations}, indent=2) + "\n"
 
 
 def first_files(name: str, sample_path: Path) -> dict[Path, str]:

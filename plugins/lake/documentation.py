@@ -275,7 +275,7 @@ def _suite(suite: Mapping[str, Any]) -> str:
             kwargs = dict(expectation.get("kwargs", {}))
             about = _code(kwargs.pop("column")) if "column" in kwargs else "the batch"
             check = expectation["type"].removeprefix("expect_").replace("_", " ")
-            values = ", ".join(f"{name} {json.dumps(value, ensure_ascii=False)}" for name, value in kwargs.items())
+            values = ", ".join(f"{name} {_argument(value)}" for name, value in kwargs.items())
             meta = expectation.get("meta", {})
             of_run = " of the run" if meta.get("batch") == "run" else ""
             notes = meta.get("notes", "")
@@ -286,6 +286,12 @@ def _suite(suite: Mapping[str, Any]) -> str:
         "a batch that breaks a critical check is not published. Warnings are reported. On top of them:\n\n"
         f"{_table(('of', 'check', 'severity', 'why'), rows())}"
     )
+
+
+def _argument(value: Any) -> str:
+    """An argument of an expectation; one that is given with each run by its name."""
+    parameter = value.get("$PARAMETER") if isinstance(value, dict) else None
+    return str(parameter) if parameter else json.dumps(value, ensure_ascii=False)
 
 
 def _side_tables(contract: Contract) -> str:

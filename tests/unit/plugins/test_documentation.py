@@ -11,7 +11,7 @@ SUITE = {
     "expectations": [
         {
             "type": "expect_column_values_to_match_regex",
-            "kwargs": {"column": "a", "regex": "x|y"},
+            "kwargs": {"column": "a", "regex": "x|y", "day": {"$PARAMETER": "ds"}},
             "severity": "warning",
             "meta": {"notes": "Because."},
         },
@@ -68,7 +68,7 @@ def test_what_becomes_of_missing_files_and_repeated_rows():
 
 def test_expectations_are_told_with_their_reasons():
     text = page("orders")
-    assert r'| `a` | column values to match regex: `regex "x\|y"` | warning | Because. |' in text
+    assert r'| `a` | column values to match regex: `regex "x\|y", day ds` | warning | Because. |' in text
     assert "| the batch of the run | table row count to equal | critical |  |" in text
 
 
