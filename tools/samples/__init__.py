@@ -15,13 +15,18 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from tools.samples.dimensions import customers, products
 from tools.samples.online_retail import online_retail
 from tools.samples.orders import orders
 from tools.samples.rows import Day
+from tools.samples.sales import sales
 
 GENERATORS: dict[str, Callable[[date, int, int, int], Iterator[Day]]] = {
+    "customers": customers,
     "online_retail": online_retail,
     "orders": orders,
+    "products": products,
+    "sales": sales,
 }
 """By dataset: a function of the first day, the number of days, the rows of a day's file, and the seed."""
 

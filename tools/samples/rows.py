@@ -58,6 +58,11 @@ def json_array(rows: Iterable[Row]) -> bytes:
     return b"[\n" + b",\n".join(b"  " + row.text for row in rows) + b"\n]\n"
 
 
+def json_lines(rows: Iterable[Row]) -> bytes:
+    """A file with an object on each line."""
+    return b"".join(row.text + b"\n" for row in rows)
+
+
 def shuffled(random: Random, rows: list[Row]) -> list[Row]:
     """The rows in another order, the same for the same state of `random`."""
     places = [random.random() for _ in rows]
