@@ -29,10 +29,16 @@ def describe_failure(settings: Settings, contract: Contract, context: Mapping[st
         Subject and text.
     """
     ti, run_id = context["ti"], context["run_id"]
-    ds = (context.get("params") or {}).get("date") or context.get("ds") or "no date"
+    params = context.get("params") or {}
+    many = "start" in params
+    ds = f"{params['start']}..{params['end']}" if many else params.get("date") or context.get("ds") or "no date"
     paths = Paths(settings, contract, ds, run_slug(run_id))
+    manifests = paths.range_manifest("*") if many else paths.manifest("*")
+    quarantined = f"where ds BETWEEN '{params['start']}' AND '{params['end']}'" if many else f"where ds = '{ds}'"
     if ti.task_id in {mart.name for mart in contract.marts}:
         visible = f"{contract.table} ds={ds} is published, the mart {ti.task_id} still shows its previous picture."
+    elif ti.task_id == "report":
+        visible = f"{contract.table} as it was before this run on the dates named, the new rows on all others."
     else:
         visible = f"{contract.table} ds={ds} as it was before this run, unless its task publish succeeded."
     subject = f"{ti.dag_id} {ds}: {ti.task_id} failed"[:SUBJECT_LENGTH]
@@ -44,11 +50,11 @@ def describe_failure(settings: Settings, contract: Contract, context: Mapping[st
             "",
             f"What readers see: {visible}",
             "What was received is safe: the raw files are untouched, and bad rows with their reason are in "
-            f"{contract.database}.{contract.quarantine_table} where ds = '{ds}'.",
+            f"{contract.database}.{contract.quarantine_table} {quarantined}.",
             "",
             f"Log: {getattr(ti, 'log_url', 'see the task in the Airflow UI')}",
             f"Run: {run_id}, try {ti.try_number}",
-            f"Manifests: {paths.manifest('*')}",
+            f"Manifests: {manifests}",
             f"Owner: {contract.owner}. What to do: docs/runbook.md#{ti.task_id}",
         ]
     )

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-# S3's answers to a conditional write that lost: somebody else wrote between our read and our write.
-LOST_RACE = {"PreconditionFailed", "ConditionalRequestConflict"}
+from lake.record import Record, change_record
 
 
 class LeaseError(RuntimeError):
@@ -36,8 +32,6 @@ class LeaseRecord:
 class WorkerLease:
     """Leases of one worker, kept at `leases/<worker>.json` in the artifacts bucket.
 
-    Conditional writes make each change atomic: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
-
     Args:
         s3: boto3 S3 client.
         bucket: the artifacts bucket.
@@ -49,7 +43,7 @@ class WorkerLease:
     def __init__(
         self, s3: Any, bucket: str, worker: str, *, stop_seconds: float = 600, clock: Callable[[], float] = time.time
     ) -> None:
-        self._s3, self._bucket, self._key = s3, bucket, f"leases/{worker}.json"
+        self._s3, self._uri = s3, f"s3://{bucket}/leases/{worker}.json"
         self._stop_seconds, self._clock = stop_seconds, clock
 
     def acquire(self, holder: str, *, lease_seconds: float, timeout: float, poll: float = 1.0) -> None:
@@ -75,9 +69,7 @@ class WorkerLease:
         deadline = time.monotonic() + timeout
         while not self._change(hold):
             if time.monotonic() > deadline:
-                raise LeaseError(
-                    f"the worker is still being stopped after {timeout:.0f} s: see s3://{self._bucket}/{self._key}"
-                )
+                raise LeaseError(f"the worker is still being stopped after {timeout:.0f} s: see {self._uri}")
             time.sleep(poll)
 
     def release(self, holder: str) -> list[str]:
@@ -112,25 +104,15 @@ class WorkerLease:
 
         self._change(clear)
 
-    def _change(self, change: Callable[[LeaseRecord], bool], attempts: int = 50) -> bool:
-        """Read, change, write back if unchanged meanwhile; what `change` refuses (False) is not written."""
-        for _ in range(attempts):
-            try:
-                response = self._s3.get_object(Bucket=self._bucket, Key=self._key)
-                record = LeaseRecord(**json.loads(response["Body"].read()))
-                condition = {"IfMatch": response["ETag"]}
-            except self._s3.exceptions.NoSuchKey:
-                record, condition = LeaseRecord(), {"IfNoneMatch": "*"}
-            if not change(record):
-                return False
-            try:
-                self._s3.put_object(
-                    Bucket=self._bucket, Key=self._key, Body=json.dumps(asdict(record)).encode(), **condition
-                )
-            except ClientError as error:
-                if error.response["Error"]["Code"] not in LOST_RACE:
-                    raise
-                time.sleep(0.05)
-                continue
-            return True
-        raise LeaseError(f"s3://{self._bucket}/{self._key} changed under each of {attempts} attempts to write it")
+    def _change(self, change: Callable[[LeaseRecord], bool]) -> bool:
+        """Change the record; what `change` refuses (False) is not written."""
+        accepted = False
+
+        def changed(known: Record | None) -> Record | None:
+            nonlocal accepted
+            record = LeaseRecord(**known) if known else LeaseRecord()
+            accepted = change(record)
+            return asdict(record) if accepted else None
+
+        change_record(self._s3, self._uri, changed)
+        return accepted

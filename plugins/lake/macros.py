@@ -43,6 +43,44 @@ def resolve_date(context: Any) -> str:
         raise AirflowFailException(f"parameter date is {given!r}: it must be a date, YYYY-MM-DD") from None
 
 
+def resolve_range(context: Any) -> tuple[str, str]:
+    """Return the first and the last date (`YYYY-MM-DD`) that a run over many dates is about.
+
+    Raises:
+        AirflowFailException: when the parameters `start` and `end` are not dates in order.
+    """
+    given = context["params"]
+    try:
+        start, end = (date.fromisoformat(given[name]).isoformat() for name in ("start", "end"))
+    except ValueError as error:
+        raise AirflowFailException(f"parameters start and end must be dates, YYYY-MM-DD: {error}") from None
+    if start > end:
+        raise AirflowFailException(f"parameter start, {start}, is after end, {end}")
+    return start, end
+
+
+def range_macros(settings: Settings, contract: Contract) -> dict[str, Callable[..., Any]]:
+    """Return the `user_defined_macros` of a DAG whose runs are about many dates of a dataset.
+
+    Args:
+        settings: the stack's names.
+        contract: the dataset.
+
+    Returns:
+        `run_date()`, the dates as text `START..END`, and `paths()`, where `{ds}` stands for each of them.
+    """
+
+    @jinja2.pass_context
+    def run_date(context: jinja2.runtime.Context) -> str:
+        return "..".join(resolve_range(context))
+
+    @jinja2.pass_context
+    def paths(context: jinja2.runtime.Context) -> Paths:
+        return Paths(settings, contract, "{ds}", run_slug(context["run_id"]))
+
+    return {"run_date": run_date, "paths": paths}
+
+
 def lake_macros(settings: Settings, contract: Contract) -> dict[str, Callable[..., Any]]:
     """Return the `user_defined_macros` of a dataset's DAG.
 

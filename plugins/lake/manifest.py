@@ -20,13 +20,25 @@ def read_manifest(s3: Any, uri: str) -> dict[str, Any]:
     Raises:
         AirflowException: when there is none: the task that writes it has not succeeded in this run.
     """
+    manifest = read_manifest_if_present(s3, uri)
+    if manifest is None:
+        task = uri.rpartition("/")[2].removesuffix(".json")
+        raise AirflowException(f"no manifest at {uri}: run task {task} of this run first")
+    return manifest
+
+
+def read_manifest_if_present(s3: Any, uri: str) -> dict[str, Any] | None:
+    """Return the manifest at `uri`, or None when there is none.
+
+    Args:
+        s3: boto3 S3 client.
+        uri: `s3://bucket/key`.
+    """
     bucket, key = split_s3(uri)
     try:
-        content = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        manifest: dict[str, Any] = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
     except s3.exceptions.NoSuchKey:
-        task = key.rpartition("/")[2].removesuffix(".json")
-        raise AirflowException(f"no manifest at {uri}: run task {task} of this run first") from None
-    manifest: dict[str, Any] = json.loads(content)
+        return None
     return manifest
 
 

@@ -16,7 +16,7 @@ class Paths:
     Args:
         settings: the stack's names.
         contract: the dataset.
-        ds: date of the run, `YYYY-MM-DD`.
+        ds: date of the run, `YYYY-MM-DD`; or `{ds}`, where a job for many dates is told places.
         run: the Airflow run id, made safe for keys (`run_slug`).
     """
 
@@ -63,10 +63,30 @@ class Paths:
         """Manifest in which a task of this run reports its result."""
         return f"s3://{self.settings.artifacts_bucket}/manifests/{self.contract.dataset}/ds={self.ds}/run={self.run}/{task_id}.json"
 
+    def range_manifest(self, task_id: str) -> str:
+        """Manifest in which a task of a run over many dates reports what became of each."""
+        return f"s3://{self.settings.artifacts_bucket}/manifests/{self.contract.dataset}/ranges/run={self.run}/{task_id}.json"
+
+    def record(self, name: str) -> str:
+        """Record of which run's result counts for the date, `published` or `quarantined`, whichever run says so."""
+        return f"s3://{self.settings.artifacts_bucket}/manifests/{self.contract.dataset}/ds={self.ds}/{name}.json"
+
     @property
     def promoted(self) -> str:
         """Folder of the date's runs, each in an immutable folder of its own."""
         return f"s3://{self.settings.processed_bucket}/{self.contract.runs_table}/ds={self.ds}/"
+
+
+def paths_of(settings: Settings, contract: Contract, run: str, dates: str) -> list[Paths]:
+    """Return the paths of one run on each of its dates, in order.
+
+    Args:
+        settings: the stack's names.
+        contract: the dataset.
+        run: the Airflow run id, made safe for keys.
+        dates: dates `YYYY-MM-DD`, separated by spaces.
+    """
+    return [Paths(settings, contract, ds, run) for ds in sorted(dates.split())]
 
 
 def split_s3(uri: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lake.contract import Contract
+from lake.sql import Dates
 
 HISTORY_DATES = 14
 
@@ -40,8 +41,26 @@ def folders_of_other_datasets(glue: Any, contract: Contract, ds: str) -> dict[st
     }
 
 
-def rows_before(glue: Any, contract: Contract, ds: str) -> list[dict[str, Any]]:
-    """Return how many rows the dates before a date have, to judge whether its own number is plausible.
+def published_runs(glue: Any, contract: Contract, start: str, end: str) -> dict[str, str]:
+    """Return the run that is published for each date of a range that has one.
+
+    Args:
+        glue: boto3 Glue client.
+        contract: the dataset.
+        start: first date, `YYYY-MM-DD`.
+        end: last date.
+
+    Returns:
+        The id of the run by date.
+    """
+    return {
+        partition["Values"][0]: partition["Parameters"]["run_id"]
+        for partition in _partitions(glue, contract.dataset, Dates(start, end).condition)
+    }
+
+
+def published_rows(glue: Any, contract: Contract, ds: str) -> list[dict[str, Any]]:
+    """Return how many rows each published date before a date has.
 
     Args:
         glue: boto3 Glue client.
@@ -49,10 +68,15 @@ def rows_before(glue: Any, contract: Contract, ds: str) -> list[dict[str, Any]]:
         ds: the date, `YYYY-MM-DD`.
 
     Returns:
-        `{"ds": ..., "rows": ...}` of the last 14 published dates before `ds`, in order.
+        `{"ds": ..., "rows": ...}` of each, in order.
     """
     published = sorted(
         (partition["Values"][0], int(partition["Parameters"]["numRows"]))
         for partition in _partitions(glue, contract.dataset, f"ds < '{ds}'")
     )
-    return [{"ds": date, "rows": rows} for date, rows in published[-HISTORY_DATES:]]
+    return [{"ds": date, "rows": rows} for date, rows in published]
+
+
+def rows_before(glue: Any, contract: Contract, ds: str) -> list[dict[str, Any]]:
+    """Return the last `HISTORY_DATES` of `published_rows`, to judge whether a date's own number is plausible."""
+    return published_rows(glue, contract, ds)[-HISTORY_DATES:]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
@@ -9,14 +12,18 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
 from lake.catalog import PartitionedTable
 from lake.contract import QUARANTINE_COLUMNS, Contract
-from lake.manifest import write_manifest
+from lake.manifest import read_manifest, write_manifest
+from lake.newest import point_at_newest
 from lake.operators.worker_job import WorkerJobOperator
+from lake.paths import Paths
 from lake.published import folders_of_other_datasets
 from lake.settings import Settings
 
+PARALLEL_CALLS = 8
+
 
 class CleanOperator(WorkerJobOperator):
-    """Run the job `clean` and point the quarantine table's partition at the rows it refused.
+    """Run a job that cleans, and point the quarantine table's partitions at the rows it refused.
 
     That happens here, not when the run is published, because the quarantine is needed most when it will not be.
     The job is told where the rows of other datasets are, and which key hashes personal data, if its contract needs it.
@@ -25,31 +32,53 @@ class CleanOperator(WorkerJobOperator):
         settings: the stack's names.
         contract: the dataset.
         references: where to write what other datasets have published; templated.
+        job: the job.
     """
 
     def __init__(
-        self, *, settings: Settings, contract: Contract, references: str, arguments: dict[str, str], **kwargs: Any
+        self,
+        *,
+        settings: Settings,
+        contract: Contract,
+        references: str,
+        arguments: Mapping[str, str],
+        job: str = "clean",
+        **kwargs: Any,
     ) -> None:
         needed = {"references": references} if contract.other_datasets else {}
         if contract.personal_columns:
             needed["personal-key"] = settings.personal_data_key_arn
         super().__init__(
-            settings=settings, job="clean", program="spark-submit", arguments={**arguments, **needed}, **kwargs
+            settings=settings, job=job, program="spark-submit", arguments={**arguments, **needed}, **kwargs
         )
         self.contract = contract
 
-    def execute(self, context: Any) -> dict[str, Any]:
+    @property
+    def last_date(self) -> str:
+        """The date that the run is about, or the last of `START..END`."""
+        return self.arguments["ds"].rpartition("..")[2]
+
+    def execute(self, context: Any) -> Any:
         """Write what other datasets have published, then submit."""
         if self.contract.other_datasets:
             glue = GlueCatalogHook(aws_conn_id=self.aws_conn_id).conn
-            folders = folders_of_other_datasets(glue, self.contract, self.arguments["ds"])
+            folders = folders_of_other_datasets(glue, self.contract, self.last_date)
             write_manifest(S3Hook(aws_conn_id=self.aws_conn_id).conn, self.arguments["references"], folders)
         return super().execute(context)
 
-    def execute_complete(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
+    def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
         """Return the manifest, with the quarantine table up to date."""
         manifest = super().execute_complete(context, event)
-        quarantine = PartitionedTable(
+        self._show_quarantined(self.quarantined(manifest))
+        return manifest
+
+    def quarantined(self, manifest: dict[str, Any]) -> dict[str, tuple[str, str]]:
+        """Run id and folder of bad rows for each date that the job's manifest says was cleaned."""
+        return {manifest["ds"]: (manifest["run_id"], manifest["quarantine"]["uri"])}
+
+    def _show_quarantined(self, folders: Mapping[str, tuple[str, str]]) -> None:
+        s3 = S3Hook(aws_conn_id=self.aws_conn_id).conn
+        table = PartitionedTable(
             GlueCatalogHook(aws_conn_id=self.aws_conn_id).conn,
             database=self.contract.database,
             name=self.contract.quarantine_table,
@@ -57,6 +86,13 @@ class CleanOperator(WorkerJobOperator):
             location=f"s3://{self.settings.processed_bucket}/{self.contract.quarantine_table}/",
             description=f"Rows of {self.contract.dataset} that broke a rule in the latest run of each date",
         )
-        quarantine.ensure()
-        quarantine.point(manifest["ds"], manifest["quarantine"]["uri"], {"run_id": manifest["run_id"]})
-        return manifest
+        table.ensure()
+        with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
+            list(pool.map(partial(self._show, s3, table), folders, folders.values()))
+
+    def _show(self, s3: Any, table: PartitionedTable, ds: str, folder: tuple[str, str]) -> None:
+        run_id, uri = folder
+        paths = Paths(self.settings, self.contract, ds, self.run_name)
+        listed = read_manifest(s3, paths.manifest("stage_raw"))["listed"]
+        run = {"ds": ds, "run_id": run_id, "uri": uri, "listed": listed, "parameters": {"run_id": run_id}}
+        point_at_newest(s3, paths.record("quarantined"), table, run)

@@ -1,4 +1,4 @@
-"""Let the Glue crawler register the promoted run, and compare what it found with the contract."""
+"""Let the Glue crawler register the promoted runs, and compare what it found with the contract."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from botocore.exceptions import ClientError
 from lake.catalog import describe_difference
 from lake.contract import Contract
 from lake.manifest import read_manifest
+from lake.paths import paths_of
+from lake.settings import Settings
+from lake.sql import Dates
 
 POLL_SECONDS = 1
 
@@ -24,27 +27,42 @@ class CrawlOperator(GlueCrawlerRunOperator):
     one to end and starts another, where the provider's fails or joins it.
 
     Args:
+        settings: the stack's names.
         contract: the dataset; its crawler runs, and its columns are what the crawler must find.
-        promote_manifest: manifest of the promotion; templated.
+        run_name: name of this run; templated.
+        dates: the dates that were promoted, separated by spaces; templated.
         timeout: bound of all waiting, in seconds.
 
     Raises:
         AirflowException: when the crawl failed, or has not ended within `timeout`.
-        AirflowFailException: when the crawler did not register the run, or found other columns than the contract's.
+        AirflowFailException: when the crawler did not register a run, or found other columns than the contract's.
     """
 
-    template_fields = (*GlueCrawlerRunOperator.template_fields, "promote_manifest")
+    template_fields = (*GlueCrawlerRunOperator.template_fields, "run_name", "dates")
 
-    def __init__(self, *, contract: Contract, promote_manifest: str, timeout: float = 1800, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        contract: Contract,
+        run_name: str,
+        dates: str,
+        timeout: float = 1800,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(crawler_name=contract.crawler, poll_interval=POLL_SECONDS, **kwargs)
+        self.settings = settings
         self.contract = contract
-        self.promote_manifest = promote_manifest
+        self.run_name = run_name
+        self.dates = dates
         self.timeout = timeout
 
     def execute(self, context: Any) -> str:
-        """Start a crawl of our own, wait for it, check the partition and its columns."""
+        """Start a crawl of our own, wait for it, check the partitions and their columns."""
         deadline = time.monotonic() + self.timeout
-        promoted = read_manifest(S3Hook(aws_conn_id=self.aws_conn_id).conn, self.promote_manifest)
+        s3 = S3Hook(aws_conn_id=self.aws_conn_id).conn
+        paths = paths_of(self.settings, self.contract, self.run_name, self.dates)
+        promoted = [read_manifest(s3, place.manifest("promote")) for place in paths]
         while not self._started():
             self._pause(deadline)
         while (crawler := self.hook.get_crawler(self.crawler_name))["State"] != "READY":
@@ -69,20 +87,24 @@ class CrawlOperator(GlueCrawlerRunOperator):
             raise AirflowException(f"crawler {self.crawler_name} is still running after {self.timeout:.0f} s")
         time.sleep(POLL_SECONDS)
 
-    def _check(self, promoted: dict[str, Any]) -> None:
-        glue, table = self.hook.glue_client, self.contract.runs_table
+    def _check(self, promoted: list[dict[str, Any]]) -> None:
+        first, last = promoted[0]["ds"], promoted[-1]["ds"]
+        pages = self.hook.glue_client.get_paginator("get_partitions").paginate(
+            DatabaseName=self.contract.database,
+            TableName=self.contract.runs_table,
+            Expression=Dates(first, last).condition,
+        )
         try:
-            partition = glue.get_partition(
-                DatabaseName=self.contract.database,
-                TableName=table,
-                PartitionValues=[promoted["ds"], promoted["run_id"]],
-            )["Partition"]
-        except glue.exceptions.EntityNotFoundException:
-            raise AirflowFailException(
-                f"crawler {self.crawler_name} did not register {promoted['uri']} in {table}"
-            ) from None
+            found = {tuple(partition["Values"]): partition for page in pages for partition in page["Partitions"]}
+        except self.hook.glue_client.exceptions.EntityNotFoundException:
+            found = {}
+        for run in promoted:
+            self._check_run(run, found.get((run["ds"], run["run_id"])))
+
+    def _check_run(self, run: dict[str, Any], partition: dict[str, Any] | None) -> None:
+        table = self.contract.runs_table
+        if partition is None:
+            raise AirflowFailException(f"crawler {self.crawler_name} did not register {run['uri']} in {table}")
         difference = describe_difference(partition["StorageDescriptor"]["Columns"], self.contract.published_columns)
         if difference:
-            raise AirflowFailException(
-                f"{table} ds={promoted['ds']} differs from the contract: {'; '.join(difference)}"
-            )
+            raise AirflowFailException(f"{table} ds={run['ds']} differs from the contract: {'; '.join(difference)}")

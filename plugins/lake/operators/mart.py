@@ -1,4 +1,4 @@
-"""Compute a mart with Athena, and whatever later picture of it a late date has made stale."""
+"""Compute a mart's pictures with Athena, and whatever later ones a late date has made stale."""
 
 from __future__ import annotations
 
@@ -19,32 +19,35 @@ from lake.sql import Dates, dates_affected, dates_read, mart_select
 
 POLL_SECONDS = 1
 ROUNDS = 20
+# UNLOAD writes up to 100 partitions, but a query of Athena may have up to 150 stages, of which a picture takes several.
+DATES_PER_QUERY = 25
 
 
 class MartOperator(AthenaOperator):
-    """Write a mart's picture as of a date to a new folder, then point the mart's partition there.
+    """Write a mart's pictures as of one or many dates to new folders, then point the mart's partitions there.
 
     The mart's scope says which dates the picture of a date is made from: that date, the month up to it, or everything
     up to it. Each partition records a digest of what it was made from: the SQL, and the folder of every source
     partition in the scope. So a date that is published late, or again, makes later pictures stale that it is in, and
-    this operator computes those again too. It looks once more after it has written: two runs at the same time end in
-    the same tables as one after the other.
+    this operator computes those again too; what is up to date already it leaves alone. It looks once more after it
+    has written: two runs at the same time end in the same tables as one after the other. One query computes up to
+    `DATES_PER_QUERY` pictures.
 
     Args:
         settings: the stack's names.
         contract: the dataset.
         mart: the mart; its SQL is `include/sql/<dataset>/<mart>.sql`.
-        ds: date of the picture, `YYYY-MM-DD`; templated.
+        dates: the dates that were published, separated by spaces; templated.
         timeout: bound of one query, in seconds.
 
     Raises:
         AirflowException: when a query fails, or the sources keep changing under it.
     """
 
-    template_fields = aws_template_fields("ds")
+    template_fields = aws_template_fields("dates")
 
     def __init__(
-        self, *, settings: Settings, contract: Contract, mart: Mart, ds: str, timeout: float = 1800, **kwargs: Any
+        self, *, settings: Settings, contract: Contract, mart: Mart, dates: str, timeout: float = 1800, **kwargs: Any
     ) -> None:
         super().__init__(
             query="",
@@ -58,10 +61,10 @@ class MartOperator(AthenaOperator):
         self.settings = settings
         self.contract = contract
         self.mart = mart
-        self.ds = ds
+        self.dates = dates
 
-    def execute(self, context: Any) -> list[str]:
-        """Compute the date's picture and every stale later one; return their dates."""
+    def execute(self, context: Any) -> Any:
+        """Compute the dates' pictures and every stale later one; return their dates."""
         glue = GlueCatalogHook(aws_conn_id=self.aws_conn_id).conn
         source = public_table(glue, self.settings, self.contract)
         target = PartitionedTable(
@@ -69,43 +72,58 @@ class MartOperator(AthenaOperator):
             database=self.contract.database,
             name=self.mart.name,
             columns=self.mart.columns,
-            location=f"s3://{self.settings.enriched_bucket}/{self.contract.dataset}/{self.mart.name}/",
+            location=self._folder,
             description=self.mart.description,
         )
         target.ensure()
         computed: list[str] = []
-        stale = [self.ds]
         for _ in range(ROUNDS):
-            for ds in stale:
-                self._compute(context, ds, source, target)
-                computed.append(ds)
             stale = self._stale(source, target)
             if not stale:
                 return computed
-            self.log.info("made stale by %s: %s", self.ds, ", ".join(stale))
-        raise AirflowException(f"the sources of {self.mart.name} changed under each of {ROUNDS} rounds: {stale}")
+            self.log.info("to be computed: %s", ", ".join(stale))
+            for start in range(0, len(stale), DATES_PER_QUERY):
+                self._compute(context, dict(list(stale.items())[start : start + DATES_PER_QUERY]), target)
+            computed.extend(stale)
+        raise AirflowException(f"the sources of {self.mart.name} changed under each of {ROUNDS} rounds: {list(stale)}")
 
-    def _compute(self, context: Any, ds: str, source: PartitionedTable, target: PartitionedTable) -> None:
-        # The digest is taken first: what changes after it makes the partition stale, and another round sees that.
-        digest = self._digest(ds, _folders(source, dates_read(self.mart.scope, ds).condition))
-        folder = (
-            f"s3://{self.settings.enriched_bucket}/{self.contract.dataset}/{self.mart.name}"
-            f"/ds={ds}/run={secrets.token_hex(8)}/"
+    @property
+    def _folder(self) -> str:
+        return f"s3://{self.settings.enriched_bucket}/{self.contract.dataset}/{self.mart.name}/"
+
+    def _compute(self, context: Any, pictures: dict[str, str], target: PartitionedTable) -> None:
+        """Compute pictures, given as digest by date.
+
+        The digests were taken before: what changes after that makes a picture stale, and another round sees it.
+        """
+        folder = f"{self._folder}run={secrets.token_hex(8)}/"
+        selects = "\nUNION ALL\n".join(
+            f"SELECT *, '{ds}' AS ds FROM (\n{mart_select(self.contract, self.mart, ds)}\n)"  # noqa: S608 - dates of partitions
+            for ds in pictures
         )
-        select = mart_select(self.contract, self.mart, ds)
-        self.query = f"UNLOAD (\n{select}\n)\nTO '{folder}' WITH (format = 'PARQUET', compression = 'ZSTD')"
+        self.query = (
+            f"UNLOAD (\n{selects}\n)\nTO '{folder}' "
+            "WITH (format = 'PARQUET', compression = 'ZSTD', partitioned_by = ARRAY['ds'])"
+        )
         query_id = super().execute(context)
-        target.point(ds, folder, {"source_digest": digest, "query_id": str(query_id)})
+        for ds, digest in pictures.items():
+            target.point(ds, f"{folder}ds={ds}/", {"source_digest": digest, "query_id": str(query_id)})
 
-    def _stale(self, source: PartitionedTable, target: PartitionedTable) -> list[str]:
-        """Dates whose picture is made from `ds`, and was made from other sources than those of now."""
-        pictures = {
-            partition["Values"][0]: partition["Parameters"].get("source_digest")
-            for partition in target.partitions(dates_affected(self.mart.scope, self.ds).condition)
-        }
+    def _stale(self, source: PartitionedTable, target: PartitionedTable) -> dict[str, str]:
+        """Pictures to compute: those of the dates, and later ones made from them, unless they fit the sources of now.
+
+        Returns:
+            What each is to be made from, as digest by date, in the order of the dates.
+        """
+        dates = self.dates.split()
+        affected = Dates(min(dates), dates_affected(self.mart.scope, max(dates)).last)
+        pictures: dict[str, str | None] = dict.fromkeys(dates)
+        for partition in target.partitions(affected.condition):
+            pictures[partition["Values"][0]] = partition["Parameters"].get("source_digest")
         read = Dates(dates_read(self.mart.scope, min(pictures)).first, max(pictures))
-        folders = _folders(source, read.condition)
-        return sorted(ds for ds, digest in pictures.items() if digest != self._digest(ds, folders))
+        folders = {p["Values"][0]: p["StorageDescriptor"]["Location"] for p in source.partitions(read.condition)}
+        wanted = {ds: self._digest(ds, folders) for ds in sorted(pictures)}
+        return {ds: digest for ds, digest in wanted.items() if digest != pictures[ds]}
 
     def _digest(self, ds: str, folders: dict[str, str]) -> str:
         digest = hashlib.sha256(mart_select(self.contract, self.mart, ds).encode())
@@ -114,7 +132,3 @@ class MartOperator(AthenaOperator):
             if date in read:
                 digest.update(f"{date} {folders[date]}\n".encode())
         return digest.hexdigest()
-
-
-def _folders(table: PartitionedTable, expression: str) -> dict[str, str]:
-    return {p["Values"][0]: p["StorageDescriptor"]["Location"] for p in table.partitions(expression)}

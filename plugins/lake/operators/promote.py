@@ -1,78 +1,93 @@
-"""Promote what passed validation to the folder of its run, which never changes again."""
+"""Promote what passed validation to folders of its run, which never change again."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from lake.contract import Contract
 from lake.manifest import read_manifest, write_manifest
-from lake.paths import split_s3
+from lake.paths import Paths, paths_of, split_s3
+from lake.settings import Settings
 
-PARALLEL_COPIES = 8
+PARALLEL_CALLS = 8
 
 
 class PromoteOperator(AwsBaseOperator[S3Hook]):
-    """Copy a run's staged files on the server side into an immutable run folder.
+    """Copy a run's staged files on the server side into immutable run folders, one per date.
 
     Running it again copies only what is missing; a file that is there already must have the size that was staged.
 
     Args:
-        clean_manifest: manifest of the job that staged the files; templated.
-        validate_manifest: manifest of the validation, which must have passed for the same files; templated.
-        destination: folder in which the run's folder is made; templated.
-        manifest: where to report the result; templated.
+        settings: the stack's names.
+        contract: the dataset.
+        run_name: name of this run; templated.
+        dates: the dates to promote, separated by spaces; templated. Of each the validation must have passed.
 
     Raises:
-        AirflowFailException: when the validation did not pass or judged another submission's files.
+        AirflowFailException: when a validation did not pass or judged another submission's files.
+        AirflowSkipException: when there is no date to promote.
     """
 
     aws_hook_class = S3Hook
-    template_fields = aws_template_fields("clean_manifest", "validate_manifest", "destination", "manifest")
+    template_fields = aws_template_fields("run_name", "dates")
     ui_color = "#cfe8d5"
 
-    def __init__(
-        self, *, clean_manifest: str, validate_manifest: str, destination: str, manifest: str, **kwargs: Any
-    ) -> None:
+    def __init__(self, *, settings: Settings, contract: Contract, run_name: str, dates: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.clean_manifest = clean_manifest
-        self.validate_manifest = validate_manifest
-        self.destination = destination
-        self.manifest = manifest
+        self.settings = settings
+        self.contract = contract
+        self.run_name = run_name
+        self.dates = dates
 
-    def execute(self, context: Any) -> dict[str, Any]:
-        """Check the verdict, copy, report."""
+    def execute(self, context: Any) -> None:
+        """Check the verdicts, copy, report."""
         s3 = self.hook.conn
-        staged = read_manifest(s3, self.clean_manifest)
-        verdict = read_manifest(s3, self.validate_manifest)
-        if not verdict["success"] or verdict["run_id"] != staged["run_id"]:
-            raise AirflowFailException(
-                f"{self.validate_manifest} does not say that submission {staged['run_id']} is valid "
-                f"(it says {verdict['run_id']}: {'passed' if verdict['success'] else 'failed'}): run validate again"
-            )
-        target = f"{self.destination}run={staged['run_id']}/"
-        source_bucket, _ = split_s3(staged["output"]["uri"])
-        with ThreadPoolExecutor(PARALLEL_COPIES) as pool:
-            copies = [pool.submit(self._copy, s3, source_bucket, file, target) for file in staged["output"]["files"]]
+        paths = paths_of(self.settings, self.contract, self.run_name, self.dates)
+        if not paths:
+            raise AirflowSkipException("no date is valid: there is nothing to promote")
+        with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
+            staged = list(pool.map(partial(self._judged, s3), paths))
+            copies = [
+                pool.submit(self._copy, s3, file, _folder(place, clean))
+                for place, clean in zip(paths, staged, strict=True)
+                for file in clean["output"]["files"]
+            ]
             for copy in copies:
                 copy.result()
+            list(pool.map(partial(self._report, s3), paths, staged))
+
+    def _judged(self, s3: Any, paths: Paths) -> dict[str, Any]:
+        """Return the manifest of the job that staged a date's files, which are valid."""
+        staged = read_manifest(s3, paths.manifest("clean"))
+        verdict = read_manifest(s3, paths.manifest("validate"))
+        if not verdict["success"] or verdict["run_id"] != staged["run_id"]:
+            raise AirflowFailException(
+                f"{paths.manifest('validate')} does not say that submission {staged['run_id']} is valid "
+                f"(it says {verdict['run_id']}: {'passed' if verdict['success'] else 'failed'}): run validate again"
+            )
+        return staged
+
+    def _report(self, s3: Any, paths: Paths, staged: dict[str, Any]) -> None:
         manifest = {
             "step": "promote",
-            "ds": staged["ds"],
+            "ds": paths.ds,
             "run_id": staged["run_id"],
-            "uri": target,
+            "uri": _folder(paths, staged),
             "rows": staged["rows"]["published"],
             "files": len(staged["output"]["files"]),
+            "listed": read_manifest(s3, paths.manifest("stage_raw"))["listed"],
         }
-        write_manifest(s3, self.manifest, manifest)
-        self.log.info("%d files, %d rows in %s", manifest["files"], manifest["rows"], target)
-        return {"uri": target, "rows": manifest["rows"]}
+        write_manifest(s3, paths.manifest("promote"), manifest)
+        self.log.info("%d files, %d rows in %s", manifest["files"], manifest["rows"], manifest["uri"])
 
-    def _copy(self, s3: Any, source_bucket: str, file: dict[str, Any], target: str) -> None:
+    def _copy(self, s3: Any, file: dict[str, Any], target: str) -> None:
         bucket, folder = split_s3(target)
         key = folder + file["key"].rpartition("/")[2]
         if s3.list_objects_v2(Bucket=bucket, Prefix=key).get("KeyCount"):
@@ -81,4 +96,8 @@ class PromoteOperator(AwsBaseOperator[S3Hook]):
                 raise AirflowFailException(f"s3://{bucket}/{key} has {present} bytes, {file['bytes']} were staged")
             return
         # boto3's managed copy splits what CopyObject cannot take in one call (above 5 GB).
-        s3.copy({"Bucket": source_bucket, "Key": file["key"]}, bucket, key)
+        s3.copy({"Bucket": self.settings.processed_bucket, "Key": file["key"]}, bucket, key)
+
+
+def _folder(paths: Paths, staged: dict[str, Any]) -> str:
+    return f"{paths.promoted}run={staged['run_id']}/"

@@ -1,4 +1,4 @@
-"""Publish a promoted run: the atomic step after which readers see it."""
+"""Publish promoted runs: for each date, the atomic step after which readers see it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from airflow.sdk.exceptions import AirflowException
 from lake.catalog import PartitionedTable
 from lake.contract import Contract
 from lake.manifest import read_manifest, write_manifest
+from lake.newest import point_at_newest
+from lake.paths import Paths, paths_of
 from lake.settings import Settings
 from lake.sql import render_sql
 
@@ -39,13 +41,15 @@ def public_table(glue: Any, settings: Settings, contract: Contract) -> Partition
 
 
 class PublishOperator(AwsBaseOperator[GlueCatalogHook]):
-    """Point the public table's partition at the promoted run, and keep the view of latest versions up to date.
+    """Point the public table's partitions at the promoted runs, date by date, and keep the current view up to date.
+
+    Of several runs of one date, that counts which looked at the raw files last (`point_at_newest`).
 
     Args:
         settings: the stack's names.
         contract: the dataset.
-        promote_manifest: manifest of the promotion; templated.
-        manifest: where to report the result; templated.
+        run_name: name of this run; templated.
+        dates: the dates that were promoted, separated by spaces; templated.
         timeout: bound of the view's creation, in seconds.
 
     Raises:
@@ -53,7 +57,7 @@ class PublishOperator(AwsBaseOperator[GlueCatalogHook]):
     """
 
     aws_hook_class = GlueCatalogHook
-    template_fields = aws_template_fields("promote_manifest", "manifest")
+    template_fields = aws_template_fields("run_name", "dates")
     ui_color = "#9ed5ab"
 
     def __init__(
@@ -61,42 +65,47 @@ class PublishOperator(AwsBaseOperator[GlueCatalogHook]):
         *,
         settings: Settings,
         contract: Contract,
-        promote_manifest: str,
-        manifest: str,
+        run_name: str,
+        dates: str,
         timeout: float = 120,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.settings = settings
         self.contract = contract
-        self.promote_manifest = promote_manifest
-        self.manifest = manifest
+        self.run_name = run_name
+        self.dates = dates
         self.timeout = timeout
 
-    def execute(self, context: Any) -> dict[str, Any]:
-        """Make the table if needed, flip the partition, refresh the view, report."""
+    def execute(self, context: Any) -> None:
+        """Make the table if needed, flip the partitions in order, refresh the view, report."""
         s3 = S3Hook(aws_conn_id=self.aws_conn_id).conn
-        promoted = read_manifest(s3, self.promote_manifest)
         table = public_table(self.hook.conn, self.settings, self.contract)
         table.ensure()
-        before = table.point(
-            promoted["ds"],
-            promoted["uri"],
-            {"run_id": promoted["run_id"], "numRows": str(promoted["rows"])},
-        )
-        if self.contract.load_mode == "upsert":
+        for paths in paths_of(self.settings, self.contract, self.run_name, self.dates):
+            self._publish(s3, table, paths)
+        if self.contract.has_current_view:
             self._refresh_view()
+
+    def _publish(self, s3: Any, table: PartitionedTable, paths: Paths) -> None:
+        promoted = read_manifest(s3, paths.manifest("promote"))
+        parameters = {"run_id": promoted["run_id"], "numRows": str(promoted["rows"])}
+        published, replaced = point_at_newest(
+            s3, paths.record("published"), table, {**promoted, "parameters": parameters}
+        )
         manifest = {
             "step": "publish",
-            "ds": promoted["ds"],
+            "ds": paths.ds,
             "run_id": promoted["run_id"],
-            "uri": promoted["uri"],
-            "replaced": before,
-            "rows": promoted["rows"],
+            "uri": published["uri"],
+            "replaced": replaced,
+            "rows": published["rows"],
+            "published": published["run_id"],
         }
-        write_manifest(s3, self.manifest, manifest)
-        self.log.info("%s ds=%s reads %s (before: %s)", self.contract.table, promoted["ds"], promoted["uri"], before)
-        return manifest
+        write_manifest(s3, paths.manifest("publish"), manifest)
+        self.log.info("%s ds=%s reads %s (before: %s)", table.name, paths.ds, published["uri"], replaced)
+        if published["run_id"] != promoted["run_id"]:
+            self.log.warning("ds=%s stays with %s, which saw the raw files later", paths.ds, published["run_id"])
 
     def _refresh_view(self) -> None:
         view = self.contract.current_view

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
@@ -24,18 +25,16 @@ class ValidateOperator(WorkerJobOperator):
     """
 
     operator_extra_links = (DataDocsLink(),)
-    template_fields = (*WorkerJobOperator.template_fields, "history")
 
-    def __init__(self, *, contract: Contract, history: str, **kwargs: Any) -> None:
-        super().__init__(job="validate", program="spark-submit", **kwargs)
+    def __init__(self, *, contract: Contract, history: str, arguments: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(job="validate", program="spark-submit", arguments={**arguments, "history": history}, **kwargs)
         self.contract = contract
-        self.history = history
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Write the history, then submit."""
         glue = GlueCatalogHook(aws_conn_id=self.aws_conn_id).conn
         history = rows_before(glue, self.contract, self.arguments["ds"])
-        write_manifest(S3Hook(aws_conn_id=self.aws_conn_id).conn, self.history, history)
+        write_manifest(S3Hook(aws_conn_id=self.aws_conn_id).conn, self.arguments["history"], history)
         return super().execute(context)
 
     def data_docs(self) -> str | None:

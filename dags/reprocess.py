@@ -1,0 +1,101 @@
+"""One DAG per dataset contract that loads a range of dates again, in one Spark session."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG, Param
+from lake.contract import Contract, load_contracts
+from lake.documentation import reprocess_documentation
+from lake.macros import range_macros
+from lake.operators.plan_reprocess import PlanReprocessOperator
+from lake.operators.report_range import ReportRangeOperator
+from lake.operators.reprocess import ReprocessOperator
+from lake.operators.snapshot_volume import SnapshotVolumeOperator
+from lake.operators.start_worker import StartWorkerOperator
+from lake.operators.stop_worker import StopWorkerOperator
+from lake.operators.worker_job import WorkerJobOperator
+from lake.settings import Settings
+from lake.wiring import CLEAN, DATA_DOCS, RUN_NAME, STAGE_RAW, dates_of, publication, task_defaults, worker_of
+
+CONTRACTS = Path(__file__).resolve().parents[1] / "include" / "datasets"
+LONGEST = timedelta(hours=12)
+
+
+def reprocess_dag(contract: Contract, settings: Settings) -> DAG:
+    """Wire the pipeline of one dataset for many dates."""
+    with DAG(
+        dag_id=f"reprocess_{contract.dataset}",
+        description=f"Load a range of dates of {contract.dataset} again",
+        doc_md=reprocess_documentation(contract),
+        schedule=None,
+        start_date=datetime.combine(contract.start_date, datetime.min.time()),
+        catchup=False,
+        max_active_runs=1,
+        tags={"reprocess", contract.dataset, *contract.tags},
+        params={
+            "start": Param(type="string", format="date", title="First date"),
+            "end": Param(type="string", format="date", title="Last date", description="This date is included."),
+            "dry_run": Param(
+                True,
+                type="boolean",
+                title="Dry run",
+                description="Only say, in the log of the task plan, what would change. Nothing is written.",
+            ),
+        },
+        user_defined_macros=range_macros(settings, contract),
+        default_args={**task_defaults(settings, contract), "execution_timeout": LONGEST},
+    ) as dag:
+        worker = worker_of(settings, dag)
+        job: dict[str, Any] = {"settings": settings, "run_name": RUN_NAME, "timeout": LONGEST.total_seconds() / 2}
+        dates = {**dates_of(contract), "date-manifest": "{{ paths().manifest('{step}') }}"}
+
+        plan = PlanReprocessOperator(task_id="plan", settings=settings, contract=contract)
+        start_worker = StartWorkerOperator(task_id="start_worker", lease_seconds=LONGEST.total_seconds(), **worker)
+        stage_raw = WorkerJobOperator(
+            task_id="stage_raw",
+            job="stage_range",
+            program="python",
+            arguments={**dates, **STAGE_RAW, "dates": "{{ paths().range_manifest('plan') }}"},
+            manifest="{{ paths().range_manifest('stage_raw') }}",
+            do_xcom_push=False,  # it lists the files of all dates
+            **job,
+        )
+        snapshot_raw = SnapshotVolumeOperator(
+            task_id="snapshot_raw",
+            volume_id=settings.worker_data_volume_id,
+            staged_manifest="{{ paths().range_manifest('stage_raw') }}",
+            tags={**dates_of(contract), "Name": f"{contract.dataset} {{{{ run_date() }}}}"},
+        )
+        clean_and_validate = ReprocessOperator(
+            task_id="clean_and_validate",
+            contract=contract,
+            references="{{ paths().range_manifest('references') }}",
+            history="{{ paths().range_manifest('history') }}",
+            arguments={**dates, **CLEAN, **DATA_DOCS, "dates": "{{ paths().range_manifest('stage_raw') }}"},
+            manifest="{{ paths().range_manifest('clean_and_validate') }}",
+            **job,
+        )
+        stop_worker = StopWorkerOperator(task_id="stop_worker", **worker)
+        promote, publish = publication(
+            settings, contract, "{{ ti.xcom_pull(task_ids='clean_and_validate') | join(' ') }}"
+        )
+        # Without a valid date all of publishing is skipped, and the report still says why.
+        report = ReportRangeOperator(
+            task_id="report",
+            range_manifest="{{ paths().range_manifest('clean_and_validate') }}",
+            trigger_rule="none_failed",
+        )
+
+        plan >> start_worker >> stage_raw >> snapshot_raw >> clean_and_validate
+        clean_and_validate >> stop_worker.as_teardown(setups=start_worker, on_failure_fail_dagrun=True)
+        clean_and_validate >> promote
+        publish >> report
+    return dag
+
+
+SETTINGS = Settings.from_environment()
+for each in load_contracts(CONTRACTS).values():
+    globals()[f"reprocess_{each.dataset}"] = reprocess_dag(each, SETTINGS)

@@ -1,0 +1,128 @@
+"""Say what loading a range of dates again would change, and plan it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+from functools import partial
+from typing import Any
+
+from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
+from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
+from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
+from airflow.sdk.exceptions import DownstreamTasksSkipped
+
+from lake.bundle import bundle_of_this_process
+from lake.contract import Contract
+from lake.macros import resolve_range, run_slug
+from lake.manifest import read_manifest_if_present, write_manifest
+from lake.paths import Paths
+from lake.published import published_runs
+from lake.settings import Settings
+
+PLANNED, SKIPPED = "planned", "skipped"
+PARALLEL_CALLS = 8
+# A run's submissions are named <run>-<8 hex digits>.
+SUBMISSION_SUFFIX = 9
+
+
+class PlanReprocessOperator(AwsBaseOperator[S3Hook]):
+    """Compare the raw files of each date with what is published for it, and plan every date that has a file.
+
+    A dry run shows the comparison, writes nothing, and skips all tasks after this one. So does a range without files.
+    The comparison is in the log, and, as dates by what would change, in the XCom `plan`.
+
+    Args:
+        settings: the stack's names.
+        contract: the dataset.
+
+    Raises:
+        AirflowFailException: when the parameters `start` and `end` are not dates in order.
+    """
+
+    aws_hook_class = S3Hook
+    template_fields = aws_template_fields()
+    ui_color = "#dbe9f5"
+
+    def __init__(self, *, settings: Settings, contract: Contract, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.settings = settings
+        self.contract = contract
+
+    def execute(self, context: Any) -> None:
+        """Compare, show, and write the plan unless it is a dry run."""
+        start, end = resolve_range(context)
+        s3 = self.hook.conn
+        files = self._raw_files(s3, start, end)
+        runs = published_runs(GlueCatalogHook(aws_conn_id=self.aws_conn_id).conn, self.contract, start, end)
+        dates = days(start, end)
+        with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
+            entries = list(pool.map(partial(self._entry, s3), dates, map(files.get, dates), map(runs.get, dates)))
+        for ds, entry in zip(dates, entries, strict=True):
+            self.log.info("%s %s: %s (published: %s)", ds, entry["outcome"], entry["why"], entry["published"])
+        by_reason = {
+            why: [ds for ds, entry in zip(dates, entries, strict=True) if entry["why"] == why]
+            for why in sorted({entry["why"] for entry in entries})
+        }
+        for why, found in by_reason.items():
+            self.log.info("%d dates: %s", len(found), why)
+        context["ti"].xcom_push(key="plan", value=by_reason)
+        if context["params"]["dry_run"] or not files:
+            self.log.info("nothing is done: %s", "this is a dry run" if files else "no date has a raw file")
+            after = context["task"].get_flat_relatives(upstream=False)
+            raise DownstreamTasksSkipped(tasks=[task.task_id for task in after if not task.is_teardown])
+        paths = Paths(self.settings, self.contract, "{ds}", run_slug(context["run_id"]))
+        manifest = {
+            "step": self.task_id,
+            "dataset": self.contract.dataset,
+            "ds": f"{start}..{end}",
+            "run": paths.run,
+            "dates": dict(zip(dates, entries, strict=True)),
+        }
+        write_manifest(s3, paths.range_manifest(self.task_id), manifest)
+
+    def _raw_files(self, s3: Any, start: str, end: str) -> dict[str, set[tuple[str, str]]]:
+        """Key and ETag of the raw files of each date that has any; names that start with `_` or `.` are markers."""
+        folder = f"{self.contract.dataset}/ds="
+        pages = s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self.settings.raw_bucket, Prefix=folder, StartAfter=f"{folder}{start}"
+        )
+        found: dict[str, set[tuple[str, str]]] = {}
+        for page in pages:
+            for item in page.get("Contents", []):
+                ds, _, name = item["Key"].removeprefix(folder).partition("/")
+                if ds > end:
+                    return found
+                if name and not any(part.startswith(("_", ".")) or not part for part in name.split("/")):
+                    found.setdefault(ds, set()).add((item["Key"], item["ETag"].strip('"')))
+        return found
+
+    def _entry(self, s3: Any, ds: str, files: set[tuple[str, str]] | None, published: str | None) -> dict[str, Any]:
+        if not files:
+            stays = ", what is published stays" if published else ""
+            return {"outcome": SKIPPED, "why": f"there is no raw file{stays}", "published": published}
+        changed = self._changed(s3, ds, files, published) if published else "is new"
+        return {"outcome": PLANNED, "why": changed, "published": published}
+
+    def _changed(self, s3: Any, ds: str, files: set[tuple[str, str]], published: str) -> str:
+        """What is not as it was when the run that is published was made."""
+        paths = Paths(self.settings, self.contract, ds, published[:-SUBMISSION_SUFFIX])
+        staged = read_manifest_if_present(s3, paths.manifest("stage_raw"))
+        cleaned = read_manifest_if_present(s3, paths.manifest("clean"))
+        if staged is None or cleaned is None:
+            return "it is not known from what it was made"
+        was = {(file["key"], file["etag"]) for file in staged["files"]}
+        changes: Mapping[str, bool] = {
+            "raw files": was != files,
+            "code": cleaned["versions"].get("bundle") != bundle_of_this_process()[0],
+        }
+        found = [name for name, changed in changes.items() if changed]
+        return f"{' and '.join(found)} changed since" if found else "nothing changed since"
+
+
+def days(start: str, end: str) -> list[str]:
+    """Return every date from `start` to `end`, both included, as `YYYY-MM-DD`."""
+    first, last = date.fromisoformat(start), date.fromisoformat(end)
+    return [(first + timedelta(days=number)).isoformat() for number in range((last - first).days + 1)]

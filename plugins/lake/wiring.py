@@ -1,0 +1,76 @@
+"""What the DAGs of a dataset have in common: how tasks fail, what jobs are told, and how valid dates are published."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import DAG
+
+from lake.alerts import AlertNotifier
+from lake.contract import Contract
+from lake.operators.crawl import CrawlOperator
+from lake.operators.mart import MartOperator
+from lake.operators.promote import PromoteOperator
+from lake.operators.publish import PublishOperator
+from lake.settings import Settings
+
+RUN_NAME = "{{ paths().run }}"
+STAGE_RAW = {"raw": "{{ paths().raw }}", "staged": "{{ paths().staged }}"}
+CLEAN = {
+    "run-id": "${LAKE_RUN_ID}",
+    "input": "{{ paths().staged }}",
+    "output": "{{ paths().staging }}",
+    "quarantine": "{{ paths().quarantine }}",
+}
+DATA_DOCS = {"docs": "{{ paths().data_docs }}"}
+
+
+def task_defaults(settings: Settings, contract: Contract) -> dict[str, Any]:
+    """Return the `default_args` of a dataset's DAG: owner, retries, bounds and alerts."""
+    return {
+        "owner": contract.owner,
+        "retries": 2,
+        "retry_delay": timedelta(seconds=30),
+        "retry_exponential_backoff": True,
+        "execution_timeout": timedelta(hours=2),
+        "on_failure_callback": AlertNotifier(settings, contract),
+    }
+
+
+def dates_of(contract: Contract) -> dict[str, str]:
+    """Return what every job is told: the dataset, the date or dates, and the run."""
+    return {"dataset": contract.dataset, "ds": "{{ run_date() }}", "run": RUN_NAME}
+
+
+def worker_of(settings: Settings, dag: DAG) -> dict[str, Any]:
+    """Return the arguments of the tasks that start and stop the worker for a run of a DAG."""
+    return {
+        "instance_id": settings.worker_instance_id,
+        "bucket": settings.artifacts_bucket,
+        "holder": f"{dag.dag_id}/{{{{ run_id }}}}",
+    }
+
+
+def publication(settings: Settings, contract: Contract, dates: str) -> tuple[PromoteOperator, PublishOperator]:
+    """Make the tasks `promote`, `crawl`, `publish` and one per mart, wired in this order.
+
+    Args:
+        settings: the stack's names.
+        contract: the dataset.
+        dates: the valid dates, separated by spaces; a template.
+
+    Returns:
+        The tasks `promote` and `publish`.
+    """
+    run: dict[str, Any] = {"settings": settings, "contract": contract, "run_name": RUN_NAME, "dates": dates}
+    promote = PromoteOperator(task_id="promote", **run)
+    publish = PublishOperator(task_id="publish", **run)
+    marts = [
+        MartOperator(
+            task_id=mart.name, settings=settings, contract=contract, mart=mart, dates=dates, doc_md=mart.description
+        )
+        for mart in contract.marts
+    ]
+    promote >> CrawlOperator(task_id="crawl", **run) >> publish >> marts
+    return promote, publish

@@ -1,0 +1,62 @@
+"""Stage the raw files of many dates, each exactly as the job `stage_raw` does.
+
+A date whose files do not fit the contract is refused, and the others go on. Manifest, beyond what every range manifest
+has (spark_jobs/ranges.py): `files`, those of all dates, as `stage_raw` describes them, `seconds`, `versions`, and for
+each date that is staged `staged`, a digest of its files. Dates that the step before had left out are handed on.
+"""
+
+from __future__ import annotations
+
+import argparse
+from datetime import date
+from functools import partial
+from typing import Any
+
+from spark_jobs import job, ranges, stage_raw, storage
+
+STEP = "stage_range"
+PLANNED = "planned"
+
+
+def run(parsed: argparse.Namespace) -> None:
+    """Stage every planned date; see the module's documentation."""
+    phases = job.Phases()
+    dates: dict[str, dict[str, Any]] = storage.read_json(parsed.dates)["dates"]
+    files: list[dict[str, Any]] = []
+    with phases("stage"):
+        for ds in ranges.with_outcome(dates, PLANNED):
+            dates[ds] = ranges.outcome_of(partial(stage, parsed, ds, files), ranges.STAGED)
+    storage.write_json(
+        job.frame(STEP, parsed, dates=dates, files=files, seconds=phases.seconds, versions=job.versions("boto3")),
+        parsed.manifest,
+    )
+    job.say(f"{ranges.told(dates)} {phases.seconds}")
+
+
+def stage(parsed: argparse.Namespace, ds: str, files: list[dict[str, Any]], found: dict[str, Any]) -> None:
+    """Stage one date, add its files to `files` and their digest to `found`."""
+    arguments = argparse.Namespace(
+        dataset=parsed.dataset,
+        ds=date.fromisoformat(ds),
+        run=parsed.run,
+        raw=parsed.raw.format(ds=ds),
+        staged=parsed.staged.format(ds=ds),
+        manifest=parsed.date_manifest.format(ds=ds, step=stage_raw.STEP),
+    )
+    stage_raw.run(arguments)
+    staged = storage.read_json(storage.join(arguments.staged, stage_raw.MANIFEST))["files"]
+    files.extend(staged)
+    found["staged"] = ranges.content_digest(staged)
+
+
+def main() -> None:
+    """Run the job from the command line."""
+    uris = {
+        "raw": "s3:// folder of a date's raw files, with {ds}",
+        "staged": "file:// folder to fill for a date, with {ds}",
+    }
+    job.main(STEP, ranges.parser(STEP, **uris), run)
+
+
+if __name__ == "__main__":
+    main()
