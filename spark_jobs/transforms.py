@@ -51,7 +51,8 @@ def parsed(text: Column, column: ContractColumn) -> Column:
     """`text` as a value of the column's type, or null where it is not written exactly as such a value is.
 
     Decimals have an optional sign, digits, and at most as many decimals as the type; no exponent, no separators, no
-    blanks. Dates and timestamps must read the same when they are written again in the column's format.
+    blanks. Dates and timestamps must read the same when they are written again in the column's
+    format, and there is no year 0.
     """
     decimal = decimal_parts(column.type)
     if decimal is not None:
@@ -70,10 +71,11 @@ def parsed(text: Column, column: ContractColumn) -> Column:
             return F.when(F.lower(text).isin("true", "false"), F.lower(text) == "true")
         case "date":
             value = F.call_function("try_to_date", text, F.lit(column.date_format))
-            return F.when(F.date_format(value, column.date_format) == text, value)
+            return F.when((F.date_format(value, column.date_format) == text) & (F.year(value) > 0), value)
         case "timestamp":
             value = F.try_to_timestamp(text, F.lit(column.date_format))
-            return F.when(F.date_format(value, column.date_format) == text, value).cast("timestamp_ntz")
+            same = F.date_format(value, column.date_format) == text
+            return F.when(same & (F.year(value) > 0), value).cast("timestamp_ntz")
     raise ValueError(f"no way to read the type {column.type}")
 
 
@@ -194,7 +196,7 @@ def rule_problems(contract: Contract, action: Action) -> Column:
             F.concat(
                 F.lit("'"),
                 F.col(reference.column).cast("string"),
-                F.lit(f"' is not a {reference.references} of {reference.dataset}"),
+                F.lit(f"' is not in the column {reference.references} of {reference.dataset}"),
             ),
         )
         for reference in contract.references

@@ -20,7 +20,7 @@ from spark_jobs.raw.model import Number, RawFile, Record
 
 CHUNK_BYTES = 1 << 20
 BLANK = re.compile(r"[ \t\n\r]*")
-TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|[\[\]{},:]')
+TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|[\[\]{},:]|[^"\[\]{},:\s]+')
 """What decides where a broken element ends. A string ends on its line: JSON has no line breaks in strings."""
 
 BYTES = re.compile("[\udc80-\udcff]")
