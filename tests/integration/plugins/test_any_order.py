@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
@@ -149,8 +150,22 @@ class Lake:
         return found
 
 
+@pytest.fixture(scope="module")
+def hooks():
+    """Airflow's clients by service, under its role: making one takes longer than what a task here does with it."""
+    return {}
+
+
 @pytest.fixture
-def lake(aws, settings, context, monkeypatch):
+def lake(aws, settings, context, monkeypatch, hooks):
+    make = AwsGenericHook.get_client_type
+
+    def client(hook, *arguments, **options):
+        if hook.client_type not in hooks:
+            hooks[hook.client_type] = make(hook, *arguments, **options)
+        return hooks[hook.client_type]
+
+    monkeypatch.setattr(AwsGenericHook, "get_client_type", client)
     for module in (mart_module, publish_module):
         monkeypatch.setattr(module, "POLL_SECONDS", 0.02)
     made = Lake(aws, settings, context)
