@@ -48,8 +48,9 @@ class OtherDatasets:
         types = [(column.name, transforms.spark_type(column.type)) for column in other.published_columns]
         schema = ", ".join(f"`{name}` {type_name}" for name, type_name in (*types, ("ds", "string")))
         base = self._folder / other.dataset
-        folders = [self._copied(other.dataset, ds, base / f"ds={ds}").as_uri() for ds in dates]
-        rows = self._spark.read.schema(schema).option("basePath", base.as_uri()).parquet(*folders)
+        # Spark takes these as they stand: it would look for the "%3D" of a URI in the name itself.
+        folders = [f"file://{self._copied(other.dataset, ds, base / f'ds={ds}')}" for ds in dates]
+        rows = self._spark.read.schema(schema).option("basePath", f"file://{base}").parquet(*folders)
         return transforms.latest_versions(rows, other.key) if other.load_mode == "upsert" else rows
 
     def _copied(self, dataset: str, ds: str, folder: Path) -> Path:

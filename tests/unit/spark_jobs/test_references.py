@@ -1,0 +1,106 @@
+"""Other datasets as they stood on a date, read from folders of published Parquet files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from lake.contract import Contract
+from pyspark.sql import SparkSession
+
+from spark_jobs import clean, job
+from spark_jobs.errors import NotReadyError
+from spark_jobs.references import OtherDatasets
+from tests.unit.spark_jobs.contracts import contract_of
+
+READER = contract_of(
+    "thing",
+    dataset="reader",
+    references=(
+        {
+            "name": "thing_unknown",
+            "column": "thing",
+            "dataset": "things",
+            "references": "id",
+            "action": "warn",
+            "description": "No such thing",
+        },
+    ),
+)
+VERSIONS = {
+    "2025-06-01": {"id": ["a", "b"], "state": ["old", "old"]},
+    "2025-06-03": {"id": ["b", "c"], "state": ["new", "new"]},
+    "2025-06-05": {"id": [], "state": []},
+    "2025-06-07": {"id": ["d"], "state": ["late"]},
+}
+Read = Callable[[str, str], list[tuple[str, str]]]
+
+
+@pytest.fixture
+def read(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Read]:
+    """`read(load_mode, ds)` gives id and state of the dataset `things` as of the date."""
+    partitions = {}
+    for ds, columns in VERSIONS.items():
+        folder = tmp_path / "public" / ds
+        folder.mkdir(parents=True)
+        pq.write_table(pa.table(columns, pa.schema([("id", "string"), ("state", "string")])), folder / "part-0.parquet")
+        partitions[ds] = folder.as_uri()
+    others = OtherDatasets(spark, {"things": partitions}, tmp_path / "copies")
+
+    def rows(load_mode: str, ds: str) -> list[tuple[str, str]]:
+        things = contract_of({"name": "id", "required": True}, "state", load_mode=load_mode, key=("id",))
+        monkeypatch.setattr(job, "contract_of", lambda _: things)
+        frame = others.as_of(READER, date.fromisoformat(ds))["things"]
+        return sorted((row["id"], row["state"]) for row in frame.collect())
+
+    return rows
+
+
+def test_a_snapshot_is_the_whole_truth_of_its_last_date(read: Read) -> None:
+    assert read("snapshot", "2025-06-01") == read("snapshot", "2025-06-02") == [("a", "old"), ("b", "old")]
+    assert read("snapshot", "2025-06-04") == [("b", "new"), ("c", "new")]
+    assert read("snapshot", "2025-06-06") == []
+
+
+def test_of_an_upserted_key_the_latest_version_counts(read: Read) -> None:
+    assert read("upsert", "2025-06-02") == [("a", "old"), ("b", "old")]
+    assert read("upsert", "2025-06-06") == [("a", "old"), ("b", "new"), ("c", "new")]
+    assert read("upsert", "2025-06-30") == [("a", "old"), ("b", "new"), ("c", "new"), ("d", "late")]
+
+
+def test_appended_rows_add_up(read: Read) -> None:
+    assert read("append", "2025-06-06") == [("a", "old"), ("b", "new"), ("b", "old"), ("c", "new")]
+
+
+def test_a_dataset_without_a_date_so_far_may_come(read: Read) -> None:
+    with pytest.raises(NotReadyError) as missing:
+        read("snapshot", "2025-05-31")
+    assert f"{missing.value}" == (
+        "reader reads things, which has no published date up to 2025-05-31: run ingest_things for 2025-05-31 first"
+    )
+
+
+def test_a_partition_that_is_gone_is_worth_a_retry(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    others = OtherDatasets(spark, {"products": {"2025-06-01": (tmp_path / "empty").as_uri()}}, tmp_path / "copies")
+    reader = READER.model_copy(
+        update={"references": (READER.references[0].model_copy(update={"dataset": "products"}),)}
+    )
+    with pytest.raises(OSError, match="there is no file of products in"):
+        others.as_of(reader, date(2025, 6, 1))
+
+
+@pytest.mark.parametrize(
+    ("contract", "message"),
+    [
+        (READER, "--references is required: reader reads things"),
+        (contract_of({"name": "name", "personal": True}), "--personal-key is required: things has personal columns"),
+    ],
+)
+def test_what_a_contract_needs_must_be_given(spark: SparkSession, contract: Contract, message: str) -> None:
+    with pytest.raises(ValueError, match=message), clean.cleaning(spark, contract, None, None):
+        raise AssertionError("not reached")
