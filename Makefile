@@ -16,7 +16,7 @@ ARGUMENTS ?=
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1~\2/p' Makefile | awk -F'~' '{ printf "%-20s %s\n", $$1, $$2 }'
-	@printf '\nVariables: AIRFLOW_PORT (8080), LOCALAWS_PORT (4566), PYTHON (a Python 3.11 to 3.13), STACK (lake)\n'
+	@printf '\nVariables: AIRFLOW_PORT (8080), LOCALAWS_PORT (4566), DATA_DOCS_PORT (5001), PYTHON (a Python 3.11 to 3.13), STACK (lake)\n'
 
 demo: stack-environments  ## run a generated week of orders through the whole pipeline, show the result, stop everything
 	@PYTHONPATH=plugins $(AIRFLOW_PYTHON) -m tools.demo
