@@ -54,8 +54,8 @@ class Stack:
         rows = query(self.client("athena"), sql, database=database, workgroup=self.variables["LAKE_ATHENA_WORKGROUP"])
         return [tuple(row) for row in rows]
 
-    def upload(self, ds, content, name="orders.csv"):
-        key = f"orders/ds={ds}/{name}"
+    def upload(self, ds, content, name="orders.csv", dataset="orders"):
+        key = f"{dataset}/ds={ds}/{name}"
         self.client("s3").put_object(Bucket=self.variables["LAKE_RAW_BUCKET"], Key=key, Body=content)
 
     def worker_state(self):
@@ -73,6 +73,7 @@ def running_stack(folder, checkout=REPOSITORY):
         "LAKE_LOCAL_FOLDER": str(folder),
         "AIRFLOW_PORT": str(free_port()),
         "LOCALAWS_PORT": str(free_port()),
+        "DATA_DOCS_PORT": str(free_port()),
     }
 
     def run(command):
