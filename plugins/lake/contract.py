@@ -730,12 +730,29 @@ def _wrong_reads(
     for other, at in contract._reads():
         target = contracts.get(other.dataset)
         if target is not None:
+            if contract.dataset in _read_by(target, contracts):
+                yield (
+                    (*at, "dataset"),
+                    f"{other.dataset!r} reads {contract.dataset!r} in turn: neither can be loaded first",
+                )
             yield from (((*at, "references"), message) for message in _unlike(contract, target, other))
             if isinstance(other, Lookup):
                 yield from (((*at, *below), message) for below, message in _wrong_lookup(other, target))
         elif other.dataset not in broken:
             known = ", ".join(name for name in contracts if name != contract.dataset)
             yield (*at, "dataset"), f"{other.dataset!r} is not a dataset; allowed: {known}"
+
+
+def _read_by(contract: Contract, contracts: dict[str, Contract]) -> set[str]:
+    """The datasets that `contract` reads, those that they read, and so on."""
+    found: set[str] = set()
+    waiting = [contract.dataset]
+    while waiting:
+        known = contracts.get(waiting.pop())
+        new = set(known.other_datasets) - found if known else set()
+        found |= new
+        waiting += new
+    return found
 
 
 def _unlike(contract: Contract, target: Contract, other: Reference | Lookup) -> Iterator[str]:

@@ -256,6 +256,22 @@ def test_what_another_dataset_does_not_have_is_refused(
     assert any(line.startswith(f"{tmp_path}/sales.yaml:") and message in line for line in refused), refused
 
 
+def test_datasets_that_read_each_other_are_refused(tmp_path: Path) -> None:
+    for contract in DATASETS.glob("*.yaml"):
+        shutil.copy(contract, tmp_path)
+    path = tmp_path / "products.yaml"
+    text = path.read_text(encoding="utf-8")
+    reference = "{name: a, column: name, dataset: sales, references: region, action: warn, description: a}"
+    refused = refusal(
+        path, text, "rules:", f"references: [{reference}]\nrules:", lambda file: load_contracts(file.parent)
+    )
+    assert [line.partition(".yaml:")[2].partition(": ")[2] for line in refused] == [
+        "references[0].dataset: 'sales' reads 'products' in turn: neither can be loaded first",
+        "references[1].dataset: 'products' reads 'sales' in turn: neither can be loaded first",
+        "lookups[1].dataset: 'products' reads 'sales' in turn: neither can be loaded first",
+    ]
+
+
 def test_a_broken_contract_is_not_held_against_those_that_refer_to_it(tmp_path: Path) -> None:
     for contract in DATASETS.glob("*.yaml"):
         shutil.copy(contract, tmp_path)
