@@ -217,7 +217,8 @@ def progress(api: AirflowApi, dag_run: dict[str, Any]) -> tuple[str, str]:
     instances = api.task_instances(DAG_ID, dag_run["dag_run_id"])
     busy = [each["task_id"] for each in instances if each["state"] in ("running", "deferred", "queued", "up_for_retry")]
     elapsed = (datetime.now(UTC) - moment(dag_run["start_date"])).total_seconds()
-    return ", ".join(sorted(busy)), f"{elapsed:.0f} s"
+    more = f" and {len(busy) - 2} more" if len(busy) > 2 else ""
+    return ", ".join(sorted(busy)[:2]) + more, f"{elapsed:.0f} s"
 
 
 def explain_failure(api: AirflowApi, dag_run: dict[str, Any]) -> str:
