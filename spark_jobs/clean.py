@@ -237,16 +237,17 @@ def clean_date(
     with tempfile.TemporaryDirectory() as scratch:
         # Counted where they leave the reader, so that no later step can lose or multiply rows unseen.
         reader = Observation()
-        received = records.read(context.spark, files, contract, context.pseudonyms).observe(
-            reader, F.count(F.lit(1)).alias("rows")
-        )
-        rows = transforms.classified(received, contract, arguments.ds, arguments.run_id, others)
+        received = records.read(context.spark, files, contract, context.pseudonyms)
+        observed = received.observe(reader, F.count(F.lit(1)).alias("rows"))
+        rows = transforms.classified(observed, contract, arguments.ds, arguments.run_id, others)
         rows.persist(StorageLevel.MEMORY_AND_DISK)
         try:
             with phases("classify"), expressions_checked():
                 groups = counted(rows, contract)
             check_batch(groups)
-            counts = row_counts(groups, reader.get["rows"], transforms.rule_names(contract, "warn"))
+            # Spark cuts what gives no rows out of a plan, and what observes it too.
+            read = reader.get["rows"] if groups else received.count()
+            counts = row_counts(groups, read, transforms.rule_names(contract, "warn"))
             with phases("write"):
                 good = write(transforms.published(rows, contract), Path(scratch) / "published")
                 good = without_empty(good) or good[:1]

@@ -88,6 +88,20 @@ def without_copies(files: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], l
     return [file for file in files if first[file["sha256"]] == file["name"]], copies
 
 
+def settled(
+    folder: Path, files: list[dict[str, Any]], contract: Contract
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, Any]]:
+    """Remove copies of other files from `folder`, and look at whether those left fit the contract.
+
+    :return: the manifest's `files`, `duplicate_files` and `drift`.
+    :raises DataError: they do not fit.
+    """
+    kept, copies = without_copies(files)
+    for copy in copies:
+        (folder / copy["name"]).unlink()
+    return kept, copies, drift.check(storage.list_files(folder.as_uri()), contract)
+
+
 def prune(dataset_folder: Path, keep: Path, now: float) -> list[str]:
     """Remove a dataset's run folders `ds=*/run=*`, but `keep`, last changed more than `KEEP_DAYS` days before `now`.
 
@@ -121,11 +135,9 @@ def run(arguments: argparse.Namespace) -> None:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         bucket = storage.split_s3(arguments.raw)[0]
-        files, copies = without_copies([stage(item, bucket, partial) for item in wanted])
-        for copy in copies:
-            (partial / copy["name"]).unlink()
+        copied = [stage(item, bucket, partial) for item in wanted]
     with phases("check"):
-        differences = drift.check(storage.list_files(partial.as_uri()), contract)
+        files, copies, differences = settled(partial, copied, contract)
     manifest = job.frame(
         STEP,
         arguments,

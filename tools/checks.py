@@ -48,7 +48,7 @@ SLOW = (
         "localaws",
         ("tests/integration/infra", "tests/integration/localaws"),
     ),
-    Suite("integration-worker", "worker", ("tests/integration/worker",)),
+    Suite("integration-worker", "worker", ("tests/broken", "tests/integration/worker")),
     Suite(
         "integration-airflow",
         "airflow",

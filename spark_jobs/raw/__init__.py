@@ -34,8 +34,7 @@ def open_file(stream: BinaryIO, name: str, contract: Contract) -> RawFile:
     """
     file_type = contract.format.type_of(name)
     bytes_in = text.unpacked(stream, name)
-    if file_type != "parquet":
-        text.check_kind(bytes_in, name, file_type, contract.format.encoding)
+    text.check_kind(bytes_in, name, file_type, contract.format.encoding)
     return OPENERS[file_type](bytes_in, name, contract)
 
 

@@ -64,7 +64,7 @@ def check_kind(stream: io.BufferedReader, name: str, file_type: FileType, encodi
     kind = next((kind for signature, kind in SIGNATURES if start.startswith(signature)), None)
     if encoding == "latin-1" and start.startswith(UTF8_BOM.encode()):
         kind = "UTF-8 text with a byte-order mark"
-    if kind:
+    if kind and kind.lower() != file_type:
         raise DataError(f"{name}: is not {file_type} in {encoding} but {kind}")
 
 
