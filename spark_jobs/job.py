@@ -55,14 +55,14 @@ class Phases:
             self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - start, 3)
 
 
-def parser(step: str, dates: Any = date.fromisoformat, **uris: str) -> argparse.ArgumentParser:
+def parser(step: str, ds_type: Any = date.fromisoformat, **uris: str) -> argparse.ArgumentParser:
     """The arguments of a job: `--dataset`, `--ds`, `--run`, and a URI per keyword, its value the help text.
 
-    :param dates: what makes of the text of `--ds` its value.
+    :param ds_type: what makes of the text of `--ds` its value.
     """
     arguments = argparse.ArgumentParser(prog=step, allow_abbrev=False)
     arguments.add_argument("--dataset", required=True, help="a contract in include/datasets")
-    arguments.add_argument("--ds", required=True, type=dates, help="the date to process, YYYY-MM-DD; or dates")
+    arguments.add_argument("--ds", required=True, type=ds_type, help="the date to process, YYYY-MM-DD; or dates")
     arguments.add_argument("--run", required=True, type=run_slug, help="slug of the Airflow run")
     for name, text in uris.items():
         arguments.add_argument(f"--{name.replace('_', '-')}", required=True, metavar="URI", help=text)

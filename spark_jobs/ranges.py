@@ -42,7 +42,7 @@ def parser(step: str, **uris: str) -> argparse.ArgumentParser:
     uris["dates"] = "range manifest of the step before"
     uris["date_manifest"] = "JSON to write for a step of a date, with {ds} and {step}"
     uris["manifest"] = "range manifest to write"
-    return job.parser(step, dates=span, **uris)
+    return job.parser(step, ds_type=span, **uris)
 
 
 def outcome_of(work: Callable[[dict[str, Any]], None], good: str) -> dict[str, Any]:

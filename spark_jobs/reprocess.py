@@ -131,8 +131,8 @@ def run(parsed: argparse.Namespace) -> None:
     job.say(f"{ranges.told(dates.dates)} {phases.seconds}")
 
 
-def main() -> None:
-    """Run the job from the command line."""
+def parser() -> argparse.ArgumentParser:
+    """The arguments of the job."""
     uris = {
         "input": "folder of a date's staged raw files, with {ds}",
         "output": "folder for a date's rows to publish, with {ds}",
@@ -142,7 +142,12 @@ def main() -> None:
     }
     arguments = ranges.parser(STEP, **uris)
     clean.add_options(arguments)
-    job.main(STEP, arguments, run)
+    return arguments
+
+
+def main() -> None:
+    """Run the job from the command line."""
+    job.main(STEP, parser(), run)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,115 @@
+"""Many dates in one Spark session: what becomes of each, and of those after it."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lake.contract import Contract
+from pyspark.sql import SparkSession
+
+from spark_jobs import clean, job, ranges, reprocess, storage
+
+HEADER = "OrderID,Customer,Amount,Status,OrderDate\n"
+GOOD = "".join(f"O{number},Ann,{number}.50,shipped,2025-06-01\n" for number in range(1, 11))
+FILES = {
+    "2025-06-01": HEADER + GOOD,
+    "2025-06-02": "Order,Customer,Amount,Status,OrderDate\n" + GOOD,
+    "2025-06-03": HEADER + GOOD.replace("shipped", "unknown"),
+    "2025-06-04": HEADER + GOOD,
+    "2025-06-05": HEADER + GOOD,
+}
+
+
+class Range:
+    """A run over the dates of FILES, in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for ds, text in FILES.items():
+            raw = folder / "raw" / f"ds={ds}"
+            raw.mkdir(parents=True)
+            (raw / "orders.csv").write_text(text)
+        self.dates = {ds: {"outcome": ranges.STAGED, "staged": f"digest of {ds}"} for ds in FILES}
+        self.dates["2025-06-06"] = {"outcome": "skipped", "why": "there is no raw file"}
+
+    def uri(self, name: str) -> str:
+        return f"file://{self.folder}/{name}"
+
+    def start(self, spark: SparkSession, contract: Contract) -> tuple[reprocess.Reprocess, Any]:
+        """A submission, and how it loads a date."""
+        storage.write_json({"dates": self.dates}, self.uri("stage_raw.json"))
+        storage.write_json([{"ds": "2025-05-31", "rows": 10}], self.uri("history.json"))
+        options = {
+            "dataset": "orders",
+            "ds": "2025-06-01..2025-06-06",
+            "run": "a-run",
+            "run-id": "a-run-1",
+            "dates": self.uri("stage_raw.json"),
+            "date-manifest": self.uri("ds={ds}/{step}.json"),
+            "manifest": self.uri("clean_and_validate.json"),
+            "input": self.uri("raw/ds={ds}"),
+            "output": self.uri("published/ds={ds}"),
+            "quarantine": self.uri("quarantined/ds={ds}"),
+            "docs": self.uri("docs/ds={ds}"),
+            "history": self.uri("history.json"),
+        }
+        command = [word for name, value in options.items() for word in (f"--{name}", value)]
+        submission = reprocess.Reprocess(reprocess.parser().parse_args(command), job.Phases())
+        with clean.cleaning(spark, contract, None, None) as context:
+            return submission, partial(reprocess.clean_and_validate, context, submission)
+
+
+def test_a_date_that_fails_does_not_stop_the_others(spark: SparkSession, orders: Contract, tmp_path: Path) -> None:
+    of_range = Range(tmp_path)
+    submission, load = of_range.start(spark, orders)
+    in_the_way = tmp_path / "published" / "ds=2025-06-04"
+    in_the_way.parent.mkdir()
+    in_the_way.write_text("not a folder")
+    submission.load(ranges.STAGED, load)
+
+    found = storage.read_json(of_range.uri("clean_and_validate.json"))["dates"]
+    assert {ds: entry["outcome"] for ds, entry in found.items()} == {
+        "2025-06-01": "loaded",
+        "2025-06-02": "refused",
+        "2025-06-03": "refused",
+        "2025-06-04": "crashed",
+        "2025-06-05": "loaded",
+        "2025-06-06": "skipped",
+    }
+    assert found["2025-06-01"]["rows"]["published"] == 10
+    assert "missing 'OrderID'" in found["2025-06-02"]["why"]
+    assert "expectations failed" in found["2025-06-03"]["why"]
+    assert found["2025-06-03"]["quarantine"] == of_range.uri("quarantined/ds=2025-06-03")
+    assert "ds=2025-06-04" in found["2025-06-04"]["why"]
+    assert ranges.told(found) == "2 loaded, 2 refused, 1 crashed, 1 skipped"
+
+    for ds, success in (("2025-06-01", True), ("2025-06-03", False), ("2025-06-05", True)):
+        verdict = storage.read_json(of_range.uri(f"ds={ds}/validate.json"))
+        assert (verdict["success"], verdict["run_id"], verdict["ds"]) == (success, "a-run-1", ds)
+    assert [entry["ds"] for entry in submission.history()] == ["2025-05-31", "2025-06-01", "2025-06-05"]
+
+    in_the_way.unlink()
+    submission.load(ranges.CRASHED, load)
+    assert submission.dates["2025-06-04"]["outcome"] == "loaded"
+
+
+def test_the_next_submission_goes_on_where_the_last_one_ended(
+    spark: SparkSession, orders: Contract, tmp_path: Path
+) -> None:
+    of_range = Range(tmp_path)
+    of_range.dates = {ds: of_range.dates[ds] for ds in ("2025-06-01", "2025-06-05")}
+    submission, load = of_range.start(spark, orders)
+    submission.load(ranges.STAGED, load)
+    of_range.dates["2025-06-05"]["staged"] = "digest of other files"
+    again, _ = of_range.start(spark, orders)
+    assert ranges.with_outcome(again.dates, ranges.LOADED) == ["2025-06-01"]
+    assert ranges.with_outcome(again.dates, ranges.STAGED) == ["2025-06-05"]
+
+
+def test_a_range_is_two_dates() -> None:
+    assert ranges.span("2025-06-01..2025-06-30") == "2025-06-01..2025-06-30"
+    with pytest.raises(ValueError, match="2025-06-01"):
+        ranges.span("2025-06-01")
