@@ -119,6 +119,11 @@ def test_a_broken_input_ends_as_documented(
         assert expected["hides"] not in f"{said}{written!r}{capfd.readouterr()}"
 
 
+def test_every_case_is_documented() -> None:
+    page = (HERE.parents[1] / "docs" / "inputs.md").read_text(encoding="utf-8")
+    assert [case for case in CASES if f"(../tests/broken/{case})" not in page] == []
+
+
 def test_the_corpus_has_every_format_and_every_rule_of_records() -> None:
     assert len(CASES) >= 40
     documents = [yaml.safe_load((HERE / case / "expected.yaml").read_text(encoding="utf-8")) for case in CASES]
