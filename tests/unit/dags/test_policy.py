@@ -1,5 +1,6 @@
 """Policy: what every DAG of this repository must be."""
 
+import itertools
 import subprocess
 import sys
 from datetime import timedelta
@@ -28,6 +29,18 @@ PIPELINE = [
     "crawl",
     "publish",
 ]
+RANGE_PIPELINE = [
+    "plan",
+    "start_worker",
+    "stage_raw",
+    "snapshot_raw",
+    "clean_and_validate",
+    "stop_worker",
+    "promote",
+    "crawl",
+    "publish",
+    "report",
+]
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +53,19 @@ def ingest(request, bag):
     return bag.dags[f"ingest_{request.param}"], CONTRACTS[request.param]
 
 
+@pytest.fixture(params=sorted(CONTRACTS))
+def reprocess(request, bag):
+    return bag.dags[f"reprocess_{request.param}"], CONTRACTS[request.param]
+
+
+@pytest.fixture(params=[f"{kind}_{dataset}" for kind in ("ingest", "reprocess") for dataset in sorted(CONTRACTS)])
+def any_dag(request, bag):
+    return bag.dags[request.param], CONTRACTS[request.param.split("_", 1)[1]]
+
+
 def test_every_file_loads_and_every_contract_has_its_dag(bag):
     assert bag.import_errors == {}
-    assert {f"ingest_{dataset}" for dataset in CONTRACTS} <= set(bag.dags)
+    assert {f"{kind}_{dataset}" for kind in ("ingest", "reprocess") for dataset in CONTRACTS} <= set(bag.dags)
     assert CONTRACTS, "a lake without datasets would pass every other test of this file"
 
 
@@ -85,8 +108,8 @@ def test_dags_explain_themselves(ingest):
     assert dag.params.get_param("date").schema["format"] == "date"
 
 
-def test_every_task_has_an_owner_an_alert_a_bound_and_retries(ingest):
-    dag, contract = ingest
+def test_every_task_has_an_owner_an_alert_a_bound_and_retries(any_dag):
+    dag, contract = any_dag
     for task in dag.tasks:
         assert task.owner == contract.owner, task.task_id
         assert timedelta(0) < task.execution_timeout <= timedelta(hours=24), task.task_id
@@ -109,9 +132,10 @@ def test_the_wait_for_raw_files_is_deferred_and_bounded(ingest):
 
 def test_jobs_get_what_their_contract_needs_and_no_more(ingest):
     dag, contract = ingest
-    clean = dag.get_task("clean").arguments
+    clean, validate = (dag.get_task(name).arguments for name in ("clean", "validate"))
     assert ("references" in clean) == bool(contract.references or contract.lookups)
     assert clean.get("personal-key") == ("personal-data-key-arn" if contract.personal_columns else None)
+    assert validate["history"] == "{{ paths().manifest('history') }}"
 
 
 def test_the_validation_links_to_its_data_docs(ingest):
@@ -120,16 +144,70 @@ def test_the_validation_links_to_its_data_docs(ingest):
     assert "Data Docs" in task.extra_links
 
 
-def test_crawl_and_marts_stand_on_the_providers_operators(ingest):
-    dag, contract = ingest
+def test_crawl_and_marts_stand_on_the_providers_operators(any_dag):
+    dag, contract = any_dag
     assert isinstance(dag.get_task("crawl"), GlueCrawlerRunOperator)
     for mart in contract.marts:
         assert isinstance(dag.get_task(mart.name), AthenaOperator)
 
 
+def test_a_range_goes_through_the_same_tasks(reprocess):
+    dag, contract = reprocess
+    marts = [mart.name for mart in contract.marts]
+    assert set(dag.task_ids) == {*RANGE_PIPELINE, *marts}
+    assert {task.task_id for task in dag.get_task("publish").downstream_list} == {"report", *marts}
+    for before, after in itertools.pairwise(task for task in RANGE_PIPELINE if task not in {"stop_worker", "report"}):
+        assert after in {task.task_id for task in dag.get_task(before).downstream_list}
+
+
+def test_a_range_starts_by_hand_one_at_a_time_and_dry(reprocess):
+    dag, contract = reprocess
+    assert dag.timetable.can_be_scheduled is False
+    assert dag.max_active_runs == 1
+    assert dag.dagrun_timeout is None
+    params = {name: dag.params.get_param(name) for name in ("start", "end", "dry_run")}
+    assert params["dry_run"].value is True
+    for name in ("start", "end"):
+        assert params[name].schema["format"] == "date"
+        assert not params[name].has_value, "a range must be asked for"
+    assert contract.dataset in dag.tags
+    assert "dry_run" in dag.doc_md
+
+
+def test_a_range_stops_its_worker_publishes_valid_dates_only_and_says_which_were_not(reprocess):
+    dag, _ = reprocess
+    stop = dag.get_task("stop_worker")
+    assert stop.is_teardown
+    assert stop.on_failure_fail_dagrun
+    assert {task.task_id for task in stop.upstream_list} == {"start_worker", "clean_and_validate"}
+    for task_id in ("promote", "crawl", "publish"):
+        task = dag.get_task(task_id)
+        assert task.trigger_rule == "all_success"
+        assert "clean_and_validate" in task.dates
+    # When no date is valid publishing is skipped, and the run must fail and say why all the same.
+    assert dag.get_task("report").trigger_rule == "none_failed"
+    assert dag.get_task("report").downstream_list == []
+    # The lease must outlast what the jobs may take.
+    jobs = sum(dag.get_task(task_id).timeout for task_id in ("stage_raw", "clean_and_validate"))
+    assert dag.get_task("start_worker").lease_seconds >= jobs
+
+
+def test_both_dags_of_a_dataset_run_the_same_operators_with_the_same_arguments(bag, ingest):
+    dag, contract = ingest
+    other = bag.dags[f"reprocess_{contract.dataset}"]
+    for task_id in ("snapshot_raw", "promote", "crawl", "publish", *(mart.name for mart in contract.marts)):
+        assert type(dag.get_task(task_id)) is type(other.get_task(task_id)), task_id
+    one, many = dag.get_task("clean"), other.get_task("clean_and_validate")
+    assert isinstance(many, type(one))
+    differing = {"references", "ds"}
+    assert {k: v for k, v in one.arguments.items() if k not in differing}.items() <= many.arguments.items()
+    assert one.arguments.keys() <= many.arguments.keys()
+    assert dag.get_task("validate").arguments["docs"] == many.arguments["docs"]
+
+
 def test_loading_a_dag_imports_neither_spark_nor_great_expectations():
     code = (
-        "import sys; sys.path.insert(0, 'plugins'); sys.path.insert(0, 'dags'); import ingest;"
+        "import sys; sys.path.insert(0, 'plugins'); sys.path.insert(0, 'dags'); import ingest, reprocess;"
         "sys.exit(1 if {'pyspark', 'great_expectations', 'localaws'} & set(sys.modules) else 0)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=False).returncode == 0
