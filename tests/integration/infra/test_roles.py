@@ -431,7 +431,8 @@ def test_airflow_touches_no_other_instance_and_destroys_nothing(
         )
     for bucket, key in (
         ("RawBucket", "orders/ds=2025-06-30/orders.csv"),
-        ("ProcessedBucket", f"orders_runs/{DS}/part-0.parquet"),
+        ("ProcessedBucket", f"_staging/orders/{DS}/part-0.parquet"),
+        ("ProcessedBucket", f"_staging/orders/{DS}/orders_runs/part-0.parquet"),
         ("ArtifactsBucket", "manifests/orders/ds=2025-06-30/run=r1/clean.json"),
     ):
         require_refused(s3.delete_object, Bucket=lake[bucket], Key=key)
@@ -451,6 +452,18 @@ def test_airflow_touches_no_other_instance_and_destroys_nothing(
         airflow("iam").put_role_policy, RoleName=role, PolicyName="up", PolicyDocument=json.dumps(everything)
     )
     require_refused(airflow("cloudformation").delete_stack, StackName="lake")
+
+
+def test_airflow_deletes_what_is_superseded_but_no_version_of_it(airflow: Client, lake: dict[str, str]) -> None:
+    s3 = airflow("s3")
+    for bucket, key in (
+        ("ProcessedBucket", f"orders_runs/{DS}/part-0.parquet"),
+        ("ProcessedBucket", f"orders_quarantine/{DS}/part-0.parquet"),
+        ("EnrichedBucket", "orders/status_summary/ds=2025-06-30/run=t/part-0.parquet"),
+    ):
+        version = s3.head_object(Bucket=lake[bucket], Key=key)["VersionId"]
+        require_refused(s3.delete_object, Bucket=lake[bucket], Key=key, VersionId=version)
+        s3.delete_object(Bucket=lake[bucket], Key=key)
 
 
 def test_airflow_stops_and_starts_the_worker(airflow: Client, lake: dict[str, str]) -> None:
