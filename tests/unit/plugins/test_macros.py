@@ -2,7 +2,8 @@ import re
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
-from lake.macros import resolve_date, run_slug
+from lake.macros import resolve_date, resolve_range, run_slug
+from lake.operators.plan_reprocess import days
 
 
 @pytest.mark.parametrize(
@@ -31,3 +32,13 @@ def test_a_run_without_a_date_fails_and_says_how_to_give_one():
 def test_a_parameter_that_is_no_date_is_refused():
     with pytest.raises(AirflowFailException, match=r"'2025-13-01'.*must be a date"):
         resolve_date({"params": {"date": "2025-13-01"}, "run_id": "manual__x"})
+
+
+def test_a_range_has_two_ends_in_order():
+    assert resolve_range({"params": {"start": "2024-02-28", "end": "2024-03-01"}}) == ("2024-02-28", "2024-03-01")
+    assert days("2024-02-28", "2024-03-01") == ["2024-02-28", "2024-02-29", "2024-03-01"]
+    assert days("2024-02-28", "2024-02-28") == ["2024-02-28"]
+    with pytest.raises(AirflowFailException, match="start, 2024-03-01, is after end, 2024-02-28"):
+        resolve_range({"params": {"start": "2024-03-01", "end": "2024-02-28"}})
+    with pytest.raises(AirflowFailException, match="must be dates"):
+        resolve_range({"params": {"start": "yesterday", "end": "2024-02-28"}})

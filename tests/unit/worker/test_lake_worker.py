@@ -121,6 +121,15 @@ def test_a_large_input_gets_the_optimising_compiler(worker: Any, tmp_path: Path)
     assert "TieredStopAtLevel=1" in small
 
 
+def test_the_input_of_a_job_for_many_dates_is_that_of_all(worker: Any, tmp_path: Path) -> None:
+    for ds, size in (("2025-06-01", 3), ("2025-06-02", 4)):
+        folder = tmp_path / f"ds={ds}" / "raw"
+        folder.mkdir(parents=True)
+        (folder / "orders.csv").write_bytes(b"x" * size)
+    assert worker.input_bytes([f"file://{tmp_path}/ds={{ds}}/raw/"]) == 7
+    assert worker.input_bytes([f"file://{tmp_path}/ds=2025-06-02/raw/", "s3://b/ds={ds}/", "--ds"]) == 4
+
+
 def test_usage_is_told(tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, COMMAND, "s3://b/x.zip", "bash", "clean"], capture_output=True, text=True, check=False
