@@ -133,7 +133,7 @@ def totals(days):
         "duplicates": sum(day.duplicates for day in days.values()),
         "returns": sum(line.is_return for line in lines),
         "guests": sum(line.customer is None for line in lines),
-        "net": sum_of(line.amount for line in lines),
+        "net": money(sum_of(line.amount for line in lines), 4),
     }
 
 
