@@ -48,7 +48,7 @@ SQL_KEYWORDS = frozenset(
 PERSONAL_NORMALIZE = re.compile(r"((lower|trim|upper)\()*value\)*")
 """What `normalize` of a personal column may be: it is applied before Spark, which never sees the value."""
 RECORD_RULES = ("wrong_field_count", "malformed_record", "not_text")
-"""Rules that a record breaks before it has columns: see spark_jobs/raw.py."""
+"""Rules that a record breaks before it has columns: see spark_jobs/raw."""
 
 
 Location = tuple[str | int, ...]
@@ -360,7 +360,7 @@ class Retention(_Model):
 
 
 EXTRA = TableColumn(
-    name="extra", type="string", description="The columns that the contract does not name, as a JSON object of texts"
+    name="extra", type="string", description="The columns that the contract does not name, as a JSON object"
 )
 """The published column of what a contract with `additions: keep` does not name."""
 

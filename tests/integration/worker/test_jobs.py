@@ -210,15 +210,33 @@ def test_a_batch_that_must_fail_ends_with_65_and_one_clear_line(s3: Any, worker:
     assert [item["severity"] for item in verdict["failed"]] == ["critical", "warning"]
 
 
-def test_a_header_that_does_not_fit_ends_with_65_and_writes_nothing(s3: Any, worker: Worker) -> None:
+def test_columns_that_do_not_fit_end_with_65_before_anything_is_staged(s3: Any, worker: Worker) -> None:
     ds, run = "2025-06-26", "renamed"
     upload(s3, ds, "OrderID,Client,Amount,Status,OrderDate\n")
-    assert worker.stage(ds, run) == (0, "")
-    code, error = worker.clean(ds, run)
+    code, error = worker.stage(ds, run)
     assert code == 65
-    assert error.startswith("ERROR clean orders 2025-06-26: orders.csv line 1: the columns do not fit the contract:")
+    assert error.startswith("ERROR stage_raw orders 2025-06-26: orders.csv line 1: the columns do not fit the contract:")
+    assert "missing 'Customer'" in error
+    assert "new 'Client'" in error
+    assert keys(s3, "artifacts", f"manifests/orders/ds={ds}/run={run}/") == []
+    code, error = worker.clean(ds, run)
+    assert (code, "there is no file to read in" in error) == (65, True)
     assert keys(s3, "processed", f"_staging/orders/ds={ds}/") == []
-    assert keys(s3, "artifacts", f"manifests/orders/ds={ds}/run={run}/clean") == []
+
+
+def test_a_file_sent_twice_is_read_once(s3: Any, worker: Worker) -> None:
+    ds, run = "2025-06-29", "copies"
+    for name in ("a.csv", "b.csv"):
+        upload(s3, ds, HEADER + "O1,Ann,1.00,shipped,2025-06-29\n", name)
+    upload(s3, ds, HEADER.replace("Amount", "Coupon,Amount") + "O2,Ben,X5,1.00,shipped,2025-06-29\n", "c.csv")
+    assert worker.stage(ds, run) == (0, "")
+    staged = manifest(s3, "stage_raw", ds, run)
+    assert [file["name"] for file in staged["files"]] == ["a.csv", "c.csv"]
+    assert [(file["name"], file["same_as"]) for file in staged["duplicate_files"]] == [("b.csv", "a.csv")]
+    assert staged["drift"] == {"additions": "refuse", "new_columns": {"Coupon": ["c.csv"]}}
+    assert worker.clean(ds, run)[0] == 0
+    cleaned = manifest(s3, "clean", ds, run)
+    assert (cleaned["rows"]["read"], cleaned["rows"]["published"]) == (2, 2)
 
 
 def test_raw_files_that_are_not_there_or_not_csv_are_refused(s3: Any, worker: Worker) -> None:
