@@ -74,6 +74,11 @@ def linters() -> Iterator[tuple[str, list[str], str]]:
     pages = ["env", "PYTHONPATH=plugins", f"{python_of('airflow')}", "-m", "tools.dataset_docs", "--check"]
     yield "docs/datasets", pages, "make docs"
     yield "cfn-lint", [f"{DEV}/cfn-lint", "infra/lake.yaml"], "correct infra/lake.yaml where it says"
+    for schema, file in (
+        ("vendor.compose-spec", "docker-compose.yaml"),
+        ("vendor.github-workflows", ".github/workflows/ci.yaml"),
+    ):
+        yield file, [f"{DEV}/check-jsonschema", "--builtin-schema", schema, file], f"correct {file} where it says"
 
 
 def lint(name: str, command: list[str], advice: str) -> bool:
