@@ -19,6 +19,7 @@ from spark_jobs.raw import model, text
 from spark_jobs.raw.model import Number, RawFile, Record
 
 CHUNK_BYTES = 1 << 20
+MAX_NEW_NAMES = 200
 BLANK = re.compile(r"[ \t\n\r]*")
 TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|[\[\]{},:]|[^"\[\]{},:\s]+')
 """What decides where a broken element ends. A string ends on its line: JSON has no line breaks in strings."""
@@ -59,7 +60,7 @@ def _reason(error: Exception, start: int = 0) -> str:
 
 
 class _Reader:
-    """Turns the text of an element into a record, and remembers every name that a record has had."""
+    """Turns an element into a record, and remembers the names that records have had: of new ones, `MAX_NEW_NAMES`."""
 
     def __init__(self, contract: Contract) -> None:
         self._wanted = model.sources(contract)
@@ -70,8 +71,13 @@ class _Reader:
         if type(element) is not dict:
             return Record(line, raw, None, model.MALFORMED, f"is {KINDS[type(element)]}, not an object")
         if not element.keys() <= self.names.keys():
-            self.names.update(dict.fromkeys(element))
+            self._remember(element)
         return model.record_of(line, raw, element, self._wanted, self._keep)
+
+    def _remember(self, element: dict[str, Any]) -> None:
+        for name in element:
+            if name in self._wanted or (len(self.names) < MAX_NEW_NAMES and not model.UNPRINTABLE.search(name)):
+                self.names[name] = None
 
 
 def open_json_lines(stream: io.BufferedReader, name: str, contract: Contract) -> RawFile:

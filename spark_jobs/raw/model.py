@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -121,7 +122,7 @@ def check_unique(found: Sequence[str], contract: Contract, where: str) -> None:
 
     :raises DataError: it does.
     """
-    twice = [name for name in dict.fromkeys(found) if found.count(name) > 1]
+    twice = [name for name, count in Counter(found).items() if count > 1]
     if twice:
         named = _names(twice) if is_header(found, contract) else f"{len(twice)} names"
         raise DataError(f"{where}: the columns do not fit the contract: given twice {named}")

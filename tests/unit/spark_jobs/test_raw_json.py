@@ -172,6 +172,13 @@ def test_names_are_known_when_records_have_been_read() -> None:
     assert list(file.columns) == ["a", "c"]
 
 
+def test_names_that_never_end_do_not_fill_the_memory() -> None:
+    rows = [{f"id {number}": number} for number in range(1000)]
+    file = open_file(io.BytesIO(json.dumps([*rows, {"\ud83d": 1}, {"b": 1}]).encode()), "x.json", ARRAY)
+    assert len(list(file.records)) == 1002
+    assert list(file.columns) == [*(f"id {number}" for number in range(json_file.MAX_NEW_NAMES)), "b"]
+
+
 VALUES = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 
 
