@@ -1,18 +1,20 @@
 """Serve the Data Docs of the artifacts bucket to a browser on this machine: `python -m tools.data_docs --port 5001`.
 
-Read-only, on loopback, and nothing but the objects below `data-docs/`. The bucket is $LAKE_ARTIFACTS_BUCKET; where and
-as whom it is read, boto3 takes from the environment.
+Read-only, on loopback, and nothing but the objects below `data-docs/`; the list of them also says verdicts, from the
+manifests. The bucket is $LAKE_ARTIFACTS_BUCKET; where and as whom it is read, boto3 takes from the environment.
 """
 
 from __future__ import annotations
 
 import argparse
 import html
+import json
 import mimetypes
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -26,7 +28,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 PREFIX = "data-docs/"
 INDEX = re.compile(rf"{PREFIX}(?P<dataset>[^/]+)/ds=(?P<ds>[^/]+)/run=(?P<run>[^/]+)/index\.html")
-SHOWN = 500
+SHOWN = 200
+PARALLEL_READS = 8
 LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost"})
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -40,6 +43,7 @@ body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
 nav a { margin-right: .75rem } nav a[aria-current] { font-weight: 600; text-decoration: none; color: inherit }
 table { border-collapse: collapse; width: 100%; margin-top: 1rem; font-variant-numeric: tabular-nums }
 th, td { text-align: left; padding: .4rem .75rem .4rem 0; border-bottom: 1px solid #8884 }
+td.failed { color: #c0392b; font-weight: 600 }
 td.run { overflow-wrap: anywhere; font-size: .87em; opacity: .8 } td.written, td.ds { white-space: nowrap }
 """
 
@@ -54,9 +58,19 @@ class Validation:
     written: datetime
 
     @property
+    def page(self) -> str:
+        """Its first page, below `data-docs/`."""
+        return f"{self.dataset}/ds={self.ds}/run={self.run}/index.html"
+
+    @property
     def href(self) -> str:
         """Path of its first page on this server."""
-        return quote(f"/{self.dataset}/ds={self.ds}/run={self.run}/index.html", safe="/=")
+        return quote(f"/{self.page}", safe="/=")
+
+    @property
+    def manifest(self) -> str:
+        """Key of the manifest in which its job says what came out: the run's name is its id without what was minted."""
+        return f"manifests/{self.dataset}/ds={self.ds}/run={self.run.rpartition('-')[0]}/validate.json"
 
 
 class DataDocs:
@@ -70,6 +84,7 @@ class DataDocs:
     def __init__(self, s3: Any, bucket: str) -> None:
         self._s3 = s3
         self._bucket = bucket
+        self._verdicts: dict[Validation, str] = {}
 
     def validations(self) -> list[Validation]:
         """Every validation, the newest first."""
@@ -81,6 +96,26 @@ class DataDocs:
             if (match := INDEX.fullmatch(entry["Key"]))
         )
         return sorted(found, key=lambda each: (each.written, each.ds, each.run), reverse=True)
+
+    def verdicts(self, validations: Sequence[Validation]) -> dict[Validation, str]:
+        """What came out of each: `passed`, `passed, 2 warnings` or `failed`; nothing where a later try replaced it."""
+        unknown = [each for each in validations if each not in self._verdicts]
+        with ThreadPoolExecutor(PARALLEL_READS) as pool:
+            found = zip(unknown, pool.map(self._verdict, unknown), strict=True)
+            self._verdicts |= {validation: verdict for validation, verdict in found if verdict}
+        return self._verdicts
+
+    def _verdict(self, validation: Validation) -> str:
+        try:
+            manifest = json.load(self._s3.get_object(Bucket=self._bucket, Key=validation.manifest)["Body"])
+        except self._s3.exceptions.NoSuchKey:
+            return ""
+        if manifest["docs"] != f"s3://{self._bucket}/{PREFIX}{validation.page}":
+            return ""
+        if not manifest["success"]:
+            return "failed"
+        warnings = len(manifest["failed"])
+        return f"passed, {warnings} warning{'s' if warnings > 1 else ''}" if warnings else "passed"
 
     def read(self, path: str) -> bytes | None:
         """Content of the object at a URL's path, or None when there is none.
@@ -98,18 +133,20 @@ class DataDocs:
         return content
 
 
-def index_page(validations: Iterable[Validation], dataset: str | None) -> str:
+def index_page(docs: DataDocs, dataset: str | None) -> str:
     """The page that lists validations.
 
     Args:
-        validations: all there are, in the order in which to show them.
+        docs: where they are.
         dataset: show only this dataset's; all datasets' if None.
     """
-    everything = list(validations)
+    everything = docs.validations()
     chosen = [each for each in everything if dataset in (None, each.dataset)]
+    verdicts = docs.verdicts(chosen[:SHOWN])
     rows = "".join(
         f'<tr><td><a href="{html.escape(each.href)}">{html.escape(each.dataset)}</a></td>'
         f'<td class="ds"><a href="{html.escape(each.href)}">{html.escape(each.ds)}</a></td>'
+        f'<td class="{verdicts.get(each, "").partition(",")[0]}">{verdicts.get(each, "")}</td>'
         f'<td class="run">{html.escape(each.run)}</td><td class="written">{each.written:%Y-%m-%d %H:%M:%S}</td></tr>'
         for each in chosen[:SHOWN]
     )
@@ -125,7 +162,7 @@ def index_page(validations: Iterable[Validation], dataset: str | None) -> str:
         told = f"The newest {SHOWN} of {len(chosen)} validations."
     else:
         told = f"{len(chosen)} validation{'s' if len(chosen) > 1 else ''}, the newest first."
-    table = f"<table><tr><th>dataset<th>date<th>run<th>written (UTC)</tr>{rows}</table>" if rows else ""
+    table = f"<table><tr><th>dataset<th>date<th>verdict<th>run<th>written (UTC)</tr>{rows}</table>" if rows else ""
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>Data Docs</title><style>{STYLE}</style><h1>Data Docs</h1>"
@@ -159,7 +196,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             if path == "/":
                 dataset = parse_qs(url.query).get("dataset", [None])[0]
-                content: bytes | None = index_page(self._docs.validations(), dataset).encode()
+                content: bytes | None = index_page(self._docs, dataset).encode()
                 kind = "text/html; charset=utf-8"
             else:
                 content = self._docs.read(path)

@@ -1,6 +1,8 @@
 """The server of the Data Docs, over a real bucket: what it shows, and what it never does."""
 
 import http.client
+import json
+import re
 import threading
 
 import pytest
@@ -20,11 +22,19 @@ def bucket(aws):
         f"data-docs/orders/ds=2025-06-30/run={RUN}/static/styles/data_docs.css",
         f"data-docs/orders/ds=2025-06-30/run={RUN}/validations/orders/index.html",
         "data-docs/sales/ds=2025-06-29/run=<b>x&/index.html",
-        "data-docs/orders/ds=2025-06-28/run=again/index.html",
+        "data-docs/orders/ds=2025-06-28/run=again-00000001/index.html",
+        "data-docs/orders/ds=2025-06-28/run=again-00000000/index.html",
         "manifests/secret.json",
         "secret.json",
     ):
         s3.put_object(Bucket="docs", Key=key, Body=f"content of {key}".encode())
+    for run, ds, page, success, failed in (
+        ("scheduled__2025-06-30", "2025-06-30", PAGE, True, [{}, {}]),
+        ("again", "2025-06-28", "orders/ds=2025-06-28/run=again-00000001/index.html", False, [{}]),
+    ):
+        manifest = {"docs": f"s3://docs/data-docs/{page}", "success": success, "failed": failed}
+        key = f"manifests/orders/ds={ds}/run={run}/validate.json"
+        s3.put_object(Bucket="docs", Key=key, Body=json.dumps(manifest).encode())
     return "docs"
 
 
@@ -57,15 +67,26 @@ def request_(port):
 def test_the_list_shows_every_validation_the_newest_first(request_):
     response, body = request_("/")
     assert (response.status, response.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
-    assert "3 validations" in body
+    assert "4 validations" in body
     order = [body.index(f">{ds}</a>") for ds in ("2025-06-28", "2025-06-29", "2025-06-30")]
     assert order == sorted(order), "the one written last comes first"
     assert f'href="/{PAGE}"' in body
 
 
+def test_the_list_says_what_came_out_of_each_where_that_is_known(request_):
+    _, body = request_("/?dataset=orders")
+    rows = [re.findall(r"<td[^>]*>(?:<a[^>]*>)?([^<]*)", row) for row in body.split("<tr>")[2:]]
+    assert {row[3]: row[2] for row in rows} == {
+        RUN: "passed, 2 warnings",
+        "again-00000001": "failed",
+        # Its task was tried again, and the manifest speaks of that try.
+        "again-00000000": "",
+    }
+
+
 def test_the_list_can_be_of_one_dataset(request_):
     _, body = request_("/?dataset=orders")
-    assert "2 validations" in body
+    assert "3 validations" in body
     assert ">2025-06-29<" not in body
     _, body = request_("/?dataset=none<script>")
     assert "no Data Docs yet" in body
