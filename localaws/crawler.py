@@ -379,7 +379,7 @@ class Crawl:
             made = roles.assume(role, "AWS-Crawler", 3600)
             self.session = boto3.Session(made.access_key, made.secret_key, made.token, get_region())
         config = Config(retries={"total_max_attempts": 2})
-        return self.session.client(service, endpoint_url=ENDPOINT, config=config)  # type: ignore[call-overload]
+        return self.session.client(service, endpoint_url=ENDPOINT, config=config)
 
     def say(self, message: str) -> None:
         """Note a line for the crawler's log."""

@@ -50,7 +50,7 @@ def action(handler: Callable[[Request], Request]) -> Callable[[Request], Respons
 
 # ── Expressions ───────────────────────────────────────────────────────────────
 
-COMPARISONS: dict[type[exp.Expression], Callable[[Any, Any], bool]] = {
+COMPARISONS: dict[type[exp.Expr], Callable[[Any, Any], bool]] = {
     exp.EQ: operator.eq,
     exp.NEQ: operator.ne,
     exp.LT: operator.lt,
@@ -115,7 +115,7 @@ class Filter:
         """
         return self._holds(self.condition, values)
 
-    def _holds(self, node: exp.Expression, values: dict[str, str | None]) -> bool:
+    def _holds(self, node: exp.Expr, values: dict[str, str | None]) -> bool:
         if isinstance(node, exp.Paren):
             return self._holds(node.this, values)
         if isinstance(node, exp.And):
@@ -128,8 +128,8 @@ class Filter:
         # sqlglot has a flag for NOT LIKE where the others are wrapped in a Not.
         return self._compares(node, values) != bool(node.args.get("negate"))
 
-    def _compares(self, node: exp.Expression, values: dict[str, str | None]) -> bool:
-        if type(node) in COMPARISONS:
+    def _compares(self, node: exp.Expr, values: dict[str, str | None]) -> bool:
+        if isinstance(node, exp.Binary) and type(node) in COMPARISONS:
             compare = COMPARISONS[type(node)]
             if isinstance(node.left, exp.Column):
                 key, literals = node.left, [node.right]
@@ -155,8 +155,8 @@ class Filter:
 
     def _test(
         self,
-        key: exp.Expression,
-        literals: list[exp.Expression],
+        key: exp.Expr,
+        literals: list[exp.Expr],
         values: dict[str, str | None],
         holds: Callable[[Any, list[Any]], bool],
     ) -> bool:
@@ -167,7 +167,7 @@ class Filter:
         value = values[key.name.lower()]
         return value is not None and holds(typed(kind, value), wanted)
 
-    def _literal(self, node: exp.Expression) -> str:
+    def _literal(self, node: exp.Expr) -> str:
         if isinstance(node, exp.Neg) and isinstance(node.this, exp.Literal):
             return f"-{node.this.this}"
         if isinstance(node, exp.Literal):
