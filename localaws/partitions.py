@@ -131,6 +131,7 @@ class Filter:
     def _compares(self, node: exp.Expr, values: dict[str, str | None]) -> bool:
         if isinstance(node, exp.Binary) and type(node) in COMPARISONS:
             compare = COMPARISONS[type(node)]
+            key: exp.Expr
             if isinstance(node.left, exp.Column):
                 key, literals = node.left, [node.right]
             else:
