@@ -32,7 +32,7 @@ def ingest_dag(contract: Contract, settings: Settings) -> DAG:
         schedule=CronDataIntervalTimetable(contract.schedule, timezone="UTC"),
         start_date=datetime.combine(contract.start_date, datetime.min.time()),
         catchup=False,
-        max_active_runs=3,
+        max_active_runs=2,
         tags={"ingest", contract.dataset, *contract.tags},
         params={
             "date": Param(
