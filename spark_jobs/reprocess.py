@@ -6,7 +6,7 @@ tried once more after all others; when Spark itself no longer answers, the job f
 same run goes on where this one ended: what is loaded from the same staged files by the same code is not done again.
 
 Manifest, beyond what every range manifest has (spark_jobs/ranges.py), written after each date: `seconds`, `versions`,
-and for each date that got that far `run_id, rows` and `quarantine`, the folder of its bad rows.
+and for each date that got that far `run_id, rows`, `profile` and `quarantine`, the folder of its bad rows.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Reprocess:
         self.versions = job.versions("pyspark", "pyarrow", "great-expectations")
         self.dates: dict[str, dict[str, Any]] = storage.read_json(parsed.dates)["dates"]
         self.dates.update(self._loaded_before())
-        self.published = {entry["ds"]: entry["rows"] for entry in storage.read_json(parsed.history)}
+        self.published = {entry["ds"]: entry for entry in storage.read_json(parsed.history)}
 
     def _loaded_before(self) -> dict[str, dict[str, Any]]:
         """What an earlier submission of this run has loaded from the same files by the same code."""
@@ -61,9 +61,12 @@ class Reprocess:
             job.say(f"{ds}: {self.dates[ds]['outcome']} {self.dates[ds].get('why', '')}")
 
     def history(self) -> list[dict[str, Any]]:
-        """How many rows other dates have: those loaded here, and what is published of others."""
-        loaded = {ds: self.dates[ds]["rows"]["published"] for ds in ranges.with_outcome(self.dates, ranges.LOADED)}
-        return [{"ds": ds, "rows": rows} for ds, rows in sorted((self.published | loaded).items())]
+        """What other dates have, as `validate` wants it: those loaded here, and what is published of others."""
+        loaded = {
+            ds: {"ds": ds, "rows": self.dates[ds]["rows"]["published"], **self.dates[ds]["profile"]}
+            for ds in ranges.with_outcome(self.dates, ranges.LOADED)
+        }
+        return list((self.published | loaded).values())
 
     def report(self) -> None:
         """Write the range manifest."""
@@ -102,7 +105,9 @@ def clean_and_validate(context: clean.Context, dates: Reprocess, ds: str, found:
     of_date = job.Phases()
     with phases(validate.STEP), tempfile.TemporaryDirectory() as folder:
         files = validate.download(cleaned, Path(folder))
-        validate.validate_date(context.spark, context.contract, validating, cleaned, files, dates.history(), of_date)
+        history = dates.history()
+        verdict = validate.validate_date(context.spark, context.contract, validating, cleaned, files, history, of_date)
+    found.update(profile=verdict["profile"])
 
 
 def check_alive(spark: SparkSession) -> None:
@@ -138,7 +143,7 @@ def parser() -> argparse.ArgumentParser:
         "output": "folder for a date's rows to publish, with {ds}",
         "quarantine": "folder for a date's bad rows, with {ds}",
         "docs": "folder for a date's Data Docs, with {ds}",
-        "history": "JSON [{ds, rows}] of what is published",
+        "history": "JSON [{ds, rows, ...}] of what is published",
     }
     arguments = ranges.parser(STEP, **uris)
     clean.add_options(arguments)

@@ -18,8 +18,9 @@ Expectations with `"meta": {"batch": "run"}` are about the run as a whole: a tab
   such dates, and a ratio also where the median is 0: an expectation about a null value passes.
 
 Manifest: `step, dataset, ds, run, run_id, success, expectations (how many), failed [{expectation, column, severity,
-batch, rows_failed, rows_checked, observed, kwargs, notes}], metrics {name: value}, docs (URI of index.html, one page
-of Data Docs), seconds {phase: s}, versions`. It is written whether the batch passes or fails.
+batch, rows_failed, rows_checked, observed, kwargs, notes}], metrics {name: value}, profile (those metrics that the
+dates after this one are compared with), docs (URI of index.html, one page of Data Docs), seconds {phase: s},
+versions`. It is written whether the batch passes or fails.
 """
 
 from __future__ import annotations
@@ -197,10 +198,11 @@ def validate_date(
         with phases("read"):
             of_rows = row_metrics(rows, contract)
             metrics = {**run_metrics(clean, schema_text(rows.dtypes)), **compared(of_rows, history, arguments.ds)}
-            count = of_rows.pop("rows")
+            profile = {name: value for name, value in of_rows.items() if name != "rows"}
+            count = of_rows["rows"]
             if count != metrics["rows_published"]:
                 raise OSError(f"{clean['output']['uri']} holds {count} rows, clean wrote {metrics['rows_published']}")
-            metrics |= of_rows
+            metrics |= profile
         with phases("validate"):
             results = evaluate(rows, metrics, suite_of(contract), arguments.ds)
     finally:
@@ -221,6 +223,7 @@ def validate_date(
         expectations=evaluated,
         failed=failed,
         metrics=metrics,
+        profile=profile,
         docs=docs,
         seconds=phases.seconds,
         versions=job.versions("pyspark", "great-expectations"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from lake.contract import Contract
@@ -60,7 +61,7 @@ def published_runs(glue: Any, contract: Contract, start: str, end: str) -> dict[
 
 
 def published_rows(glue: Any, contract: Contract, ds: str) -> list[dict[str, Any]]:
-    """Return how many rows each published date before a date has.
+    """Return how many rows each published date before a date has, and what else `validate` measured of them.
 
     Args:
         glue: boto3 Glue client.
@@ -68,13 +69,16 @@ def published_rows(glue: Any, contract: Contract, ds: str) -> list[dict[str, Any
         ds: the date, `YYYY-MM-DD`.
 
     Returns:
-        `{"ds": ..., "rows": ...}` of each, in order.
+        `{"ds": ..., "rows": ..., "mean_<column>": ..., ...}` of each, in order.
     """
-    published = sorted(
-        (partition["Values"][0], int(partition["Parameters"]["numRows"]))
+    published = {
+        partition["Values"][0]: partition["Parameters"]
         for partition in _partitions(glue, contract.dataset, f"ds < '{ds}'")
-    )
-    return [{"ds": date, "rows": rows} for date, rows in published]
+    }
+    return [
+        {"ds": date, "rows": int(told["numRows"]), **json.loads(told.get("profile", "{}"))}
+        for date, told in sorted(published.items())
+    ]
 
 
 def rows_before(glue: Any, contract: Contract, ds: str) -> list[dict[str, Any]]:

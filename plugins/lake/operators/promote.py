@@ -81,6 +81,7 @@ class PromoteOperator(AwsBaseOperator[S3Hook]):
             "run_id": staged["run_id"],
             "uri": _folder(paths, staged),
             "rows": staged["rows"]["published"],
+            "profile": read_manifest(s3, paths.manifest("validate")).get("profile", {}),
             "files": len(staged["output"]["files"]),
             "listed": read_manifest(s3, paths.manifest("stage_raw"))["listed"],
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
@@ -89,7 +90,11 @@ class PublishOperator(AwsBaseOperator[GlueCatalogHook]):
 
     def _publish(self, s3: Any, table: PartitionedTable, paths: Paths) -> None:
         promoted = read_manifest(s3, paths.manifest("promote"))
-        parameters = {"run_id": promoted["run_id"], "numRows": str(promoted["rows"])}
+        parameters = {
+            "run_id": promoted["run_id"],
+            "numRows": str(promoted["rows"]),
+            "profile": json.dumps(promoted.get("profile", {})),
+        }
         published, replaced = point_at_newest(
             s3, paths.record("published"), table, {**promoted, "parameters": parameters}
         )

@@ -27,7 +27,11 @@ def publish(aws):
     def publish(settings, dataset, ds, rows=1):
         table = public_table(aws("glue"), settings, CONTRACTS[dataset])
         table.ensure()
-        table.point(ds, folder(settings, dataset, ds), {"run_id": "a-run", "numRows": f"{rows}"})
+        table.point(
+            ds,
+            folder(settings, dataset, ds),
+            {"run_id": "a-run", "numRows": f"{rows}", "profile": json.dumps({"mean_quantity": rows / 2})},
+        )
 
     return publish
 
@@ -104,7 +108,7 @@ def test_the_history_is_that_of_the_last_dates_before(settings, airflow_glue, pu
     validate = task(ValidateOperator, settings, "sales", DATES, manifest, history=manifest("history"))
     with pytest.raises(AirflowException, match="not reachable"):
         validate.execute(context("validate"))
-    wanted = [{"ds": f"2025-02-{day:02}", "rows": day} for day in range(7, 21)]
+    wanted = [{"ds": f"2025-02-{day:02}", "rows": day, "mean_quantity": day / 2} for day in range(7, 21)]
     assert read(manifest("history")) == wanted == rows_before(airflow_glue, CONTRACTS["sales"], "2025-03-02")
 
 
