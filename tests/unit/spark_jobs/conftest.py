@@ -34,7 +34,8 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         PYTHONPATH=f"{REPOSITORY}:{REPOSITORY / 'plugins'}",
         PYSPARK_SUBMIT_ARGS=(
             f"--master local[1] --driver-java-options '{options} -Dlog4j2.configurationFile={java.logging}' "
-            "--conf spark.ui.enabled=false --conf spark.sql.shuffle.partitions=1 pyspark-shell"
+            "--conf spark.ui.enabled=false --conf spark.sql.shuffle.partitions=1 "
+            "--conf spark.sql.adaptive.enabled=false pyspark-shell"
         ),
     )
     session = spark_session("tests")
