@@ -1,0 +1,135 @@
+"""What a plan says of each date of a range, and what it leaves behind."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, DownstreamTasksSkipped
+from lake.bundle import bundle_of_this_process
+from lake.contract import load_contract
+from lake.operators.plan_reprocess import PlanReprocessOperator
+from lake.operators.publish import public_table
+from lake.operators.report_range import ReportRangeOperator
+from lake.paths import Paths
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+ORDERS = load_contract(REPOSITORY / "include" / "datasets" / "orders.yaml")
+CHANGES = {
+    "2025-04-01": "is new",
+    "2025-04-02": "there is no raw file",
+    "2025-04-03": "nothing changed since",
+    "2025-04-04": "raw files changed since",
+    "2025-04-05": "code changed since",
+    "2025-04-06": "raw files and code changed since",
+    "2025-04-07": "it is not known from what it was made",
+    "2025-04-08": "there is no raw file, what is published stays",
+    "2025-04-09": "there is no raw file",
+}
+
+
+@pytest.fixture
+def s3(aws):
+    return aws("s3")
+
+
+@pytest.fixture
+def write(s3):
+    def write(uri, document):
+        _, _, bucket, key = uri.split("/", 3)
+        s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(document).encode())
+
+    return write
+
+
+@pytest.fixture
+def world(aws, s3, settings, write):
+    """Dates of which each is as CHANGES says."""
+    table = public_table(aws("glue"), settings, ORDERS)
+    table.ensure()
+    for ds, change in CHANGES.items():
+        key = f"orders/ds={ds}/orders.csv"
+        if "no raw file" not in change:
+            s3.put_object(Bucket=settings.raw_bucket, Key=key, Body=ds.encode())
+        if ds == "2025-04-09":
+            s3.put_object(Bucket=settings.raw_bucket, Key=f"orders/ds={ds}/_SUCCESS", Body=b"")
+        if change in {"is new", "there is no raw file"}:
+            continue
+        table.point(ds, f"s3://anywhere/{ds}/", {"run_id": "earlier-0123abcd", "numRows": "1"})
+        if "known" in change or "stays" in change:
+            continue
+        etag = s3.head_object(Bucket=settings.raw_bucket, Key=key)["ETag"].strip('"')
+        paths = Paths(settings, ORDERS, ds, "earlier")
+        files = [{"key": key, "etag": "another" if "raw files" in change else etag}]
+        write(paths.manifest("stage_raw"), {"files": files})
+        bundle = "another" if "code" in change else bundle_of_this_process()[0]
+        write(paths.manifest("clean"), {"versions": {"bundle": bundle}})
+
+
+@pytest.fixture
+def plan(settings):
+    """Run the task, and return its XComs and the tasks that it skips."""
+
+    def plan(run_id, **params):
+        after = [SimpleNamespace(task_id=name, is_teardown=name == "stop") for name in ("start", "stop", "report")]
+        xcom = {}
+        context = {
+            "params": {"start": "2025-04-01", "end": "2025-04-09", "dry_run": True} | params,
+            "run_id": run_id,
+            "ti": SimpleNamespace(xcom_push=lambda key, value: xcom.update({key: value})),
+            "task": SimpleNamespace(get_flat_relatives=lambda **_: after),
+        }
+        operator = PlanReprocessOperator(task_id="plan", settings=settings, contract=ORDERS)
+        try:
+            operator.execute(context)
+        except DownstreamTasksSkipped as skipped:
+            return xcom["plan"], skipped.tasks
+        return xcom["plan"], []
+
+    return plan
+
+
+def manifests(s3, settings):
+    prefix = "manifests/orders/ranges/"
+    return [e["Key"] for e in s3.list_objects_v2(Bucket=settings.artifacts_bucket, Prefix=prefix).get("Contents", [])]
+
+
+@pytest.mark.usefixtures("world")
+def test_a_dry_run_says_what_would_change_and_writes_nothing(s3, settings, plan):
+    before = manifests(s3, settings)
+    found, skipped = plan("dry")
+    assert {ds: why for why, dates in found.items() for ds in dates} == CHANGES
+    assert skipped == ["start", "report"], "a teardown is for Airflow to skip"
+    assert manifests(s3, settings) == before
+
+
+@pytest.mark.usefixtures("world")
+def test_a_run_plans_the_dates_that_have_a_file(s3, settings, plan):
+    _, skipped = plan("wet", dry_run=False)
+    assert skipped == []
+    key = "manifests/orders/ranges/run=wet/plan.json"
+    planned = json.load(s3.get_object(Bucket=settings.artifacts_bucket, Key=key)["Body"])
+    assert planned["ds"] == "2025-04-01..2025-04-09"
+    outcomes = {ds: "skipped" if "no raw file" in why else "planned" for ds, why in CHANGES.items()}
+    assert {ds: entry["outcome"] for ds, entry in planned["dates"].items()} == outcomes
+
+
+def test_a_range_without_files_does_nothing(s3, settings, plan):
+    found, skipped = plan("nothing", start="1999-01-01", end="1999-01-02", dry_run=False)
+    assert found == {"there is no raw file": ["1999-01-01", "1999-01-02"]}
+    assert skipped == ["start", "report"]
+    assert not [key for key in manifests(s3, settings) if "run=nothing" in key]
+
+
+def test_a_report_fails_when_a_date_could_not_be_loaded(settings, write, context):
+    uri = Paths(settings, ORDERS, "{ds}", "a-report").range_manifest("clean_and_validate")
+    report = ReportRangeOperator(task_id="report", range_manifest=uri)
+    with pytest.raises(AirflowException, match="no manifest at"):
+        report.execute(context("report"))
+    loaded = {"2025-04-01": {"outcome": "loaded"}, "2025-04-02": {"outcome": "skipped", "why": "no file"}}
+    write(uri, {"dates": loaded})
+    assert report.execute(context("report")) == {"loaded": 1, "skipped": 1}
+    failed = {ds: {"outcome": ds, "why": f"why {ds}"} for ds in ("refused", "crashed")}
+    write(uri, {"dates": {**loaded, **failed}})
+    with pytest.raises(AirflowFailException, match=r"2 of 4 dates could not be loaded.*\n.*why crashed\n.*why refused"):
+        report.execute(context("report"))
