@@ -15,8 +15,13 @@
         --docs s3://ARTIFACTS/data-docs/orders/ds=2025-06-30/run=RUN-1a2b3c4d/ \\
         --manifest s3://ARTIFACTS/manifests/orders/ds=2025-06-30/run=RUN/validate.json
 
-Every argument is required. Exit codes: 0 done, 65 (EX_DATAERR) the data is at fault and a retry cannot help, anything
-else is worth a retry. A job that fails leaves as its last line on stderr `ERROR <job> <dataset> <ds>: <what>`.
-The manifest is written last: where there is one, the step is complete (`validate` also leaves one, with
-`"success": false`, when it exits with 65 because the suite failed). Its fields are described in each job's module.
+`clean` also takes `--references s3://.../references.json` where the contract reads other datasets, and `--personal-key
+ARN` where it has personal columns; `validate` takes `--history s3://.../history.json`. Every other argument is
+required.
+
+Exit codes: 0 done, 65 (EX_DATAERR) the data is at fault and a retry cannot help, 75 (EX_TEMPFAIL) a dataset that this
+one reads has no date yet, anything else is worth a retry too. A job that fails leaves as its last line on stderr
+`ERROR <job> <dataset> <ds>: <what>`. The manifest is written last: where there is one, the step is complete (`validate`
+also leaves one, with `"success": false`, when it exits with 65 because the suite failed). Its fields are described in
+each job's module.
 """
