@@ -22,7 +22,9 @@ CUSTOMERS = (
 NEXT_STATUSES = {"pending": ("confirmed", "confirmed", "confirmed", "cancelled"), "confirmed": ("shipped", "cancelled")}
 STALE_AFTER_DAYS = 30
 UPDATED, STALE, REPEATED, BAD = 0.2, 0.04, 0.01, 0.015
-"""Shares of a day's rows; the others are new orders."""
+"""Mean shares of a day's rows; the others are new orders."""
+LEAST, MOST = 0.5, 1.5
+"""Between which multiples of its mean a day's share lies: no day is like the other."""
 
 
 @dataclass(frozen=True)
@@ -115,10 +117,12 @@ def good_row(order: Order, day: date) -> Row:
 def day_rows(shop: Shop, day: date, count: int, first_defect: int) -> list[Row]:
     """The `count` rows of one day's file, in order; `first_defect` is where in the list of defects the day begins."""
     random = shop.random
-    rows = [shop.bad_row(day, first_defect + number) for number in range(round(count * BAD))]
-    rows += [good_row(shop.stale_order(day), day) for _ in range(round(count * STALE))]
-    orders = [shop.new_version() for _ in range(min(round(count * UPDATED), len(shop.open)))]
-    repeated = round(count * REPEATED)
+    bad, stale, updated, repeated = (
+        round(count * share * random.uniform(LEAST, MOST)) for share in (BAD, STALE, UPDATED, REPEATED)
+    )
+    rows = [shop.bad_row(day, first_defect + number) for number in range(bad)]
+    rows += [good_row(shop.stale_order(day), day) for _ in range(stale)]
+    orders = [shop.new_version() for _ in range(min(updated, len(shop.open)))]
     orders += [shop.new_order(day) for _ in range(count - len(rows) - len(orders) - repeated)]
     # As old as a pending order may be without being stale.
     orders[-1:] = [replace(order, order_date=day - timedelta(days=STALE_AFTER_DAYS)) for order in orders[-1:]]
