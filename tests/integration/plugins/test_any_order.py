@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from lake.contract import load_contract
@@ -215,9 +215,11 @@ def histories(draw):
 
 
 @examples(
-    max_examples=12,
+    max_examples=20,
     deadline=None,
     derandomize=True,
+    # A smaller example of a failure is not worth the minutes that it takes to find.
+    phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(history=histories())
