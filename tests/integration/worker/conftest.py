@@ -97,7 +97,7 @@ class Worker:
     def validate(self, ds: str, run: str) -> tuple[int, str]:
         return self.run("spark-submit", "validate", ds, run)
 
-    def upload(self, ds: str, content: bytes | str, name: str) -> None:
+    def upload(self, ds: str, content: bytes | str, name: str = "orders.csv") -> None:
         body = content if isinstance(content, bytes) else content.encode()
         self.s3.put_object(Bucket="raw", Key=f"{self.dataset}/ds={ds}/{name}", Body=body)
 
