@@ -6,7 +6,7 @@ The `airflow` command would answer the same, but takes seconds of processor time
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from typing import Any
 
@@ -63,29 +63,51 @@ class AirflowApi:
         )
         return list(runs)
 
-    def abandon(self, dag_id: str, first: date, last: date, timeout: float = 90) -> None:
-        """Cancel the backfills of a DAG that are under way and end their unfinished runs from `first` to `last`.
+    def create_backfill(self, dag_id: str, first: date, last: date, active_runs: int) -> None:
+        """Create a run for each date from `first` to `last`, `active_runs` at a time; finished ones run again."""
+        backfill = {
+            "dag_id": dag_id,
+            "from_date": f"{first}T00:00:00Z",
+            # A date's run is of a time within it.
+            "to_date": f"{last}T23:59:59Z",
+            "max_active_runs": active_runs,
+            "reprocess_behavior": "completed",
+        }
+        self._request("POST", "/api/v2/backfills", json=backfill)
 
-        A demo that was interrupted leaves both, and Airflow refuses a second backfill beside the first. Teardown tasks
-        still run, so the DAG must not be paused.
+    def cancel_backfills(self, dag_id: str) -> None:
+        """Cancel the backfills of a DAG that are under way: Airflow refuses a second one beside them."""
+        for each in self._get("backfills", dag_id=dag_id)["backfills"]:
+            if not each["completed_at"]:
+                self._request("PUT", f"/api/v2/backfills/{each['id']}/cancel")
+
+    def trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
+        """Start a run with parameters `conf` and without a date, and return its id."""
+        run = {"logical_date": None, "conf": conf}
+        answer: dict[str, Any] = self._request("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=run).json()
+        return str(answer["dag_run_id"])
+
+    def dag_run(self, dag_id: str, run_id: str) -> dict[str, Any]:
+        """Return a run."""
+        return self._get(f"dags/{dag_id}/dagRuns/{run_id}")
+
+    def end_runs(self, runs: Callable[[], list[dict[str, Any]]], timeout: float = 90) -> None:
+        """Fail the unfinished ones of `runs`, and wait until they have ended.
+
+        Teardown tasks still run, so their DAGs must not be paused.
 
         Raises:
             StackError: when a run has not ended after `timeout` seconds.
         """
-        for each in self._get("backfills", dag_id=dag_id)["backfills"]:
-            if not each["completed_at"]:
-                self._request("PUT", f"/api/v2/backfills/{each['id']}/cancel")
-        for run_id in self._unfinished(dag_id, first, last):
-            self._request("PATCH", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}", json={"state": "failed"})
+        for each in _unfinished(runs()):
+            path = f"/api/v2/dags/{each['dag_id']}/dagRuns/{each['dag_run_id']}"
+            self._request("PATCH", path, json={"state": "failed"})
         deadline = time.monotonic() + timeout
-        while unfinished := self._unfinished(dag_id, first, last):
+        while unfinished := _unfinished(runs()):
             if time.monotonic() > deadline:
-                raise StackError(f"these runs do not end: {', '.join(unfinished)}. See .local/logs/scheduler.log")
+                names = ", ".join(each["dag_run_id"] for each in unfinished)
+                raise StackError(f"these runs do not end: {names}. See .local/logs/scheduler.log")
             time.sleep(1)
-
-    def _unfinished(self, dag_id: str, first: date, last: date) -> list[str]:
-        runs = self.backfill_runs(dag_id, first, last)
-        return [each["dag_run_id"] for each in runs if each["state"] in ("queued", "running")]
 
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """Return the task instances of a run."""
@@ -117,6 +139,10 @@ class AirflowApi:
             offset += PAGE
             if offset >= page["total_entries"]:
                 return
+
+
+def _unfinished(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [each for each in runs if each["state"] in ("queued", "running")]
 
 
 def _text(entry: dict[str, Any] | str) -> str:
