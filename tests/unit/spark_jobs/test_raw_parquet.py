@@ -95,7 +95,7 @@ def test_a_record_is_its_row_shown_as_json() -> None:
 def test_damage_is_told() -> None:
     content = stored({"a": ["x" * 50] * 1000, "b": [f"{number}" for number in range(1000)]}, write_page_checksum=True)
     flipped = content[:1000] + bytes([content[1000] ^ 0xFF]) + content[1001:]
-    with pytest.raises(DataError, match="x.parquet: the file is empty"):
+    with pytest.raises(DataError, match=r"x\.parquet: the file is empty"):
         read(b"")
     for damaged in (b"a,b\n1,2\n", content[:-20], content[200:], flipped):
         with pytest.raises(DataError, match=r"x\.parquet: cannot be read as Parquet"):
