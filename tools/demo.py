@@ -184,8 +184,9 @@ def demo(week: Week) -> None:
         load(api, [sales, retail])
         console.print(f"\n[bold]Orders[/]: a run a date, {ACTIVE_RUNS} at a time; this is what it would be by hand:")
         console.print(
-            f"$ airflow backfill create --dag-id {DAG_ID} --from-date {week.start} \\\n"
-            f"    --to-date {week.last}T23:59:59 --max-active-runs {ACTIVE_RUNS} --reprocess-behavior completed"
+            f"$ airflow backfill create --dag-id {DAG_ID} --max-active-runs {ACTIVE_RUNS} \\\n"
+            f"    --from-date {week.start} --to-date {week.last}T23:59:59 \\\n"
+            "    --reprocess-behavior completed"
         )
         backfill_seconds = load(api, [orders])
         found = {
