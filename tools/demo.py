@@ -206,7 +206,7 @@ def demo(week: Week) -> None:
 each count and sum above is the one that the generator of the files says.
 
   Where to look next:
-    make up                  the same stack, to stay: these runs, your files, SQL
+    make up                  the same stack, to stay: these runs, own files, SQL
     {variables["AIRFLOW__API__BASE_URL"]:<24} then: Airflow's graph, logs and times of each run
     {variables["LAKE_DATA_DOCS_URL"]:<24} then: Data Docs, what was checked in each run
     dags/ingest.py           the pipeline: one DAG for each contract
