@@ -18,7 +18,7 @@ help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1~\2/p' Makefile | awk -F'~' '{ printf "%-20s %s\n", $$1, $$2 }'
 	@printf '\nVariables: AIRFLOW_PORT (8080), LOCALAWS_PORT (4566), DATA_DOCS_PORT (5001), PYTHON (a Python 3.11 to 3.13), STACK (lake)\n'
 
-demo: stack-environments  ## run a generated week of orders through the whole pipeline, show the result, stop everything
+demo: stack-environments  ## run generated weeks of every dataset through the whole pipeline, show the result, stop everything
 	@PYTHONPATH=plugins $(AIRFLOW_PYTHON) -m tools.demo
 
 up: stack-environments  ## start the local AWS and Airflow, deploy the stack there, write .local/env
