@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 BUCKET = "command-output"
-GROUP = "/lake/worker"
+GROUP = "/ssm-tests/worker"
 OUTPUT = [
     {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"arn:aws:s3:::{BUCKET}/ssm/*"},
     {
