@@ -48,7 +48,7 @@ def worker_of(settings: Settings, dag: DAG) -> dict[str, Any]:
     return {
         "instance_id": settings.worker_instance_id,
         "bucket": settings.artifacts_bucket,
-        "holder": f"{dag.dag_id}/{{{{ run_id }}}}",
+        "holder": f"{dag.dag_id}/{RUN_NAME}",
     }
 
 

@@ -102,7 +102,7 @@ def written(worker: Worker) -> Iterator[tuple[str, bytes]]:
                 continue
             content = worker.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
             yield f"{bucket}/{key}", content
-            if key.endswith(".parquet"):
+            if key.endswith(".parquet") and "customers" in key:  # other tests damage files of other datasets
                 rows = pq.read_table(io.BytesIO(content))
                 yield f"{bucket}/{key} as text", f"{rows.schema.metadata} {rows.to_pylist()}".encode()
     for file in worker.data.rglob("_manifest.json"):
