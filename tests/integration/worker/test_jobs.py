@@ -148,8 +148,11 @@ def test_a_stopped_job_leaves_no_process_no_scratch_and_no_manifest(worker: Work
     ds, run = "2025-06-28", "stopped"
     assert worker.stage(ds, run)[0] == 0
     process = worker.start("spark-submit", "clean", ds, run)
-    time.sleep(6)
-    scratch = next(path for path in (worker.home / "scratch").iterdir() if path.is_dir())
+    # Soon after it began, and long before it can have ended.
+    while not (found := [path for path in (worker.home / "scratch").iterdir() if path.is_dir()]):
+        time.sleep(0.1)
+    time.sleep(2)
+    scratch = found[0]
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 128 + signal.SIGTERM
     assert not scratch.exists()
