@@ -149,7 +149,7 @@ def test_a_stopped_job_leaves_no_process_no_scratch_and_no_manifest(worker: Work
     assert worker.stage(ds, run)[0] == 0
     process = worker.start("spark-submit", "clean", ds, run)
     # Soon after it began, and long before it can have ended.
-    while not (found := [path for path in (worker.home / "scratch").iterdir() if path.is_dir()]):
+    while not (found := [path for path in (worker.home / "scratch").glob("*") if path.is_dir()]):
         time.sleep(0.1)
     time.sleep(2)
     scratch = found[0]
