@@ -145,7 +145,8 @@ def test_two_at_once_do_not_meet_and_an_empty_day_has_a_schema(worker: Worker) -
 
 
 def test_a_stopped_job_leaves_no_process_no_scratch_and_no_manifest(worker: Worker) -> None:
-    ds, run = "2025-06-28", "stopped"
+    ds, run = "2025-06-29", "stopped"
+    worker.upload(ds, HEADER)
     assert worker.stage(ds, run)[0] == 0
     process = worker.start("spark-submit", "clean", ds, run)
     # Soon after it began, and long before it can have ended.
