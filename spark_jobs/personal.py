@@ -5,7 +5,9 @@ person has the same hash in every file and dataset, and without the key nobody c
 blank value is nobody and stays blank.
 
 The row as received cannot be shown in quarantine. In its place a record has a JSON object of the contract's columns,
-personal ones hashed; columns that the contract does not name may be personal, and are left out. A record that could
+personal ones hashed. A value of another column is hashed there as well unless the contract tells it from a name that
+stands in the wrong place: it is one of the `allowed`, matches the `pattern`, or is written like a number or a date in a
+column of such a type. Columns that the contract does not name may be personal, and are left out. A record that could
 not be split into columns is only told by its own hash.
 """
 
@@ -30,6 +32,8 @@ NORMALIZERS: dict[str, Callable[[str], str]] = {
     "upper": str.upper,
 }
 """What the functions of PERSONAL_NORMALIZE (lake.contract) do, as in Spark SQL."""
+NAMELESS = re.compile(r"[-+0-9.,:/TZ ]*|true|false", re.IGNORECASE)
+"""How numbers, dates, times and truth values are written, and no name is."""
 
 
 @cache
@@ -72,12 +76,19 @@ class Pseudonyms:
                         unlike = unlike or column
                     value = self.of(value)
             values.append(value)
-        shown = {column.source: value for column, value in zip(self._columns, values, strict=True)}
+        shown = {column.source: self._shown(value, column) for column, value in zip(self._columns, values, strict=True)}
         record = record._replace(raw=json.dumps(shown, ensure_ascii=False), values=tuple(values))
         if unlike is not None:
             reason = f"the value does not match {unlike.pattern}"
             record = record._replace(values=None, rule=unlike.pattern_rule, reason=reason)
         return record
+
+    def _shown(self, value: str | None, column: Column) -> str | None:
+        """A value of `replaced` as quarantine shows it."""
+        if value is None or column.personal or value in (column.allowed or ()):
+            return value
+        known = NAMELESS.fullmatch(value) if column.type != "string" else re.fullmatch(column.pattern or "", value)
+        return value if known else self.of(value)
 
 
 def normalized(value: str, column: Column) -> str:

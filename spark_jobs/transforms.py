@@ -141,13 +141,20 @@ def _broken(rule: str, condition: Column, reason: Column) -> Column:
     return F.when(condition, F.struct(F.lit(rule).alias("rule"), F.concat(F.lit(f"{rule}: "), reason).alias("reason")))
 
 
-def column_problems(column: ContractColumn) -> list[Column]:
+def _told(value: Column, contract: Contract) -> Column:
+    """A value as a reason tells it: not at all where it may be personal data that stands in the wrong column."""
+    if contract.personal_columns:
+        return F.lit("the value")
+    return F.concat(F.lit("'"), value.cast("string"), F.lit("'"))
+
+
+def column_problems(column: ContractColumn, contract: Contract) -> list[Column]:
     """What can be wrong with the value of one column of a typed record, each `struct(rule, reason)` or null."""
     text, value = _text(column), F.col(column.name)
     problems = []
 
     def check(rule: str, condition: Column, what: str) -> None:
-        problems.append(_broken(rule, condition, F.concat(F.lit("'"), text, F.lit(f"' {what}"))))
+        problems.append(_broken(rule, condition, F.concat(_told(text, contract), F.lit(f" {what}"))))
 
     if column.required:
         problems.append(_broken(column.missing_rule, is_blank(text), F.lit("a value is required")))
@@ -172,7 +179,7 @@ def column_problems(column: ContractColumn) -> list[Column]:
 
 def derived(rows: DataFrame, contract: Contract) -> DataFrame:
     """Rows with `_problems`, what is wrong with their columns, and the derived columns, null where there is any."""
-    of_columns = [problem for column in contract.columns for problem in column_problems(column)]
+    of_columns = [problem for column in contract.columns for problem in column_problems(column, contract)]
     readable = F.col("_record_rule").isNull()
     rows = rows.withColumn("_problems", F.when(readable, F.array_compact(F.array(*of_columns))))
     for column in contract.derived:
@@ -194,9 +201,8 @@ def rule_problems(contract: Contract, action: Action) -> Column:
             reference.name,
             F.col(_unknown(reference)),
             F.concat(
-                F.lit("'"),
-                F.col(reference.column).cast("string"),
-                F.lit(f"' is not in the column {reference.references} of {reference.dataset}"),
+                _told(F.col(reference.column), contract),
+                F.lit(f" is not in the column {reference.references} of {reference.dataset}"),
             ),
         )
         for reference in contract.references

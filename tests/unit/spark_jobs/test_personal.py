@@ -34,7 +34,7 @@ def hashed(text: str) -> str:
 def test_a_value_becomes_its_keyed_hash_after_it_is_normalized() -> None:
     record = replaced("1", " Věra ", "Vera@Example.org ")
     assert record.values == ("1", hashed("Věra"), hashed("vera@example.org"))
-    assert json.loads(record.raw) == {"ID": "1", "Name": hashed("Věra"), "email": hashed("vera@example.org")}
+    assert json.loads(record.raw) == {"ID": hashed("1"), "Name": hashed("Věra"), "email": hashed("vera@example.org")}
     assert (record.line, record.rule, record.reason) == (7, None, None)
 
 
@@ -52,6 +52,23 @@ def test_a_value_that_does_not_match_is_told_without_being_shown() -> None:
     assert record.reason == r"the value does not match [^@\s]+@[^@\s]+"
     assert "vera at" not in record.raw
     assert json.loads(record.raw)["Name"] == hashed("Vera")
+
+
+def test_quarantine_shows_other_columns_only_where_no_name_can_stand() -> None:
+    contract = contract_of(
+        {"name": "name", "personal": True},
+        "country",
+        {"name": "tier", "allowed": ("gold",)},
+        {"name": "code", "pattern": "C[0-9]+"},
+        {"name": "born", "type": "date"},
+    )
+
+    def shown(*values: str | None) -> list[str | None]:
+        return list(json.loads(replaced(*values, contract=contract).raw).values())
+
+    assert shown("Vera", "NL", "gold", "C1", "2000-01-01") == [hashed("Vera"), hashed("NL"), "gold", "C1", "2000-01-01"]
+    slipped = ("2000-01-01", None, "Vera", "Vera", "Vera")
+    assert shown(*slipped) == [hashed("2000-01-01"), None, *[hashed("Vera")] * 3]
 
 
 def test_a_record_that_cannot_be_split_is_told_by_its_hash() -> None:
