@@ -26,11 +26,12 @@ DEV = Path(".venvs/dev/bin")
 
 @dataclass(frozen=True)
 class Suite:
-    """Test folders that run together, in one environment."""
+    """Test folders that run together, in one environment and so many processes, a file of tests in one of them."""
 
     name: str
     environment: str
     folders: tuple[str, ...]
+    processes: int = 0
 
 
 UNIT = (
@@ -47,14 +48,16 @@ SLOW = (
         "integration-localaws",
         "localaws",
         ("tests/integration/infra", "tests/integration/localaws"),
+        processes=2,
     ),
-    Suite("integration-worker", "worker", ("tests/broken", "tests/integration/worker")),
+    Suite("integration-worker", "worker", ("tests/broken", "tests/integration/worker"), processes=2),
     Suite(
         "integration-airflow",
         "airflow",
         ("tests/integration/plugins", "tests/integration/sql", "tests/integration/tools"),
+        processes=2,
     ),
-    Suite("e2e", "airflow", ("tests/e2e",)),
+    Suite("e2e", "airflow", ("tests/e2e",), processes=2),
 )
 
 
@@ -105,6 +108,7 @@ def run_tests(suite: Suite) -> Counter[str]:
     report = RESULTS / f"{suite.name}.xml"
     report.unlink(missing_ok=True)
     pytest = [str(python_of(suite.environment)), "-m", "pytest", "-q", "--durations=3", f"--junitxml={report}"]
+    pytest += [f"--numprocesses={suite.processes}", "--dist=loadfile"]
     present = [folder for folder in suite.folders if (CHECKOUT / folder).is_dir()]
     # Without a folder pytest would run everything.
     command = [*pytest, *present] if present else ["true"]

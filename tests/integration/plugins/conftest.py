@@ -6,14 +6,11 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import uuid
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-
-os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="airflow-"))
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 WORKER = REPOSITORY / ".venvs" / "worker"

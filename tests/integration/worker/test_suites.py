@@ -20,7 +20,6 @@ from spark_jobs import clean, job, validate, verdict
 from spark_jobs.errors import DataError
 from spark_jobs.personal import Pseudonyms
 from spark_jobs.references import OtherDatasets
-from tests.unit.spark_jobs.conftest import spark  # noqa: F401 - a fixture
 from tools import samples
 
 CONTRACTS = load_contracts(Path(__file__).resolve().parents[3] / "include" / "datasets")
@@ -86,7 +85,7 @@ class Lake:
 
 
 @pytest.fixture(scope="module")
-def lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lake:  # noqa: F811
+def lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """Two generated dates of every dataset cleaned and validated, as if days like the first had been before."""
     folder = tmp_path_factory.mktemp("lake")
     made = Lake(spark, folder)

@@ -1,12 +1,10 @@
 """Airflow's home and the stack's names, set before anything imports Airflow."""
 
 import os
-import tempfile
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
-os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-")
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(REPOSITORY / "dags")
 os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"] = str(REPOSITORY / "plugins")
