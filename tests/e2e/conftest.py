@@ -11,8 +11,10 @@ from pathlib import Path
 
 import boto3
 import pytest
+from lake.contract import load_contracts
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+CONTRACTS = load_contracts(REPOSITORY / "include" / "datasets")
 
 
 def free_port():
@@ -57,6 +59,20 @@ class Stack:
     def upload(self, ds, content, name="orders.csv", dataset="orders"):
         key = f"{dataset}/ds={ds}/{name}"
         self.client("s3").put_object(Bucket=self.variables["LAKE_RAW_BUCKET"], Key=key, Body=content)
+
+    def upload_days(self, dataset, days):
+        """Upload files by date, as the functions `days_of` of `expected_*` list them."""
+        for ds, paths in days.items():
+            for path in paths:
+                self.upload(ds, path.read_bytes(), path.name, dataset)
+
+    def assert_marts(self, dataset, ds, expected):
+        """Each mart of the dataset has, as of the date, the rows `expected` by name: sorted tuples of text."""
+        assert {mart.name for mart in CONTRACTS[dataset].marts} == set(expected)
+        for mart in CONTRACTS[dataset].marts:
+            columns = ", ".join(column.name for column in mart.columns)
+            found = self.query(f"SELECT {columns} FROM {mart.name} WHERE ds = '{ds}'", f"{dataset}_db")
+            assert sorted(found, key=str) == expected[mart.name], f"{mart.name} as of {ds}"
 
     def worker_state(self):
         answer = self.client("ec2").describe_instances(InstanceIds=[self.variables["LAKE_WORKER_INSTANCE_ID"]])
