@@ -185,8 +185,7 @@ def demo(week: Week) -> None:
         console.print(f"\n[bold]Orders[/]: a run a date, {ACTIVE_RUNS} at a time; this is what it would be by hand:")
         console.print(
             f"$ airflow backfill create --dag-id {DAG_ID} --max-active-runs {ACTIVE_RUNS} \\\n"
-            f"    --from-date {week.start} --to-date {week.last}T23:59:59 \\\n"
-            "    --reprocess-behavior completed"
+            f"    --from-date {week.start} --to-date {week.last} --reprocess-behavior completed"
         )
         backfill_seconds = load(api, [orders])
         found = {
@@ -463,6 +462,27 @@ EXTRACTS = (
         ("customer", "total_amount"),
         1,
         "FROM total_sales_by_customer WHERE ds = '{last}' ORDER BY total_amount DESC, customer LIMIT 5",
+    ),
+    Extract(
+        "Average order value by customer: the five highest",
+        "orders",
+        ("customer", "average_order_value"),
+        1,
+        "FROM average_order_value_by_customer WHERE ds = '{last}' ORDER BY average_order_value DESC, customer LIMIT 5",
+    ),
+    Extract(
+        "Monthly volume and revenue",
+        "orders",
+        ("month", "orders", "revenue"),
+        1,
+        "FROM monthly_volume_and_revenue WHERE ds = '{last}' ORDER BY month",
+    ),
+    Extract(
+        "Status summary",
+        "orders",
+        ("status", "orders", "total_amount"),
+        1,
+        "FROM status_summary WHERE ds = '{last}' ORDER BY total_amount DESC",
     ),
     Extract(
         "Top 10 orders of the last month",
