@@ -285,6 +285,9 @@ def _paged(found: list[dict[str, Any]], request: dict[str, Any], name: str) -> d
 def list_commands(request: dict[str, Any]) -> dict[str, Any]:
     """ListCommands, by command, instance and filters."""
     command_id, instance_id = request.get("CommandId"), request.get("InstanceId")
+    statuses = [one["value"] for one in request.get("Filters") or [] if one["key"] == "Status"]
+    if instance_id and "Pending" in statuses:
+        raise Refused("ValidationException", "InstanceId and Status = Pending cannot be specified in the same command")
     chosen = [
         command
         for command in service._commands.values()
@@ -399,8 +402,6 @@ def instance_environment(instance: dict[str, Any], home: Path, credentials: role
         "LANG": "C.UTF-8",
         "AWS_SSM_INSTANCE_ID": instance["InstanceId"],
         "AWS_SSM_REGION_NAME": get_region(),
-        "AWS_REGION": get_region(),
-        "AWS_DEFAULT_REGION": get_region(),
         "AWS_ENDPOINT_URL": ENDPOINT,
         **(credentials.as_environment() if credentials else {}),
         **({"LAKE_DATA_DIR": str(ebs.volume_folder(data))} if data else {}),

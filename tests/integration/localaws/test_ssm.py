@@ -71,11 +71,10 @@ def test_exit_code_output_and_environment(worker, localaws):
     variables = dict(line.split("=", 1) for line in environment.splitlines())
     assert variables["LAKE_DATA_DIR"] == str(worker.data)
     assert variables["AWS_ENDPOINT_URL"] == localaws.endpoint
-    assert variables["AWS_REGION"] == variables["AWS_DEFAULT_REGION"] == "us-east-1"
+    assert variables["AWS_SSM_REGION_NAME"] == "us-east-1"
     assert set(variables) == {
         *("PATH", "HOME", "LANG", "PWD", "LAKE_DATA_DIR", "AWS_SSM_INSTANCE_ID", "AWS_SSM_REGION_NAME"),
-        *("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"),
-        *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+        *("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
     }
 
 
@@ -110,7 +109,7 @@ def test_a_process_has_the_permissions_of_the_role_and_no_more(localaws, make_wo
         "print(boto3.client('sts').get_caller_identity()['Arn'])\n"
         "boto3.client('s3').put_object(Bucket=sys.argv[1], Key='k', Body=b'from the instance')\n"
     )
-    python = Path(__file__).parents[3] / ".venvs" / "localaws" / "bin" / "python"
+    python = f"AWS_DEFAULT_REGION=$AWS_SSM_REGION_NAME {Path(__file__).parents[3]}/.venvs/localaws/bin/python"
     done = worker.run(f"{python} $LAKE_DATA_DIR/put.py role-may-write")
     assert done["Status"] == "Success", done["StandardErrorContent"]
     assert f"assumed-role/{worker.role}/{worker.instance_id}" in done["StandardOutputContent"]
@@ -263,6 +262,8 @@ def test_commands_are_listed_by_filter(worker, ssm):
     assert ssm.list_commands(NextToken=first["NextToken"])["Commands"]
     with pytest.raises(ClientError, match="InvalidFilterKey"):
         ssm.list_commands(Filters=[{"key": "Nothing", "value": "x"}])
+    with pytest.raises(ClientError, match="Status = Pending"):
+        ssm.list_commands(InstanceId=worker.instance_id, Filters=[{"key": "Status", "value": "Pending"}])
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pyspark
 import pytest
@@ -78,6 +80,42 @@ def test_scratch_of_the_dead_is_swept_and_that_of_the_living_is_not(worker: Any)
         assert living.is_dir()
         assert second.is_dir()
         assert not dead.exists()
+
+
+def test_no_more_sparks_run_than_there_are_slots(worker: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    worker.slots, worker.SLOT_POLL_SECONDS = lambda: 2, 0.01
+    running, most = [0], [0]
+
+    def job() -> None:
+        with worker.spark_slot():
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+            time.sleep(0.1)
+            running[0] -= 1
+
+    with ThreadPoolExecutor(5) as pool:
+        list(pool.map(lambda _: job(), range(5)))
+    assert (running, most) == ([0], [2])
+    assert "2 Sparks run already: waiting for one to end" in capsys.readouterr().out
+
+
+def test_a_small_machine_has_a_slot_too(worker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "SPARK_MEMORY", 1 << 60)
+    assert worker.slots() == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "region"),
+    [
+        ({}, None),
+        ({"AWS_SSM_REGION_NAME": "eu-west-1"}, "eu-west-1"),
+        ({"AWS_SSM_REGION_NAME": "eu-west-1", "AWS_DEFAULT_REGION": "us-east-2"}, "us-east-2"),
+    ],
+)
+def test_the_agent_tells_the_region_unless_it_is_set(worker: Any, given: dict[str, str], region: str | None) -> None:
+    with patch.dict(os.environ, given, clear=True):
+        worker.use_agent_region()
+        assert os.environ.get("AWS_DEFAULT_REGION") == region
 
 
 def test_the_java_wrapper_drops_the_missing_module_and_nothing_else(worker: Any) -> None:
