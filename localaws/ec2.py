@@ -270,6 +270,8 @@ def _change(
         before = dict(instance["State"])
         if before["Name"] not in unchanged:
             enter(instance, via, then=end)
+            if via == "pending":
+                instance["LaunchTime"] = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
             instance["_reason"] = reason and f"{reason} ({time.strftime('%Y-%m-%d %H:%M:%S GMT', time.gmtime())})"
         after = instance["State"]
         items += (

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, ClassVar, Literal
 
+from airflow.providers.amazon.aws.hooks.ec2 import EC2Hook
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.hooks.ssm import SsmHook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
@@ -27,6 +28,8 @@ from lake.triggers.ssm_command import RUNNING, SsmCommandTrigger
 DATA_ERROR = 65
 POLL_SECONDS = 1.0
 LOG_TAIL_LINES = 60
+# How long SSM may take to deliver a command to an agent that is online.
+DELIVERY_SECONDS = 120
 
 
 class WorkerJobOperator(AwsBaseOperator[SsmHook]):
@@ -47,7 +50,7 @@ class WorkerJobOperator(AwsBaseOperator[SsmHook]):
         manifest: URI at which the job reports its result; templated, handed to the job as `--manifest`.
         timeout: bound of the job itself, in seconds.
         defer_after: how long to wait in place before the trigger takes over, in seconds.
-        online_timeout: how long the worker may take to answer, in seconds.
+        online_timeout: how long the worker may take to answer, in seconds; after its boot it sets itself up first.
 
     Raises:
         AirflowFailException: when the job says that the data is at fault (exit code 65).
@@ -70,7 +73,7 @@ class WorkerJobOperator(AwsBaseOperator[SsmHook]):
         manifest: str,
         timeout: float = 3600,
         defer_after: float = 30,
-        online_timeout: float = 300,
+        online_timeout: float = 1800,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -96,7 +99,7 @@ class WorkerJobOperator(AwsBaseOperator[SsmHook]):
         submission = self._submission_name(context)
         self.command_id = self._running_command(submission) or self._send(submission)
         self.log.info("SSM command %s on %s; its output: %s", self.command_id, self.instance_id, self._output_uri)
-        deadline = time.time() + self.timeout + 60
+        deadline = time.time() + DELIVERY_SECONDS + self.timeout + 60
         in_place_until = time.time() + self.defer_after
         while time.time() < in_place_until:
             status = self._status(self.command_id)
@@ -113,7 +116,7 @@ class WorkerJobOperator(AwsBaseOperator[SsmHook]):
             ),
             method_name="execute_complete",
             # The trigger keeps the deadline itself; this bound holds even when the triggerer is gone.
-            timeout=timedelta(seconds=self.timeout + 180),
+            timeout=timedelta(seconds=DELIVERY_SECONDS + self.timeout + 180),
         )
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
@@ -141,16 +144,27 @@ class WorkerJobOperator(AwsBaseOperator[SsmHook]):
             self.hook.conn.cancel_command(CommandId=self.command_id, InstanceIds=[self.instance_id])
 
     def _wait_until_online(self) -> None:
+        """Wait for a sign of life since the worker was started: after a stop SSM calls it online for a while."""
         deadline = time.monotonic() + self.online_timeout
+        ec2 = EC2Hook(aws_conn_id=self.aws_conn_id, api_type="client_type").conn
+        (reservation,) = ec2.describe_instances(InstanceIds=[self.instance_id])["Reservations"]
+        (instance,) = reservation["Instances"]
+        if instance["State"]["Name"] not in ("pending", "running"):
+            raise AirflowException(
+                f"worker {self.instance_id} is {instance['State']['Name']}: task start_worker starts it"
+            )
         filters = [{"Key": "InstanceIds", "Values": [self.instance_id]}]
         while True:
             known = self.hook.conn.describe_instance_information(Filters=filters)["InstanceInformationList"]
-            if any(instance["PingStatus"] == "Online" for instance in known):
+            if any(
+                agent["PingStatus"] == "Online" and agent["LastPingDateTime"] >= instance["LaunchTime"]
+                for agent in known
+            ):
                 return
             if time.monotonic() > deadline:
                 raise AirflowException(
-                    f"worker {self.instance_id} is not reachable over SSM after {self.online_timeout:.0f} s: "
-                    "does it run? Task start_worker starts it"
+                    f"worker {self.instance_id} runs but is not reachable over SSM after {self.online_timeout:.0f} s: "
+                    "see the setup in its system log"
                 )
             time.sleep(POLL_SECONDS)
 
@@ -161,13 +175,12 @@ class WorkerJobOperator(AwsBaseOperator[SsmHook]):
         return f"{ti.dag_id}.{ti.task_id}"[:80] + f" {digest}"
 
     def _running_command(self, submission: str) -> str | None:
+        # SSM does not list the pending commands of one instance, only those of all.
         for status in ("Pending", "InProgress"):
-            pages = self.hook.conn.get_paginator("list_commands").paginate(
-                InstanceId=self.instance_id, Filters=[{"key": "Status", "value": status}]
-            )
+            pages = self.hook.conn.get_paginator("list_commands").paginate(Filters=[{"key": "Status", "value": status}])
             for page in pages:
                 for command in page["Commands"]:
-                    if command["Comment"] == submission:
+                    if command["Comment"] == submission and self.instance_id in command["InstanceIds"]:
                         self.log.info("an earlier try's command still runs: waiting for that one")
                         return str(command["CommandId"])
         return None
@@ -185,7 +198,7 @@ class WorkerJobOperator(AwsBaseOperator[SsmHook]):
             InstanceIds=[self.instance_id],
             DocumentName="AWS-RunShellScript",
             Comment=submission,
-            TimeoutSeconds=120,
+            TimeoutSeconds=DELIVERY_SECONDS,
             Parameters={"commands": [line], "executionTimeout": [str(int(self.timeout))]},
             OutputS3BucketName=self.settings.artifacts_bucket,
             OutputS3KeyPrefix="ssm",
