@@ -41,6 +41,9 @@ logger = logging.getLogger("localaws.ebs")
 VOLUMES = STATE / "volumes"
 SNAPSHOTS = STATE / "snapshots"
 
+MAX_PENDING_SNAPSHOTS = 5
+"""Of one volume; AWS also wants 15 seconds between two, which is not kept here."""
+
 COPYING_ACTIONS = frozenset(
     {"CreateVolume", "DeleteVolume", "CreateSnapshot", "CreateSnapshots", "CopySnapshot", "DeleteSnapshot"}
 )
@@ -388,6 +391,12 @@ def new_snapshot(volume: dict[str, Any], description: str) -> dict[str, Any]:
 @action
 def create_snapshot(parameters: Parameters) -> Response:
     volume = find_volume(required(parameters, "VolumeId"))
+    same = (one for one in service._snapshots.values() if one["VolumeId"] == volume["VolumeId"])
+    if sum(one["_completed_at"] > time.time() for one in same) >= MAX_PENDING_SNAPSHOTS:
+        raise Refused(
+            "ConcurrentSnapshotLimitExceeded",
+            f"Maximum allowed in-progress snapshots for a single volume exceeded: {MAX_PENDING_SNAPSHOTS}",
+        )
     with ExitStack() as stopped:
         for attachment in volume["Attachments"]:
             stopped.enter_context(machines.frozen(attachment["InstanceId"]))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import random
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -11,11 +13,14 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk.exceptions import AirflowException
-from botocore.exceptions import WaiterError
+from botocore.exceptions import ClientError, WaiterError
 
 from lake.manifest import read_manifest
 
 POLL_SECONDS = 1
+# EBS allows one snapshot of a volume in 15 seconds, and few at once; runs of several datasets share the volume.
+TOO_MANY = ("SnapshotCreationPerVolumeRateExceeded", "ConcurrentSnapshotLimitExceeded")
+TOO_MANY_SECONDS = 15
 
 
 class SnapshotVolumeOperator(AwsBaseOperator[EC2Hook]):
@@ -28,10 +33,10 @@ class SnapshotVolumeOperator(AwsBaseOperator[EC2Hook]):
         volume_id: the volume.
         staged_manifest: manifest of the job that staged files on the volume; templated.
         tags: tags of the snapshot; templated.
-        timeout: how long the snapshot may take to complete, in seconds.
+        timeout: how long it may take until the snapshot is complete, in seconds.
 
     Raises:
-        AirflowException: when the snapshot failed or has not completed within `timeout`.
+        AirflowException: when the snapshot failed, or is not complete within `timeout`.
     """
 
     aws_hook_class = EC2Hook
@@ -60,14 +65,15 @@ class SnapshotVolumeOperator(AwsBaseOperator[EC2Hook]):
 
     def execute(self, context: Any) -> str:
         """Find or create the snapshot and wait until it is complete."""
+        deadline = time.monotonic() + self.timeout
         ec2 = self.hook.conn
         staged = read_manifest(S3Hook(aws_conn_id=self.aws_conn_id).conn, self.staged_manifest)
         tags = {**self.tags, "staged": _digest(staged["files"])}
-        snapshot_id = self._existing(ec2, tags) or self._create(ec2, tags)
+        snapshot_id = self._existing(ec2, tags) or self._create(ec2, tags, deadline)
+        attempts = max(1, int((deadline - time.monotonic()) / POLL_SECONDS))
         try:
             ec2.get_waiter("snapshot_completed").wait(
-                SnapshotIds=[snapshot_id],
-                WaiterConfig={"Delay": POLL_SECONDS, "MaxAttempts": max(1, int(self.timeout / POLL_SECONDS))},
+                SnapshotIds=[snapshot_id], WaiterConfig={"Delay": POLL_SECONDS, "MaxAttempts": attempts}
             )
         except WaiterError as error:
             raise AirflowException(
@@ -85,18 +91,23 @@ class SnapshotVolumeOperator(AwsBaseOperator[EC2Hook]):
         found = ec2.describe_snapshots(OwnerIds=["self"], Filters=filters)["Snapshots"]
         return str(found[0]["SnapshotId"]) if found else None
 
-    def _create(self, ec2: Any, tags: Mapping[str, str]) -> str:
-        response = ec2.create_snapshot(
-            VolumeId=self.volume_id,
-            Description=" ".join(f"{key}={value}" for key, value in tags.items())[:255],
-            TagSpecifications=[
-                {
-                    "ResourceType": "snapshot",
-                    "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
-                }
-            ],
-        )
-        return str(response["SnapshotId"])
+    def _create(self, ec2: Any, tags: Mapping[str, str], deadline: float) -> str:
+        """Create it, once EBS takes another of this volume."""
+        listed = [{"Key": key, "Value": value} for key, value in tags.items()]
+        while True:
+            try:
+                response = ec2.create_snapshot(
+                    VolumeId=self.volume_id,
+                    Description=" ".join(f"{key}={value}" for key, value in tags.items())[:255],
+                    TagSpecifications=[{"ResourceType": "snapshot", "Tags": listed}],
+                )
+            except ClientError as error:
+                if error.response["Error"]["Code"] not in TOO_MANY or time.monotonic() > deadline:
+                    raise
+                self.log.info("waiting for other snapshots of volume %s: %s", self.volume_id, error)
+                time.sleep(TOO_MANY_SECONDS * random.uniform(1, 1.5))  # noqa: S311  runs that wait must not meet again
+            else:
+                return str(response["SnapshotId"])
 
 
 def _digest(files: Sequence[Mapping[str, Any]]) -> str:

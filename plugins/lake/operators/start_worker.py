@@ -56,10 +56,22 @@ class StartWorkerOperator(EC2StartInstanceOperator):
         )
         deadline = time.monotonic() + self.timeout
         s3 = S3Hook(aws_conn_id=self.aws_conn_id).conn
-        WorkerLease(s3, self.bucket, self.instance_id).acquire(
-            self.holder, lease_seconds=self.lease_seconds, timeout=self.timeout
-        )
+        lease = WorkerLease(s3, self.bucket, self.instance_id)
+        lease.acquire(self.holder, lease_seconds=self.lease_seconds, timeout=self.timeout)
         self.log.info("%s holds worker %s", self.holder, self.instance_id)
+        try:
+            self._start(deadline)
+        except BaseException:
+            # stop_worker does not run after a start that failed.
+            if not lease.release(self.holder):
+                try:
+                    self.hook.conn.meta.client.stop_instances(InstanceIds=[self.instance_id])
+                finally:
+                    lease.stopped(self.holder)
+            raise
+
+    def _start(self, deadline: float) -> None:
+        """Start the instance, and wait until it runs."""
         ec2 = self.hook.conn.meta.client
         while not self._asked_to_start(ec2):
             if time.monotonic() > deadline:

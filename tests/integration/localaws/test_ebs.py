@@ -143,7 +143,10 @@ def test_snapshots_of_an_instance_and_their_tags(ec2, make_worker, localaws, eve
 
 def test_snapshots_come_in_pages(ec2, eventually):
     volume_id = new_volume(ec2, eventually, Size=1)
-    made = {ec2.create_snapshot(VolumeId=volume_id)["SnapshotId"] for _ in range(7)}
+    made = set()
+    for _ in range(7):
+        made.add(snapshot_id := ec2.create_snapshot(VolumeId=volume_id)["SnapshotId"])
+        eventually(lambda snapshot_id=snapshot_id: snapshot_state(ec2, snapshot_id) == "completed")
     of_volume = [{"Name": "volume-id", "Values": [volume_id]}]
     pages = list(ec2.get_paginator("describe_snapshots").paginate(Filters=of_volume, PaginationConfig={"PageSize": 5}))
     assert [len(page["Snapshots"]) for page in pages] == [5, 2]

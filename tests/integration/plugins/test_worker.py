@@ -6,6 +6,8 @@ import time
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
+from botocore.exceptions import ClientError
+from lake.operators import snapshot_volume
 from lake.operators.snapshot_volume import SnapshotVolumeOperator
 from lake.operators.start_worker import StartWorkerOperator
 from lake.operators.stop_worker import StopWorkerOperator
@@ -55,6 +57,17 @@ def test_the_worker_stops_with_its_last_user(aws, settings, context):
     assert state(aws, settings) == "stopped"
 
 
+def test_a_worker_that_does_not_start_is_given_back(aws, settings, context):
+    absent = StartWorkerOperator(
+        task_id="start_worker", instance_id="i-0123456789abcdef0", bucket=settings.artifacts_bucket, holder="one"
+    )
+    with pytest.raises(ClientError):
+        absent.execute(context("start_worker"))
+    record = aws("s3").get_object(Bucket=settings.artifacts_bucket, Key="leases/i-0123456789abcdef0.json")
+    lease = json.load(record["Body"])
+    assert (lease["holders"], lease["stopping"]) == ({}, None)
+
+
 def test_a_start_while_the_worker_is_stopping_waits_and_starts_it(aws, settings, context):
     start(settings, "one", context)
     stopping = threading.Thread(target=stop, args=(settings, "one", context))
@@ -99,6 +112,25 @@ def test_a_job_returns_its_manifest(aws, settings, context):
     assert tags["dataset"] == "orders"
     assert len(tags["staged"]) == 64
     assert snapshot.execute(context("snapshot_raw")) == snapshot_id, "the same content is not snapshotted twice"
+
+
+@pytest.mark.usefixtures("running_worker")
+def test_a_snapshot_waits_while_the_volume_has_as_many_pending_as_it_may(aws, settings, context, monkeypatch):
+    monkeypatch.setattr(snapshot_volume, "TOO_MANY_SECONDS", 0.2)
+    manifest = f"s3://{settings.artifacts_bucket}/manifests/orders/ds=2025-06-30/run=busy/stage_raw.json"
+    files = [{"sha256": "0" * 64, "key": "orders/ds=2025-06-30/orders.csv"}]
+    aws("s3").put_object(
+        Bucket=settings.artifacts_bucket, Key=manifest.split("/", 3)[3], Body=json.dumps({"files": files}).encode()
+    )
+    volume = settings.worker_data_volume_id
+    for _ in range(5):
+        aws("ec2").create_snapshot(VolumeId=volume)
+    with pytest.raises(ClientError, match="ConcurrentSnapshotLimitExceeded"):
+        aws("ec2").create_snapshot(VolumeId=volume)
+    tags = {"dataset": "orders", "ds": "2025-06-30", "run": "busy"}
+    operator = SnapshotVolumeOperator(task_id="snapshot_raw", volume_id=volume, staged_manifest=manifest, tags=tags)
+    made = operator.execute(context("snapshot_raw"))
+    assert aws("ec2").describe_snapshots(SnapshotIds=[made])["Snapshots"][0]["State"] == "completed"
 
 
 @pytest.mark.usefixtures("running_worker")
@@ -159,5 +191,5 @@ def test_a_killed_task_cancels_its_command(aws, settings, context, running_worke
 
 
 def test_a_worker_that_does_not_run_is_named(settings, context):
-    with pytest.raises(AirflowException, match=r"not reachable over SSM after 1 s.*start_worker"):
-        job(settings, "crash", online_timeout=1).execute(context("crash"))
+    with pytest.raises(AirflowException, match=r"is stopped: task start_worker starts it"):
+        job(settings, "crash").execute(context("crash"))
