@@ -104,17 +104,18 @@ def output_variable(output: str) -> str:
     return "LAKE_" + re.sub(r"(?<!^)(?=[A-Z])", "_", output).upper()
 
 
-def environment_lines(outputs: dict[str, str]) -> str:
-    """Shell lines that export each output, quoted so that any value is safe to source."""
-    exports = (f"export {output_variable(name)}={shlex.quote(value)}\n" for name, value in sorted(outputs.items()))
-    return "".join(exports)
+def environment_lines(outputs: dict[str, str], region: str) -> str:
+    """Shell lines that export the region and each output, quoted so that any value is safe to source."""
+    variables = {"AWS_DEFAULT_REGION": region, "AWS_REGION": region}
+    variables |= {output_variable(name): value for name, value in sorted(outputs.items())}
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
 
 
-def write_environment(path: Path, outputs: dict[str, str]) -> None:
-    """Write the outputs to a file that a shell can source; it is replaced whole."""
+def write_environment(path: Path, outputs: dict[str, str], region: str) -> None:
+    """Write the region and the outputs to a file that a shell can source; it is replaced whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(environment_lines(outputs), encoding="utf-8")
+    partial.write_text(environment_lines(outputs, region), encoding="utf-8")
     partial.replace(path)
 
 
@@ -288,9 +289,12 @@ class Lake:
         if stack is None:
             say(f"There is no stack {self.stack}")
             return False
-        resources = self.cloudformation.describe_stack_resources(StackName=self.stack)["StackResources"]
+        pages = self.cloudformation.get_paginator("list_stack_resources").paginate(StackName=self.stack)
         present = [
-            one for one in resources if one["ResourceStatus"] != "DELETE_COMPLETE" and "PhysicalResourceId" in one
+            one
+            for page in pages
+            for one in page["StackResourceSummaries"]
+            if one["ResourceStatus"] != "DELETE_COMPLETE" and "PhysicalResourceId" in one
         ]
         buckets = [one["PhysicalResourceId"] for one in present if one["ResourceType"] == "AWS::S3::Bucket"]
         holding = [bucket for bucket in buckets if self._holds_data(bucket)]
@@ -479,16 +483,17 @@ def _arguments(command_line: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    lake = Lake(boto3.Session(), arguments.stack)
+    session = boto3.Session()
+    lake = Lake(session, arguments.stack)
     if arguments.command == "teardown":
         lake.teardown(delete_data=arguments.delete_data)
         return
     if arguments.command == "deploy":
         lake.deploy(arguments.requirements, parameters=dict(arguments.parameter), stage=arguments.stage)
     if arguments.environment_file:
-        write_environment(arguments.environment_file, lake.outputs())
+        write_environment(arguments.environment_file, lake.outputs(), session.region_name)
     elif arguments.command == "env":
-        say(environment_lines(lake.outputs()).rstrip())
+        say(environment_lines(lake.outputs(), session.region_name).rstrip())
 
 
 def main(command_line: Sequence[str] | None = None) -> int:

@@ -126,10 +126,11 @@ def test_the_worker_finds_what_it_installs(aws: Client, outputs: dict[str, str],
 
 def test_the_environment_file_can_be_sourced(tmp_path: Path, outputs: dict[str, str]) -> None:
     path = tmp_path / "env"
-    deploy.write_environment(path, {**outputs, "OddValue": 'it\'s $HOME; `x` "y"'})
-    script = f'. "{path}" && printf "%s|%s|%s" "$LAKE_RAW_BUCKET" "$LAKE_WORKER_INSTANCE_ID" "$LAKE_ODD_VALUE"'
+    deploy.write_environment(path, {**outputs, "OddValue": 'it\'s $HOME; `x` "y"'}, "eu-west-1")
+    shown_names = '"$AWS_REGION" "$LAKE_RAW_BUCKET" "$LAKE_WORKER_INSTANCE_ID" "$LAKE_ODD_VALUE"'
+    script = f'. "{path}" && printf "%s|%s|%s|%s" {shown_names}'
     shown = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, check=True, timeout=10).stdout
-    assert shown == f'{outputs["RawBucket"]}|{outputs["WorkerInstanceId"]}|it\'s $HOME; `x` "y"'
+    assert shown == f'eu-west-1|{outputs["RawBucket"]}|{outputs["WorkerInstanceId"]}|it\'s $HOME; `x` "y"'
 
 
 # ── What it changes ───────────────────────────────────────────────────────────
