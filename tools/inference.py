@@ -43,8 +43,9 @@ TIMESTAMP_FORMATS = {
 }
 IDENTIFIER = re.compile(r"(.*_)?(id|no|nr|number|code|key|sku|zip|postcode)")
 PERSONAL = re.compile(
-    r"(.*_)?(e_?mail|phone|mobile|address|street|birthday|date_of_birth|ssn|iban|passport)(_.*)?"
-    r"|(first|last|full|family|given|sur|customer|person|user)_?name"
+    r"(.*_)?(e_?mail|(tele)?phone|tel|mobile|fax|address|street|birth_?day|birth_?date|date_of_birth|dob|ssn|iban|passport)"
+    r"(_.*)?|((first|last|full|family|given|middle|sur|maiden)_?|"
+    r"(customer|person|user|member|patient|employee|student|contact|holder)_)name"
 )
 INTEGER = re.compile(r"[+-]?(0|[1-9][0-9]*)")
 DECIMAL = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
@@ -96,7 +97,7 @@ def read_sample(path: Path) -> Sample:
             delimiter = max(DELIMITERS, key=text.partition("\n")[0].count)
             columns = _csv_columns(path, text, delimiter)
         case ".json" | ".jsonl":
-            columns = _object_columns(_objects(path, text, lines=kind == ".jsonl"))
+            columns = _object_columns(path, _objects(path, text, lines=kind == ".jsonl"))
         case _:
             raise StackError(f"{path}: a sample must end in .csv, .json or .jsonl, and may have .gz behind it")
     if not any(columns.values()):
@@ -138,13 +139,16 @@ def _objects(path: Path, text: str, *, lines: bool) -> list[dict[str, Any]]:
     return objects[:MAX_ROWS]
 
 
-def _object_columns(objects: Sequence[dict[str, Any]]) -> dict[str, list[str | None]]:
+def _object_columns(path: Path, objects: Sequence[dict[str, Any]]) -> dict[str, list[str | None]]:
     names = dict.fromkeys(name for item in objects for name in item)
+    nested = sorted(name for name in names if any(isinstance(item.get(name), dict | list) for item in objects))
+    if nested:
+        raise StackError(f"{path}: {', '.join(nested)} holds objects or arrays, a column one value: flatten it first")
     return {name: [_text(item.get(name)) for item in objects] for name in names}
 
 
 def _text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if value is None or isinstance(value, str) else json.dumps(value)
 
 
 def guess_columns(sample: Sample) -> list[ColumnGuess]:
@@ -178,9 +182,12 @@ def column_names(sources: Iterable[str]) -> list[str]:
 def _guess(name: str, source: str, values: Sequence[str | None]) -> ColumnGuess:
     present = [value for value in values if value is not None and value.strip()]
     type_name, formats = _type(name, present)
-    personal = type_name == "string" and (
+    personal = type_name != "boolean" and (
         PERSONAL.fullmatch(name) is not None or any(re.fullmatch(r"\S+@\S+\.\S+", value) for value in present)
     )
+    if personal:
+        # A hash takes its place, so that it is a string whatever it is written like.
+        type_name, formats = "string", []
     distinct = sorted(set(present))
     listed = type_name == "string" and not personal and not IDENTIFIER.fullmatch(name)
     few = 0 < len(distinct) <= min(MAX_ALLOWED, len(present) // ROWS_PER_ALLOWED)
