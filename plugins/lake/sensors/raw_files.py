@@ -41,9 +41,7 @@ class RawFilesSensor(S3KeySensor):
     """
 
     def __init__(self, *, contract: Contract, **kwargs: Any) -> None:
-        super().__init__(
-            wildcard_match=True, deferrable=True, timeout=contract.wait.timeout_hours * 3600, retries=0, **kwargs
-        )
+        super().__init__(wildcard_match=True, deferrable=True, timeout=contract.wait.timeout_hours * 3600, **kwargs)
         self.contract = contract
 
     def execute(self, context: Any) -> None:

@@ -42,6 +42,15 @@ def test_a_file_that_is_there_ends_the_wait_at_once(aws, settings, sensor, missi
     assert sensor("2024-05-05", missing).execute(run_on("2024-05-05")) is None
 
 
+def test_a_file_of_another_ending_ends_the_wait_so_that_its_staging_fails_and_a_marker_does_not(aws, settings, sensor):
+    for name in ("_SUCCESS", ".orders.csv.part", "_temporary/0/part-0.csv"):
+        aws("s3").put_object(Bucket=settings.raw_bucket, Key=f"orders/ds=2024-05-06/{name}", Body=b"x")
+    with pytest.raises(AirflowSkipException):
+        sensor("2024-05-06", "skip").execute(run_on("2024-05-06"))
+    aws("s3").put_object(Bucket=settings.raw_bucket, Key="orders/ds=2024-05-06/ORDERS.CSV", Body=b"x")
+    assert sensor("2024-05-06", "skip").execute(run_on("2024-05-06")) is None
+
+
 def test_a_date_that_is_long_over_is_skipped_at_once_and_says_why(sensor):
     with pytest.raises(AirflowSkipException, match=r"no file at s3://.*orders/ds=2024-01-06/.*expected on 2024-01-07"):
         sensor("2024-01-06", "skip").execute(run_on("2024-01-06"))
@@ -69,7 +78,7 @@ def test_what_cannot_be_looked_for_is_not_skipped(sensor):
     with pytest.raises(TaskDeferralError):
         sensor(TODAY, "skip").resume_execution("__fail__", {"error": "Trigger failure"}, run_on(TODAY))
     foreign = sensor("2024-01-06", "skip")
-    foreign.bucket_key = "s3://somebody-elses/orders/ds=2024-01-06/*.csv*"
+    foreign.bucket_key = "s3://somebody-elses/orders/ds=2024-01-06/[!_.]*"
     with pytest.raises(Exception, match=r"(?i)denied|exist|forbidden"):
         foreign.execute(run_on("2024-01-06"))
 
