@@ -80,12 +80,13 @@ def stage(item: dict[str, Any], bucket: str, folder: Path) -> dict[str, Any]:
 
 
 def without_copies(files: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The first file of each content, and the others, each with the name of its first in `same_as`."""
-    first: dict[str, str] = {}
-    for file in files:
-        first.setdefault(file["sha256"], file["name"])
-    copies = [{**file, "same_as": first[file["sha256"]]} for file in files if first[file["sha256"]] != file["name"]]
-    return [file for file in files if first[file["sha256"]] == file["name"]], copies
+    """The last file of each content, and the others, each with the name of that one in `same_as`.
+
+    The last, because of rows that differ the one of the greatest file name counts (spark_jobs/transforms.py).
+    """
+    last = {file["sha256"]: file["name"] for file in sorted(files, key=lambda file: file["name"])}
+    copies = [{**file, "same_as": last[file["sha256"]]} for file in files if last[file["sha256"]] != file["name"]]
+    return [file for file in files if last[file["sha256"]] == file["name"]], copies
 
 
 def settled(

@@ -53,11 +53,14 @@ def _batch_definitions() -> dict[str, Any]:
     }
 
 
-def evaluate(rows: DataFrame, metrics: dict[str, Any], suite: Suite, ds: date) -> dict[str, list[Any]]:
+def evaluate(
+    rows: DataFrame, metrics: dict[str, Any], suite: Suite, ds: date, examples: int = EXAMPLES
+) -> dict[str, list[Any]]:
     """Evaluate a suite for the published rows and the metrics of a run.
 
     :param rows: read many times: cached, or small.
     :param metrics: the run's; `rows_published` is the number of `rows`.
+    :param examples: how many unexpected values a result shows at most.
     :return: Great Expectations' results by batch, in the order of the suite.
     """
     frames = {"rows": rows, "run": pd.DataFrame([metrics])}
@@ -67,8 +70,8 @@ def evaluate(rows: DataFrame, metrics: dict[str, Any], suite: Suite, ds: date) -
         asked = dict(enumerate(suite[name]))
         held = _without_exception(batch, asked, ds, metrics["rows_published"]) if name == "rows" else {}
         others = {place: expectation for place, expectation in asked.items() if place not in held}
-        examples = {"result_format": "BASIC", "partial_unexpected_count": EXAMPLES}
-        found = held | _evaluated(batch, others, ds, examples)
+        form = {"result_format": "BASIC", "partial_unexpected_count": examples}
+        found = held | _evaluated(batch, others, ds, form)
         results[name] = [found[place] for place in asked]
     return results
 

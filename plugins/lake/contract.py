@@ -119,6 +119,13 @@ class _Model(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
+TASKS = (
+    *("wait_for_raw", "start_worker", "stage_raw", "snapshot_raw", "clean", "validate", "stop_worker", "promote"),
+    *("crawl", "publish", "plan", "clean_and_validate", "report"),
+)
+"""Tasks of every dataset's DAGs, beside which each mart is one."""
+
+
 class TableColumn(_Model):
     """A column of a table in the catalog. `type` is written alike in Hive (Glue), Athena DDL and Spark SQL."""
 
@@ -169,6 +176,8 @@ class Column(TableColumn):
         for field, bound in (("min", self.min), ("max", self.max)):
             if bound is not None and type(bound) not in self._bound_types():
                 raise _problem(f"{bound!s} is not a value of type {self.type}", field)
+            if bound is not None and not self._fits(bound):
+                raise _problem(f"{bound!s} does not fit {self.type}", field)
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:  # type: ignore[operator]
             raise _problem(f"{self.max!s} is less than min, {self.min!s}", "max")
         return self
@@ -178,6 +187,15 @@ class Column(TableColumn):
             return (int, float)
         numbers: dict[str, tuple[type, ...]] = {"int": (int,), "bigint": (int,), "double": (int, float)}
         return {**numbers, "date": (date,), "timestamp": (datetime,)}.get(self.type, ())
+
+    def _fits(self, bound: int | float | date) -> bool:
+        """Whether the type can hold the bound: Spark would refuse to compare with one that it cannot."""
+        if isinstance(bound, date) or self.type == "double":
+            return True
+        if parts := decimal_parts(self.type):
+            precision, scale = parts
+            return abs(Decimal(str(bound))) < Decimal(10) ** (precision - scale)
+        return abs(bound) < 2 ** {"int": 31, "bigint": 63}[self.type]
 
     def _exact(self, bound: int | float | date | None) -> int | float | Decimal | date | None:
         return Decimal(str(bound)) if bound is not None and decimal_parts(self.type) else bound
@@ -472,6 +490,8 @@ class Contract(_Model):
         for index, mart in enumerate(self.marts):
             if mart.name in (self.table, self.runs_table, self.quarantine_table, self.current_view):
                 raise _problem(f"{mart.name!r} is a table of the dataset itself", "marts", index, "name")
+            if mart.name in TASKS:
+                raise _problem(f"{mart.name!r} is the name of a task that every dataset has", "marts", index, "name")
             if "ds" in (column.name for column in mart.columns):
                 raise _problem("'ds' is the partition and must not be a column", "marts", index, "columns")
             _unique([column.name for column in mart.columns], ("marts", index, "columns", "name"))
@@ -590,8 +610,9 @@ class Contract(_Model):
         """The Unix wildcard that any raw file of a date matches, for S3KeySensor. `ds` may be a Jinja template.
 
         It is wider than `format.suffixes`: a file of another ending does not keep a run waiting, but fails its staging.
+        Markers, whose names start with `_` or `.`, do not match.
         """
-        return f"{self.raw_prefix(ds)}*.{self.format.type}*"
+        return f"{self.raw_prefix(ds)}[!_.]*"
 
 
 def _problem(message: str, *at: str | int) -> PydanticCustomError:
@@ -773,6 +794,8 @@ def _wrong_lookup(lookup: Lookup, target: Contract) -> Iterator[tuple[Location, 
         yield ("references",), f"{lookup.references!r} is not the key of {target.dataset}: several rows may have it"
     if target.load_mode == "append":
         yield ("dataset",), f"{target.dataset} has load_mode append: a key has no version that counts"
+    if target.dedupe_by != "key":
+        yield ("dataset",), f"{target.dataset} does not dedupe by key: several of its rows may match"
     available = [column for column, _ in target._own_columns()]
     for index, take in enumerate(lookup.take):
         source = _find(available, take.source)

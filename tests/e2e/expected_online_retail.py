@@ -176,7 +176,7 @@ def daily_revenue(lines):
 def top_products(lines):
     products = [
         (-sum_of(line.amount for line in group), code, group)
-        for code, group in grouped((line for line in lines if line.kind == "product"), lambda line: line.code)
+        for code, group in grouped((line for line in lines if line.kind == "product"), lambda line: line.code.upper())
     ]
     products.sort(key=lambda product: product[:2])
     for rank, (revenue, code, group) in enumerate(products[:10], 1):

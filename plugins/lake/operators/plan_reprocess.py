@@ -113,7 +113,7 @@ class PlanReprocessOperator(AwsBaseOperator[S3Hook]):
         cleaned = read_manifest_if_present(s3, paths.manifest("clean"))
         if staged is None or cleaned is None:
             return "it is not known from what it was made"
-        was = {(file["key"], file["etag"]) for file in staged["files"]}
+        was = {(file["key"], file["etag"]) for file in (*staged["files"], *staged["duplicate_files"])}
         changes: Mapping[str, bool] = {
             "raw files": was != files,
             "code": cleaned["versions"].get("bundle") != bundle_of_this_process()[0],

@@ -61,7 +61,12 @@ def world(aws, s3, settings, write):
         etag = s3.head_object(Bucket=settings.raw_bucket, Key=key)["ETag"].strip('"')
         paths = Paths(settings, ORDERS, ds, "earlier")
         files = [{"key": key, "etag": "another" if "raw files" in change else etag}]
-        write(paths.manifest("stage_raw"), {"files": files})
+        copies = []
+        if "nothing" in change:
+            copy = key.replace("orders.csv", "a copy.csv")
+            s3.put_object(Bucket=settings.raw_bucket, Key=copy, Body=ds.encode())
+            copies = [{"key": copy, "etag": etag}]
+        write(paths.manifest("stage_raw"), {"files": files, "duplicate_files": copies})
         bundle = "another" if "code" in change else bundle_of_this_process()[0]
         write(paths.manifest("clean"), {"versions": {"bundle": bundle}})
 

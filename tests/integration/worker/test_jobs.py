@@ -114,8 +114,8 @@ def test_a_file_sent_twice_is_read_once(worker: Worker) -> None:
     worker.upload(ds, HEADER.replace("Amount", "Coupon,Amount") + "O2,Ben,X5,1.00,shipped,2025-06-29\n", "c.csv")
     assert worker.stage(ds, run) == (0, "")
     staged = worker.manifest("stage_raw", ds, run)
-    assert [file["name"] for file in staged["files"]] == ["a.csv", "c.csv"]
-    assert [(file["name"], file["same_as"]) for file in staged["duplicate_files"]] == [("b.csv", "a.csv")]
+    assert [file["name"] for file in staged["files"]] == ["b.csv", "c.csv"]
+    assert [(file["name"], file["same_as"]) for file in staged["duplicate_files"]] == [("a.csv", "b.csv")]
     assert staged["drift"] == {"additions": "refuse", "new_columns": {"Coupon": ["c.csv"]}}
     assert worker.clean(ds, run)[0] == 0
     cleaned = worker.manifest("clean", ds, run)
