@@ -19,11 +19,13 @@ from lake.contract import Contract
 from lake.macros import resolve_range, run_slug
 from lake.manifest import read_manifest_if_present, write_manifest
 from lake.paths import Paths
-from lake.published import published_runs
+from lake.published import folders_of_other_datasets, published_runs
 from lake.settings import Settings
 
 PLANNED, SKIPPED = "planned", "skipped"
 PARALLEL_CALLS = 8
+Folders = Mapping[str, Mapping[str, str]]
+"""Folder by date by dataset."""
 # A run's submissions are named <run>-<8 hex digits>.
 SUBMISSION_SUFFIX = 9
 
@@ -55,11 +57,14 @@ class PlanReprocessOperator(AwsBaseOperator[S3Hook]):
         """Compare, show, and write the plan unless it is a dry run."""
         start, end = resolve_range(context)
         s3 = self.hook.conn
+        glue = GlueCatalogHook(aws_conn_id=self.aws_conn_id).conn
         files = self._raw_files(s3, start, end)
-        runs = published_runs(GlueCatalogHook(aws_conn_id=self.aws_conn_id).conn, self.contract, start, end)
+        runs = published_runs(glue, self.contract, start, end)
+        others = folders_of_other_datasets(glue, self.contract, end)
         dates = days(start, end)
+        compare = partial(self._entry, s3, others)
         with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
-            entries = list(pool.map(partial(self._entry, s3), dates, map(files.get, dates), map(runs.get, dates)))
+            entries = list(pool.map(compare, dates, map(files.get, dates), map(runs.get, dates)))
         for ds, entry in zip(dates, entries, strict=True):
             self.log.info("%s %s: %s (published: %s)", ds, entry["outcome"], entry["why"], entry["published"])
         by_reason = {
@@ -99,27 +104,39 @@ class PlanReprocessOperator(AwsBaseOperator[S3Hook]):
                     found.setdefault(ds, set()).add((item["Key"], item["ETag"].strip('"')))
         return found
 
-    def _entry(self, s3: Any, ds: str, files: set[tuple[str, str]] | None, published: str | None) -> dict[str, Any]:
+    def _entry(
+        self, s3: Any, others: Folders, ds: str, files: set[tuple[str, str]] | None, published: str | None
+    ) -> dict[str, Any]:
         if not files:
             stays = ", what is published stays" if published else ""
             return {"outcome": SKIPPED, "why": f"there is no raw file{stays}", "published": published}
-        changed = self._changed(s3, ds, files, published) if published else "is new"
+        changed = self._changed(s3, others, ds, files, published) if published else "is new"
         return {"outcome": PLANNED, "why": changed, "published": published}
 
-    def _changed(self, s3: Any, ds: str, files: set[tuple[str, str]], published: str) -> str:
+    def _changed(self, s3: Any, others: Folders, ds: str, files: set[tuple[str, str]], published: str) -> str:
         """What is not as it was when the run that is published was made."""
         paths = Paths(self.settings, self.contract, ds, published[:-SUBMISSION_SUFFIX])
         staged = read_manifest_if_present(s3, paths.manifest("stage_raw"))
         cleaned = read_manifest_if_present(s3, paths.manifest("clean"))
         if staged is None or cleaned is None:
             return "it is not known from what it was made"
+        read = None
+        if self.contract.other_datasets:
+            read = read_manifest_if_present(s3, paths.manifest("references"))
+            read = read or read_manifest_if_present(s3, paths.range_manifest("references"))
         was = {(file["key"], file["etag"]) for file in (*staged["files"], *staged["duplicate_files"])}
         changes: Mapping[str, bool] = {
             "raw files": was != files,
+            "other datasets": _as_of(read or {}, ds) != _as_of(others, ds),
             "code": cleaned["versions"].get("bundle") != bundle_of_this_process()[0],
         }
         found = [name for name, changed in changes.items() if changed]
         return f"{' and '.join(found)} changed since" if found else "nothing changed since"
+
+
+def _as_of(others: Folders, ds: str) -> Folders:
+    """What of other datasets counts on a date."""
+    return {name: {day: folder for day, folder in found.items() if day <= ds} for name, found in others.items()}
 
 
 def days(start: str, end: str) -> list[str]:

@@ -75,7 +75,7 @@ def world(aws, s3, settings, write):
 def plan(settings):
     """Run the task, and return its XComs and the tasks that it skips."""
 
-    def plan(run_id, **params):
+    def plan(run_id, contract=ORDERS, **params):
         after = [SimpleNamespace(task_id=name, is_teardown=name == "stop") for name in ("start", "stop", "report")]
         xcom = {}
         context = {
@@ -84,7 +84,7 @@ def plan(settings):
             "ti": SimpleNamespace(xcom_push=lambda key, value: xcom.update({key: value})),
             "task": SimpleNamespace(get_flat_relatives=lambda **_: after),
         }
-        operator = PlanReprocessOperator(task_id="plan", settings=settings, contract=ORDERS)
+        operator = PlanReprocessOperator(task_id="plan", settings=settings, contract=contract)
         try:
             operator.execute(context)
         except DownstreamTasksSkipped as skipped:
@@ -117,6 +117,32 @@ def test_a_run_plans_the_dates_that_have_a_file(s3, settings, plan):
     assert planned["ds"] == "2025-04-01..2025-04-09"
     outcomes = {ds: "skipped" if "no raw file" in why else "planned" for ds, why in CHANGES.items()}
     assert {ds: entry["outcome"] for ds, entry in planned["dates"].items()} == outcomes
+
+
+def test_a_date_whose_dimensions_came_later_is_told(aws, s3, settings, plan, write):
+    glue, contract = aws("glue"), load_contract(REPOSITORY / "include" / "datasets" / "sales.yaml")
+    customers = public_table(glue, settings, load_contract(REPOSITORY / "include" / "datasets" / "customers.yaml"))
+    sales = public_table(glue, settings, contract)
+    customers.ensure()
+    sales.ensure()
+    customers.point("2024-05-01", "s3://anywhere/old/", {})
+    for ds, run in (("2024-05-01", "daily"), ("2024-05-02", "daily"), ("2024-05-03", "range")):
+        key = f"sales/ds={ds}/sales.csv"
+        etag = s3.put_object(Bucket=settings.raw_bucket, Key=key, Body=b"x")["ETag"].strip('"')
+        sales.point(ds, f"s3://anywhere/{ds}/", {"run_id": f"{run}-0123abcd", "numRows": "1"})
+        paths = Paths(settings, contract, ds, run)
+        write(paths.manifest("stage_raw"), {"files": [{"key": key, "etag": etag}], "duplicate_files": []})
+        write(paths.manifest("clean"), {"versions": {"bundle": bundle_of_this_process()[0]}})
+        read = {"customers": {"2024-05-01": "s3://anywhere/old/"}, "products": {}}
+        write(paths.manifest("references") if run == "daily" else paths.range_manifest("references"), read)
+    whole = {"contract": contract, "start": "2024-05-01", "end": "2024-05-03"}
+    assert plan("before", **whole)[0] == {"nothing changed since": ["2024-05-01", "2024-05-02", "2024-05-03"]}
+
+    customers.point("2024-05-02", "s3://anywhere/late/", {})
+    assert plan("after", **whole)[0] == {
+        "nothing changed since": ["2024-05-01"],
+        "other datasets changed since": ["2024-05-02", "2024-05-03"],
+    }
 
 
 def test_a_range_without_files_does_nothing(s3, settings, plan):

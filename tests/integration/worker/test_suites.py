@@ -24,7 +24,7 @@ from tools import samples
 
 CONTRACTS = load_contracts(Path(__file__).resolve().parents[3] / "include" / "datasets")
 START, DAYS = date(2025, 6, 1), ("2025-06-01", "2025-06-03")
-ROWS = {"customers": 60, "products": 40, "sales": 300, "online_retail": 300}
+ROWS = {"orders": 300, "customers": 60, "products": 40, "sales": 300, "online_retail": 300}
 KEY = b"a key for tests, and for nothing else"
 Corrupt = Callable[[bytes], bytes]
 
@@ -142,6 +142,9 @@ def json_values(column: str, value: Any) -> Corrupt:
 
 
 CORRUPTED = [
+    ("orders", every_field(2, lambda text: text.replace(".", "")), "mean_amount_ratio_to_previous"),
+    ("orders", every_field(2, lambda text: f"-{text}"), "quarantined_share"),
+    ("online_retail", every_field(4, lambda text: text.replace("2025-", "2026-")), "quarantined_share"),
     ("online_retail", cut, "rows_ratio_to_previous"),
     ("online_retail", every_field(3, lambda text: f"{text}00"), "mean_quantity_ratio_to_previous"),
     ("online_retail", every_field(3, lambda text: f"-{text}".replace("--", "")), "mean_quantity_ratio_to_previous"),
@@ -169,6 +172,13 @@ CORRUPTED = [
     ("customers", lambda _: b"[]", "rows_published"),
     ("customers", json_values("customer_tier", "vip"), "quarantined_share"),
 ]
+
+
+@pytest.mark.parametrize("dataset", ["orders", "sales", "online_retail"])
+def test_a_day_on_which_nothing_happened_passes(dataset: str, lake: Lake, tmp_path: Path) -> None:
+    cleaned = lake.clean(dataset, DAYS[1], lambda content: content.split(b"\n")[0] + b"\n")
+    found = lake.validate(dataset, DAYS[1], cleaned, tmp_path)
+    assert [(item["column"], item["severity"]) for item in found["failed"]] == [("rows_read", "warning")]
 
 
 @pytest.mark.parametrize(("dataset", "corrupt", "column"), CORRUPTED, ids=[f"{d}-{c}" for d, _, c in CORRUPTED])

@@ -13,7 +13,7 @@ from airflow.providers.amazon.aws.operators.glue_crawler import GlueCrawlerRunOp
 from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
 from airflow.serialization.serialized_objects import DagSerialization
 from lake.alerts import AlertNotifier
-from lake.contract import load_contracts
+from lake.contract import TASKS, load_contracts
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CONTRACTS = load_contracts(REPOSITORY / "include" / "datasets")
@@ -67,6 +67,12 @@ def test_every_file_loads_and_every_contract_has_its_dag(bag):
     assert bag.import_errors == {}
     assert {f"{kind}_{dataset}" for kind in ("ingest", "reprocess") for dataset in CONTRACTS} <= set(bag.dags)
     assert CONTRACTS, "a lake without datasets would pass every other test of this file"
+
+
+def test_no_mart_can_have_the_name_of_a_task(bag):
+    for dataset, contract in CONTRACTS.items():
+        tasks = {*bag.dags[f"ingest_{dataset}"].task_ids, *bag.dags[f"reprocess_{dataset}"].task_ids}
+        assert tasks - {mart.name for mart in contract.marts} == set(TASKS)
 
 
 def test_tasks_are_the_pipeline_then_the_marts(ingest):
