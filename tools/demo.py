@@ -274,6 +274,10 @@ def load(api: AirflowApi, jobs: Sequence[Job]) -> float:
             for job in jobs:
                 job.end()
         raise
+    else:
+        # Airflow itself looks only every half minute whether a backfill is over.
+        for job in jobs:
+            job.end()
     finally:
         for dag_id, was_paused in paused.items():
             api.pause(dag_id, paused=was_paused)
