@@ -12,6 +12,7 @@ from lake.operators.plan_reprocess import PlanReprocessOperator
 from lake.operators.publish import public_table
 from lake.operators.report_range import ReportRangeOperator
 from lake.paths import Paths
+from lake.published import folders_of_other_datasets
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 ORDERS = load_contract(REPOSITORY / "include" / "datasets" / "orders.yaml")
@@ -125,23 +126,23 @@ def test_a_date_whose_dimensions_came_later_is_told(aws, s3, settings, plan, wri
     sales = public_table(glue, settings, contract)
     customers.ensure()
     sales.ensure()
-    customers.point("2024-05-01", "s3://anywhere/old/", {})
-    for ds, run in (("2024-05-01", "daily"), ("2024-05-02", "daily"), ("2024-05-03", "range")):
+    customers.point("2026-05-01", "s3://anywhere/old/", {})
+    for ds, run in (("2026-05-01", "daily"), ("2026-05-02", "daily"), ("2026-05-03", "range")):
         key = f"sales/ds={ds}/sales.csv"
         etag = s3.put_object(Bucket=settings.raw_bucket, Key=key, Body=b"x")["ETag"].strip('"')
         sales.point(ds, f"s3://anywhere/{ds}/", {"run_id": f"{run}-0123abcd", "numRows": "1"})
         paths = Paths(settings, contract, ds, run)
         write(paths.manifest("stage_raw"), {"files": [{"key": key, "etag": etag}], "duplicate_files": []})
         write(paths.manifest("clean"), {"versions": {"bundle": bundle_of_this_process()[0]}})
-        read = {"customers": {"2024-05-01": "s3://anywhere/old/"}, "products": {}}
-        write(paths.manifest("references") if run == "daily" else paths.range_manifest("references"), read)
-    whole = {"contract": contract, "start": "2024-05-01", "end": "2024-05-03"}
-    assert plan("before", **whole)[0] == {"nothing changed since": ["2024-05-01", "2024-05-02", "2024-05-03"]}
+        read = paths.manifest("references") if run == "daily" else paths.range_manifest("references")
+        write(read, folders_of_other_datasets(glue, contract, ds))
+    whole = {"contract": contract, "start": "2026-05-01", "end": "2026-05-03"}
+    assert plan("before", **whole)[0] == {"nothing changed since": ["2026-05-01", "2026-05-02", "2026-05-03"]}
 
-    customers.point("2024-05-02", "s3://anywhere/late/", {})
+    customers.point("2026-05-02", "s3://anywhere/late/", {})
     assert plan("after", **whole)[0] == {
-        "nothing changed since": ["2024-05-01"],
-        "other datasets changed since": ["2024-05-02", "2024-05-03"],
+        "nothing changed since": ["2026-05-01"],
+        "other datasets changed since": ["2026-05-02", "2026-05-03"],
     }
 
 

@@ -149,7 +149,7 @@ def test_no_byte_that_the_jobs_write_holds_a_personal_value(customers_worker: Wo
     assert hashes["CUST000"] == tuple(right)
     bad = worker.table(cleaned["quarantine"]["files"]).to_pylist()
     assert {row["rule"] for row in bad} == {
-        *("customer_tier_not_allowed", "customer_tier_missing", "signup_date_invalid"),
+        *("customer_tier_not_allowed", "customer_id_pattern", "signup_date_invalid"),
         *("email_pattern", "malformed_record", "not_text"),
     }
     assert any(right[0] in row["raw_row"] for row in bad)
