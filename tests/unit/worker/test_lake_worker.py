@@ -99,9 +99,16 @@ def test_no_more_sparks_run_than_there_are_slots(worker: Any, capsys: pytest.Cap
     assert "2 Sparks run already: waiting for one to end" in capsys.readouterr().out
 
 
-def test_a_small_machine_has_a_slot_too(worker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "SPARK_MEMORY", 1 << 60)
-    assert worker.slots() == 1
+@pytest.mark.parametrize(
+    ("gibibytes", "cores", "slots"), [(1, 2, 1), (4, 4, 2), (8, 2, 2), (8, 8, 2), (32, 2, 2), (32, 8, 3), (64, 8, 7)]
+)
+def test_the_heaps_of_all_slots_fit_into_the_memory(
+    worker: Any, monkeypatch: pytest.MonkeyPatch, gibibytes: int, cores: int, slots: int
+) -> None:
+    worker.memory = lambda: gibibytes << 30
+    monkeypatch.setattr(worker.os, "cpu_count", lambda: cores)
+    assert worker.slots() == slots
+    assert slots == 1 or slots * worker.heap() < worker.memory()
 
 
 @pytest.mark.parametrize(
