@@ -76,6 +76,11 @@ class LocalAws:
             self.process.kill()
             self.process.wait(timeout=30)
 
+    def saved(self, service: str) -> str:
+        """What is on disk of a service's state; it gets there a moment after the change."""
+        file = self.state / "services" / f"{service}.json"
+        return file.read_text() if file.exists() else ""
+
     @functools.cache  # noqa: B019 - a server lives as long as the tests that ask it for clients
     def client(self, service: str, **credentials: str) -> Any:
         return boto3.client(

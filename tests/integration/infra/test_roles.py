@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
+
+from tests.waiting import eventually
 
 Client = Callable[[str], Any]
 
@@ -26,14 +27,6 @@ def require_refused(operation: Callable[..., Any], *arguments: Any, **parameters
     with pytest.raises(ClientError) as refusal:
         operation(*arguments, **parameters)
     assert refusal.value.response["Error"]["Code"] in REFUSALS, refusal.value
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 30) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +91,7 @@ def run_on_worker(airflow: Client, lake: dict[str, str], command: str) -> dict[s
         found = ssm.describe_instance_information(Filters=filters)["InstanceInformationList"]
         return bool(found) and found[0]["PingStatus"] == "Online"
 
-    wait_for(online)
+    eventually(online)
     sent = ssm.send_command(
         InstanceIds=[instance],
         DocumentName="AWS-RunShellScript",
@@ -115,7 +108,7 @@ def run_on_worker(airflow: Client, lake: dict[str, str], command: str) -> dict[s
             return None
         return found if found["Status"] not in ("Pending", "InProgress", "Delayed") else None
 
-    return dict(wait_for(ended))
+    return dict(eventually(ended))
 
 
 def run_query(client: Client, workgroup: str, sql: str) -> dict[str, Any]:
@@ -127,7 +120,7 @@ def run_query(client: Client, workgroup: str, sql: str) -> dict[str, Any]:
         execution = athena.get_query_execution(QueryExecutionId=started)["QueryExecution"]
         return dict(execution) if execution["Status"]["State"] in ("SUCCEEDED", "FAILED", "CANCELLED") else None
 
-    return dict(wait_for(ended))
+    return dict(eventually(ended))
 
 
 @pytest.fixture(scope="module")
@@ -320,7 +313,7 @@ def test_airflow_crawls_with_a_role_that_can_do_just_that(airflow: Client, aws: 
 
     def crawl() -> dict[str, Any]:
         glue.start_crawler(Name=crawler)
-        wait_for(lambda: glue.get_crawler(Name=crawler)["Crawler"]["State"] == "READY")
+        eventually(lambda: glue.get_crawler(Name=crawler)["Crawler"]["State"] == "READY")
         return dict(glue.get_crawler(Name=crawler)["Crawler"]["LastCrawl"])
 
     assert crawl()["Status"] == "SUCCEEDED"
@@ -395,12 +388,12 @@ def test_airflow_snapshots_only_the_data_volume_and_only_with_tags(
         return str(ec2.create_snapshot(VolumeId=volume, TagSpecifications=specification)["SnapshotId"])
 
     made = snapshot(volume, TAGS)
-    wait_for(lambda: ec2.describe_snapshots(SnapshotIds=[made])["Snapshots"][0]["State"] == "completed")
+    eventually(lambda: ec2.describe_snapshots(SnapshotIds=[made])["Snapshots"][0]["State"] == "completed")
     require_refused(snapshot, volume, [])
     require_refused(snapshot, volume, TAGS[:1])
     require_refused(snapshot, volume, [{"Key": "dataset", "Value": "other"}, *TAGS[1:]])
     other = aws("ec2").create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
-    wait_for(lambda: aws("ec2").describe_volumes(VolumeIds=[other])["Volumes"][0]["State"] == "available")
+    eventually(lambda: aws("ec2").describe_volumes(VolumeIds=[other])["Volumes"][0]["State"] == "available")
     require_refused(snapshot, other, TAGS)
     untagged = aws("ec2").create_snapshot(VolumeId=other)["SnapshotId"]
     require_refused(ec2.delete_snapshot, SnapshotId=untagged)
@@ -473,9 +466,9 @@ def test_airflow_stops_and_starts_the_worker(airflow: Client, lake: dict[str, st
         return str(ec2.describe_instances(InstanceIds=[worker])["Reservations"][0]["Instances"][0]["State"]["Name"])
 
     ec2.stop_instances(InstanceIds=[worker])
-    wait_for(lambda: state() == "stopped")
+    eventually(lambda: state() == "stopped")
     ec2.start_instances(InstanceIds=[worker])
-    wait_for(lambda: state() == "running")
+    eventually(lambda: state() == "running")
 
 
 # ── Trust ─────────────────────────────────────────────────────────────────────

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,26 +11,14 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import eventually
+
 IMAGE = "ami-0c2023a1b2c3d4e5f"
 EC2_TRUST = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}],
 }
 AGENT = {"Effect": "Allow", "Action": ["ssm:UpdateInstanceInformation", "ssmmessages:*"], "Resource": "*"}
-
-
-def eventually(condition: Callable[[], Any], seconds: float = 15) -> Any:
-    """Wait until `condition()` is true, and return what it gave."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-    return found
-
-
-@pytest.fixture(name="eventually", scope="session")
-def eventually_fixture() -> Callable[..., Any]:
-    return eventually
 
 
 @dataclass(frozen=True)

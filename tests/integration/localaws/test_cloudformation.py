@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.waiting import eventually
+
 IMAGE = "ami-0c2023a1b2c3d4e5f"
 TRUST = {
     "Version": "2012-10-17",
@@ -60,7 +62,6 @@ class Stack:
     """A stack of one test's own."""
 
     aws: Callable[..., Any]
-    eventually: Callable[..., Any]
     name: str
 
     @property
@@ -93,7 +94,7 @@ class Stack:
             found = self.client.describe_stacks(StackName=identifier or self.name)["Stacks"][0]["StackStatus"]
             return "" if found.endswith("_IN_PROGRESS") else str(found)
 
-        return str(self.eventually(status, 30))
+        return str(eventually(status))
 
     def outputs(self) -> dict[str, str]:
         stack = self.client.describe_stacks(StackName=self.name)["Stacks"][0]
@@ -114,8 +115,8 @@ class Stack:
 
 
 @pytest.fixture
-def stack(aws: Callable[..., Any], eventually: Callable[..., Any]) -> Stack:
-    return Stack(aws, eventually, f"stack-{uuid.uuid4().hex[:8]}")
+def stack(aws: Callable[..., Any]) -> Stack:
+    return Stack(aws, f"stack-{uuid.uuid4().hex[:8]}")
 
 
 def test_an_instance_and_its_volume_are_made_and_deleted(stack: Stack, aws: Callable[..., Any]) -> None:
@@ -272,5 +273,5 @@ def test_an_alarm_stops_the_instance_it_watches(stack: Stack, aws: Callable[...,
     stack.create(resources)
     made = stack.outputs()
     aws("cloudwatch").set_alarm_state(AlarmName=made["Alarm"], StateValue="ALARM", StateReason="idle")
-    stack.eventually(lambda: stack.instance(made["Instance"])["State"]["Name"] == "stopped")
+    eventually(lambda: stack.instance(made["Instance"])["State"]["Name"] == "stopped")
     assert stack.delete() == "DELETE_COMPLETE"

@@ -17,6 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.waiting import eventually
+
 GLUE_TRUST = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "glue.amazonaws.com"}, "Action": "sts:AssumeRole"}],
@@ -46,7 +48,6 @@ class Lake:
     """A bucket, a database and a role of one test's own, and crawlers on them."""
 
     server: Any
-    eventually: Callable[..., Any]
     name: str
     role: str
 
@@ -71,7 +72,7 @@ class Lake:
     def crawl(self, crawler: str) -> dict[str, Any]:
         """Run a crawler to its end and return its LastCrawl."""
         self.glue.start_crawler(Name=crawler)
-        self.eventually(lambda: self.glue.get_crawler(Name=crawler)["Crawler"]["State"] == "READY")
+        eventually(lambda: self.glue.get_crawler(Name=crawler)["Crawler"]["State"] == "READY")
         return self.glue.get_crawler(Name=crawler)["Crawler"]["LastCrawl"]
 
     def tables(self) -> dict[str, dict[str, Any]]:
@@ -102,11 +103,11 @@ def grant(aws: Callable[..., Any]) -> Callable[..., str]:
 
 
 @pytest.fixture
-def lake(localaws: Any, aws: Callable[..., Any], grant: Callable[..., str], eventually: Callable[..., Any]) -> Lake:
+def lake(localaws: Any, aws: Callable[..., Any], grant: Callable[..., str]) -> Lake:
     name = f"lake-{uuid.uuid4().hex[:8]}"
     aws("s3").create_bucket(Bucket=name)
     aws("glue").create_database(DatabaseInput={"Name": name})
-    return Lake(localaws, eventually, name, grant("s3:*", "glue:*", "logs:*"))
+    return Lake(localaws, name, grant("s3:*", "glue:*", "logs:*"))
 
 
 def test_parquet_in_hive_partitions_becomes_one_table(lake: Lake) -> None:
@@ -293,7 +294,7 @@ def test_a_broken_file_or_a_missing_bucket_fails_the_crawl(lake: Lake) -> None:
     assert "bucket does not exist" in lake.crawl(crawler)["ErrorMessage"]
 
 
-def test_a_running_crawler_refuses_and_can_be_stopped(make_localaws: Any, eventually: Callable[..., Any]) -> None:
+def test_a_running_crawler_refuses_and_can_be_stopped(make_localaws: Any) -> None:
     server = make_localaws(LOCALAWS_CRAWL_SECONDS="30")
     iam, glue = server.client("iam"), server.client("glue")
     role = iam.create_role(RoleName="crawler", AssumeRolePolicyDocument=json.dumps(GLUE_TRUST))["Role"]["Arn"]
@@ -319,7 +320,7 @@ def test_a_running_crawler_refuses_and_can_be_stopped(make_localaws: Any, eventu
 
     # A crash while it runs leaves a crawler that starts again.
     glue.start_crawler(Name="slow")
-    eventually(lambda: '"RUNNING"' in (server.state / "services" / "glue.json").read_text())
+    eventually(lambda: '"RUNNING"' in server.saved("glue"))
     server.kill()
     server.start()
     after = server.client("glue").get_crawler(Name="slow")["Crawler"]

@@ -6,6 +6,8 @@ import os
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.waiting import eventually
+
 ZONE = "us-east-1a"
 
 
@@ -41,15 +43,15 @@ def snapshot_state(ec2, snapshot_id):
     return ec2.describe_snapshots(SnapshotIds=[snapshot_id])["Snapshots"][0]["State"]
 
 
-def new_volume(ec2, eventually, **options):
+def new_volume(ec2, **options):
     volume = ec2.create_volume(AvailabilityZone=ZONE, **options)
     assert volume["State"] == "creating"
     eventually(lambda: volume_state(ec2, volume["VolumeId"]) == "available")
     return volume["VolumeId"]
 
 
-def test_a_restored_snapshot_has_the_same_bytes(ec2, volumes, eventually):
-    source = new_volume(ec2, eventually, Size=1)
+def test_a_restored_snapshot_has_the_same_bytes(ec2, volumes):
+    source = new_volume(ec2, Size=1)
     folder = volumes / source
     (folder / "staged" / "empty").mkdir(parents=True)
     (folder / "staged" / "orders.csv").write_bytes(os.urandom(300_000))
@@ -69,21 +71,21 @@ def test_a_restored_snapshot_has_the_same_bytes(ec2, volumes, eventually):
         SnapshotIds=[snapshot["SnapshotId"]], WaiterConfig={"Delay": 1, "MaxAttempts": 5}
     )
 
-    restored = new_volume(ec2, eventually, SnapshotId=snapshot["SnapshotId"])
+    restored = new_volume(ec2, SnapshotId=snapshot["SnapshotId"])
     assert contents(volumes / restored) == before
     (volumes / restored / "staged" / "orders.csv").write_text("the copy is a copy")
-    again = new_volume(ec2, eventually, SnapshotId=snapshot["SnapshotId"], Size=5)
+    again = new_volume(ec2, SnapshotId=snapshot["SnapshotId"], Size=5)
     assert contents(volumes / again) == before
     copied = ec2.copy_snapshot(SourceRegion="us-east-1", SourceSnapshotId=snapshot["SnapshotId"])["SnapshotId"]
     ec2.delete_snapshot(SnapshotId=snapshot["SnapshotId"])
     eventually(lambda: snapshot_state(ec2, copied) == "completed")
-    from_copy = new_volume(ec2, eventually, SnapshotId=copied)
+    from_copy = new_volume(ec2, SnapshotId=copied)
     assert contents(volumes / from_copy) == before
 
 
-def test_a_volume_moves_between_instances(ec2, make_worker, localaws, volumes, eventually):
+def test_a_volume_moves_between_instances(ec2, make_worker, localaws, volumes):
     first, second = make_worker(localaws), make_worker(localaws)
-    volume_id = new_volume(ec2, eventually, Size=2)
+    volume_id = new_volume(ec2, Size=2)
     ec2.attach_volume(VolumeId=volume_id, InstanceId=first.instance_id, Device="/dev/sdg")
     assert volume_state(ec2, volume_id) == "in-use"
     attached = ec2.describe_instances(InstanceIds=[first.instance_id])["Reservations"][0]["Instances"][0]
@@ -111,7 +113,7 @@ def test_a_volume_moves_between_instances(ec2, make_worker, localaws, volumes, e
     assert not (volumes / volume_id).exists()
 
 
-def test_snapshots_of_an_instance_and_their_tags(ec2, make_worker, localaws, eventually):
+def test_snapshots_of_an_instance_and_their_tags(ec2, make_worker, localaws):
     worker = make_worker(localaws)
     (worker.data / "file").write_text("content")
     tags = [{"Key": "dataset", "Value": "orders"}, {"Key": "ds", "Value": "2025-06-30"}]
@@ -141,8 +143,8 @@ def test_snapshots_of_an_instance_and_their_tags(ec2, make_worker, localaws, eve
     assert not (localaws.state / "snapshots" / snapshot_id).exists()
 
 
-def test_snapshots_come_in_pages(ec2, eventually):
-    volume_id = new_volume(ec2, eventually, Size=1)
+def test_snapshots_come_in_pages(ec2):
+    volume_id = new_volume(ec2, Size=1)
     made = set()
     for _ in range(7):
         made.add(snapshot_id := ec2.create_snapshot(VolumeId=volume_id)["SnapshotId"])
@@ -153,7 +155,7 @@ def test_snapshots_come_in_pages(ec2, eventually):
     assert {one["SnapshotId"] for page in pages for one in page["Snapshots"]} == made
 
 
-def test_a_snapshot_is_one_moment_of_a_running_writer(ec2, worker, volumes, eventually):
+def test_a_snapshot_is_one_moment_of_a_running_writer(ec2, worker, volumes):
     """Two files that are always written one after the other never differ by more than that write."""
     command = worker.send(
         "n=0; while :; do n=$((n+1)); echo $n > $LAKE_DATA_DIR/a; echo $n > $LAKE_DATA_DIR/b; done", seconds=30
@@ -162,7 +164,7 @@ def test_a_snapshot_is_one_moment_of_a_running_writer(ec2, worker, volumes, even
     for _ in range(5):
         snapshot_id = ec2.create_snapshot(VolumeId=worker.volume_id)["SnapshotId"]
         eventually(lambda snapshot_id=snapshot_id: snapshot_state(ec2, snapshot_id) == "completed")
-        copy = new_volume(ec2, eventually, SnapshotId=snapshot_id)
+        copy = new_volume(ec2, SnapshotId=snapshot_id)
         first, second = ((volumes / copy / name).read_text().strip() or "-1" for name in ("a", "b"))
         assert "-1" in (first, second) or int(first) - int(second) in (0, 1)
     before = (worker.data / "a").read_text()

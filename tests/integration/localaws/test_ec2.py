@@ -3,6 +3,8 @@
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.waiting import eventually
+
 IMAGE = "ami-0c2023a1b2c3d4e5f"
 
 
@@ -27,7 +29,7 @@ def state(ec2, instance_id):
     return describe(ec2, instance_id)["State"]["Name"]
 
 
-def test_an_instance_passes_through_every_state(ec2, instance_id, eventually):
+def test_an_instance_passes_through_every_state(ec2, instance_id):
     assert state(ec2, instance_id) == "pending"
     eventually(lambda: state(ec2, instance_id) == "running")
 
@@ -56,7 +58,7 @@ def test_waiters_work(ec2, instance_id):
     ec2.get_waiter("instance_terminated").wait(InstanceIds=[instance_id], WaiterConfig=quick)
 
 
-def test_an_instance_that_is_stopping_cannot_be_started(ec2, instance_id, eventually):
+def test_an_instance_that_is_stopping_cannot_be_started(ec2, instance_id):
     with pytest.raises(ClientError, match="IncorrectInstanceState"):
         ec2.stop_instances(InstanceIds=[instance_id])  # it is still pending
     eventually(lambda: state(ec2, instance_id) == "running")
@@ -66,13 +68,13 @@ def test_an_instance_that_is_stopping_cannot_be_started(ec2, instance_id, eventu
     ec2.stop_instances(InstanceIds=[instance_id])  # stopping again changes nothing
 
 
-def test_starting_what_runs_changes_nothing(ec2, instance_id, eventually):
+def test_starting_what_runs_changes_nothing(ec2, instance_id):
     eventually(lambda: state(ec2, instance_id) == "running")
     again = ec2.start_instances(InstanceIds=[instance_id])["StartingInstances"][0]
     assert (again["PreviousState"]["Name"], again["CurrentState"]["Name"]) == ("running", "running")
 
 
-def test_status_is_honest(ec2, instance_id, eventually):
+def test_status_is_honest(ec2, instance_id):
     assert ec2.describe_instance_status(InstanceIds=[instance_id])["InstanceStatuses"] == []
     everything = ec2.describe_instance_status(InstanceIds=[instance_id], IncludeAllInstances=True)["InstanceStatuses"]
     assert everything[0]["InstanceStatus"]["Status"] == "not-applicable"
@@ -87,7 +89,7 @@ def test_status_is_honest(ec2, instance_id, eventually):
     assert seen <= {"initializing", "ok"}
 
 
-def test_filters_tags_and_metadata_options(ec2, eventually):
+def test_filters_tags_and_metadata_options(ec2):
     tags = [{"ResourceType": kind, "Tags": [{"Key": "dataset", "Value": "orders"}]} for kind in ("instance", "volume")]
     started = ec2.run_instances(
         ImageId=IMAGE,

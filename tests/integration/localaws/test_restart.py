@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.waiting import eventually
+
 
 def processes_of(server):
     """Processes that work below a server's state folder."""
@@ -35,7 +37,7 @@ def server(make_localaws):
     return make_localaws()
 
 
-def populate(server, make_worker, eventually):
+def populate(server, make_worker):
     """A stopped worker, one that runs a command, a snapshot, and what other services keep; returns what to look for."""
     aws = server.client
     aws("s3").create_bucket(Bucket="kept")
@@ -54,7 +56,7 @@ def populate(server, make_worker, eventually):
     eventually(lambda: running.invocation(command)["Status"] == "InProgress")
     stdout = server.state / "commands" / command / running.instance_id / "stdout"
     eventually(lambda: stdout.exists() and stdout.read_text())
-    eventually(lambda: command in (server.state / "services" / "ssm.json").read_text())
+    eventually(lambda: command in server.saved("ssm"))
     return stopped, running, snapshot, done, command
 
 
@@ -80,8 +82,8 @@ def check_everything_is_there(server, populated):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_keeps_everything_and_leaves_no_process(server, make_worker, eventually, number):
-    populated = populate(server, make_worker, eventually)
+def test_a_stop_keeps_everything_and_leaves_no_process(server, make_worker, number):
+    populated = populate(server, make_worker)
     server.stop(number)
     assert server.process.returncode == 0
     assert processes_of(server) == []
@@ -89,15 +91,15 @@ def test_a_stop_keeps_everything_and_leaves_no_process(server, make_worker, even
     check_everything_is_there(server, populated)
 
 
-def test_a_crash_keeps_everything_and_leaves_no_process(server, make_worker, eventually):
-    populated = populate(server, make_worker, eventually)
+def test_a_crash_keeps_everything_and_leaves_no_process(server, make_worker):
+    populated = populate(server, make_worker)
     server.kill()
     eventually(lambda: processes_of(server) == [])
     server.start()
     check_everything_is_there(server, populated)
 
 
-def test_a_machine_that_is_killed_takes_its_command_with_it(server, make_worker, eventually):
+def test_a_machine_that_is_killed_takes_its_command_with_it(server, make_worker):
     worker = make_worker(server)
     worker.wait_online()
     command = worker.send("sleep 300")
@@ -109,7 +111,7 @@ def test_a_machine_that_is_killed_takes_its_command_with_it(server, make_worker,
     assert worker.run("echo again")["StandardOutputContent"] == "again\n"
 
 
-def test_an_instance_on_its_way_arrives_after_a_restart(make_localaws, make_worker, eventually):
+def test_an_instance_on_its_way_arrives_after_a_restart(make_localaws, make_worker):
     server = make_localaws()
     worker = make_worker(server)
     server.client("ec2").stop_instances(InstanceIds=[worker.instance_id])

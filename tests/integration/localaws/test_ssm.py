@@ -1,12 +1,13 @@
 """Run Command: real processes on running instances, with the role's credentials and nothing of the server's."""
 
 import json
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
+
+from tests.waiting import eventually
 
 BUCKET = "command-output"
 GROUP = "/ssm-tests/worker"
@@ -43,15 +44,12 @@ def start_tree(worker, **options):
         "setsid sleep 300 & echo $! >> pids; echo $$ >> pids; wait",
         **options,
     )
-    deadline = time.monotonic() + 15
-    while not pids.exists() or len(pids.read_text().split()) < 4:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    eventually(lambda: pids.exists() and len(pids.read_text().split()) == 4)
     return command, [int(pid) for pid in pids.read_text().split()]
 
 
-def test_an_instance_is_online_only_a_moment_after_it_runs(localaws, make_worker):
-    worker = make_worker(localaws)
+def test_an_instance_is_online_only_a_moment_after_it_runs(make_localaws, make_worker):
+    worker = make_worker(make_localaws(LOCALAWS_ONLINE_SECONDS="3"))
     assert worker.ping() == ""
     with pytest.raises(ClientError, match="InvalidInstanceId"):
         worker.send("true")
@@ -119,7 +117,7 @@ def test_a_process_has_the_permissions_of_the_role_and_no_more(localaws, make_wo
     assert "AccessDenied" in refused["StandardErrorContent"]
 
 
-def test_an_instance_whose_role_does_not_let_it_register_is_not_managed(localaws, aws, make_worker, eventually):
+def test_an_instance_whose_role_does_not_let_it_register_is_not_managed(localaws, aws, make_worker):
     worker = make_worker(localaws)
     aws("iam").delete_role_policy(RoleName=worker.role, PolicyName="worker")
     status = {"Name": "instance-status.status", "Values": ["ok"]}
@@ -131,22 +129,38 @@ def test_an_instance_whose_role_does_not_let_it_register_is_not_managed(localaws
     assert worker.ping() == ""
 
 
-def test_the_invocation_appears_when_the_command_is_delivered(worker, ssm):
-    command = worker.send("true")
+@pytest.fixture(scope="module")
+def far_worker(start_localaws, make_worker):
+    """A worker that commands take long to reach."""
+    worker = make_worker(start_localaws(LOCALAWS_DELIVERY_SECONDS="3"))
+    worker.wait_online()
+    return worker
+
+
+def test_the_invocation_appears_when_the_command_is_delivered(far_worker):
+    ssm = far_worker.server.client("ssm")
+    command = far_worker.send("true")
     with pytest.raises(ssm.exceptions.InvocationDoesNotExist):
-        ssm.get_command_invocation(CommandId=command, InstanceId=worker.instance_id)
-    assert worker.wait_status(command, "Success")["ResponseCode"] == 0
+        ssm.get_command_invocation(CommandId=command, InstanceId=far_worker.instance_id)
+    assert far_worker.wait_status(command, "Success")["ResponseCode"] == 0
 
 
-def test_a_command_that_takes_too_long_is_killed_with_all_it_started(worker, eventually):
-    command, pids = start_tree(worker, seconds=1)
+def test_a_command_cancelled_before_it_arrives_does_not_run(far_worker):
+    command = far_worker.send("touch $LAKE_DATA_DIR/ran")
+    far_worker.server.client("ssm").cancel_command(CommandId=command)
+    far_worker.wait_status(command, "Cancelled")
+    assert not (far_worker.data / "ran").exists()
+
+
+def test_a_command_that_takes_too_long_is_killed_with_all_it_started(worker):
+    command, pids = start_tree(worker, seconds=5)
     done = worker.wait_status(command, "TimedOut")
     assert (done["StatusDetails"], done["ResponseCode"]) == ("ExecutionTimedOut", 137)
     # What left the session outlives its command, as on EC2, but not the instance.
     eventually(lambda: len([pid for pid in pids if is_alive(pid)]) == 1)
 
 
-def test_cancelling_kills_the_process_group(worker, ssm, eventually):
+def test_cancelling_kills_the_process_group(worker, ssm):
     command, pids = start_tree(worker)
     ssm.cancel_command(CommandId=command)
     done = worker.wait_status(command, "Cancelled")
@@ -154,13 +168,9 @@ def test_cancelling_kills_the_process_group(worker, ssm, eventually):
     eventually(lambda: len([pid for pid in pids if is_alive(pid)]) == 1)
     assert ssm.list_commands(CommandId=command)["Commands"][0]["Status"] == "Cancelled"
     ssm.cancel_command(CommandId=command)  # cancelling what ended changes nothing
-    early = worker.send("touch $LAKE_DATA_DIR/ran")
-    ssm.cancel_command(CommandId=early)
-    worker.wait_status(early, "Cancelled")
-    assert not (worker.data / "ran").exists()
 
 
-def test_stopping_the_instance_ends_what_runs_on_it(localaws, make_worker, aws, eventually):
+def test_stopping_the_instance_ends_what_runs_on_it(localaws, make_worker, aws):
     worker = make_worker(localaws)
     worker.wait_online()
     command, pids = start_tree(worker)
@@ -179,15 +189,13 @@ def test_stopping_the_instance_ends_what_runs_on_it(localaws, make_worker, aws, 
     assert worker.run("cat $LAKE_DATA_DIR/pids | wc -l")["StandardOutputContent"].strip() == "4"
 
 
-def test_a_command_whose_instance_stops_before_it_arrives_is_undeliverable(localaws, make_worker, aws):
-    worker = make_worker(localaws)
-    worker.wait_online()
-    command = worker.send("true")
-    aws("ec2").stop_instances(InstanceIds=[worker.instance_id])
-    assert worker.wait_status(command, "Failed")["StatusDetails"] == "Undeliverable"
+def test_a_command_whose_instance_stops_before_it_arrives_is_undeliverable(far_worker):
+    command = far_worker.send("true")
+    far_worker.server.client("ec2").stop_instances(InstanceIds=[far_worker.instance_id])
+    assert far_worker.wait_status(command, "Failed")["StatusDetails"] == "Undeliverable"
 
 
-def test_long_output_is_cut_in_the_invocation_and_whole_in_s3_and_logs(localaws, make_worker, aws, eventually):
+def test_long_output_is_cut_in_the_invocation_and_whole_in_s3_and_logs(localaws, make_worker, aws):
     s3, logs = aws("s3"), aws("logs")
     s3.create_bucket(Bucket=BUCKET)
     logs.create_log_group(logGroupName=GROUP)

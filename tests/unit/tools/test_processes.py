@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import sys
-import time
 
 import psutil
 import pytest
@@ -82,9 +81,7 @@ def test_stop_ends_it_and_forgets_it(service):
 
 def test_a_process_that_ignores_the_signal_is_killed(service):
     process = start_and_wait(service(STUBBORN))
-    began = time.monotonic()
     processes.stop(service().run_folder, "one", timeout=0.5)
-    assert time.monotonic() - began < 5
     assert not processes.is_alive(process)
 
 

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
@@ -18,15 +17,10 @@ from unittest.mock import patch
 import pyspark
 import pytest
 
+from tests.waiting import eventually
+
 COMMAND = Path(__file__).resolve().parents[3] / "infra" / "worker" / "lake-worker"
 SPARK_HOME = Path(pyspark.__file__).parent
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def is_running(process: int) -> bool:
@@ -211,9 +205,9 @@ def test_asked_to_stop_it_takes_everything_down_and_cleans_up(worker: Any, tmp_p
     )
     process = subprocess.Popen([sys.executable, script])
     pid_file = tmp_path / "pid"
-    wait_until(lambda: pid_file.exists() and bool(pid_file.read_text().strip()))
+    eventually(lambda: pid_file.exists() and bool(pid_file.read_text().strip()))
     grandchild = int(pid_file.read_text())
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 128 + signal.SIGTERM
     assert [path.name for path in (worker.HOME / "scratch").iterdir()] == ["_sweep.lock"]
-    wait_until(lambda: not is_running(grandchild))
+    eventually(lambda: not is_running(grandchild))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
+from tests.waiting import eventually
 
 
 @dataclass(frozen=True)
@@ -56,14 +57,15 @@ class Athena:
         }
         return self.api.start_query_execution(QueryString=sql, **{**defaults, **request})["QueryExecutionId"]
 
-    def wait(self, query_id: str, seconds: float = 60) -> dict[str, Any]:
-        deadline = time.monotonic() + seconds
-        while True:
-            execution = self.api.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]
-            if execution["Status"]["State"] in ("SUCCEEDED", "FAILED", "CANCELLED"):
-                return execution
-            assert time.monotonic() < deadline, f"still {execution['Status']}"
-            time.sleep(0.02)
+    def execution(self, query_id: str) -> dict[str, Any]:
+        return self.api.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]
+
+    def state(self, query_id: str) -> str:
+        return self.execution(query_id)["Status"]["State"]
+
+    def wait(self, query_id: str) -> dict[str, Any]:
+        eventually(lambda: self.state(query_id) in ("SUCCEEDED", "FAILED", "CANCELLED"))
+        return self.execution(query_id)
 
     def ask(self, sql: str, **request: Any) -> Answer:
         """Run a query to its end, whichever it is."""

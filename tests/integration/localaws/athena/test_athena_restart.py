@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
-
-@pytest.fixture
-def server(localaws, tmp_path):
-    """A localaws of its own, to stop and start."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    server = type(localaws)(tmp_path / "state", port, {})
-    server.start()
-    yield server
-    server.stop()
+from tests.waiting import eventually
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
-def test_history_views_and_results_survive(athena, server, how):
+def test_history_views_and_results_survive(athena, make_localaws, how):
+    server = make_localaws()
     server.client("s3").create_bucket(Bucket="results")
     server.client("glue").create_database(DatabaseInput={"Name": "d"})
     here = type(athena)(server.client, "d", "results")
@@ -32,7 +19,7 @@ def test_history_views_and_results_survive(athena, server, how):
     numbers = "UNNEST(sequence(1, 10000))"
     slow = f"SELECT sum(x * y % 7 + z) FROM {numbers} AS a (x), {numbers} AS b (y), {numbers} AS c (z)"
     running = here.start(slow)
-    time.sleep(2.5)
+    eventually(lambda: running in server.saved("athena"))
     getattr(server, how)()
     server.start()
     again = type(athena)(server.client, "d", "results")
