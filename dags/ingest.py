@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param
-from lake.contract import Contract, load_contracts
+from lake.contract import Contract, sound_contracts
 from lake.documentation import dag_documentation
 from lake.macros import lake_macros
 from lake.operators.clean import CleanOperator
@@ -94,5 +94,5 @@ def ingest_dag(contract: Contract, settings: Settings) -> DAG:
 
 
 SETTINGS = Settings.from_environment()
-for each in load_contracts(CONTRACTS).values():
+for each in sound_contracts(CONTRACTS)[0].values():
     globals()[f"ingest_{each.dataset}"] = ingest_dag(each, SETTINGS)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG, Param
-from lake.contract import Contract, load_contracts
+from lake.contract import Contract, sound_contracts
 from lake.documentation import reprocess_documentation
 from lake.macros import range_macros
 from lake.operators.plan_reprocess import PlanReprocessOperator
@@ -97,5 +97,5 @@ def reprocess_dag(contract: Contract, settings: Settings) -> DAG:
 
 
 SETTINGS = Settings.from_environment()
-for each in load_contracts(CONTRACTS).values():
+for each in sound_contracts(CONTRACTS)[0].values():
     globals()[f"reprocess_{each.dataset}"] = reprocess_dag(each, SETTINGS)

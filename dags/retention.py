@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param
-from lake.contract import load_contracts
+from lake.contract import sound_contracts
 from lake.operators.apply_retention import ApplyRetentionOperator
 from lake.settings import Settings
 from lake.wiring import task_defaults
@@ -39,7 +39,7 @@ with DAG(
         )
     },
 ) as retention:
-    for contract in load_contracts(CONTRACTS).values():
+    for contract in sound_contracts(CONTRACTS)[0].values():
         ApplyRetentionOperator(
             task_id=contract.dataset, settings=SETTINGS, contract=contract, **task_defaults(SETTINGS, contract)
         )

@@ -1,7 +1,7 @@
 """The dataset contract: one YAML file says what a dataset is, and everything else is read from it.
 
-Airflow and the Spark jobs both import this module, so it needs pydantic and PyYAML only. A contract is checked
-strictly when it is loaded: an unknown field, a wrong type or an inconsistent reference is a `ContractError`
+Airflow and the Spark jobs both import this module, so it needs croniter, pydantic and PyYAML only. A contract is
+checked strictly when it is loaded: an unknown field, a wrong type or an inconsistent reference is a `ContractError`
 whose message starts with `file:line: field:`.
 """
 
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 import yaml
+from croniter import CroniterBadCronError, CroniterBadDateError, croniter
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -99,6 +100,15 @@ def _check_pattern(pattern: str) -> str:
     return pattern
 
 
+def _check_cron(line: str) -> str:
+    try:
+        # Only a next time shows that there is one: there is no 31 February.
+        croniter(line, start_time=0).get_next()
+    except (CroniterBadCronError, CroniterBadDateError) as error:
+        raise ValueError(f"is not a line of cron: {error}") from None
+    return line
+
+
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$"), AfterValidator(_check_name)]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 ColumnType = Annotated[
@@ -112,7 +122,7 @@ Character = Annotated[str, StringConstraints(min_length=1, max_length=1)]
 Action = Literal["warn", "quarantine", "drop", "fail"]
 """What becomes of a row that breaks a rule: published and counted; kept apart with its reason; left out and counted;
 or the whole batch is refused."""
-Cron = Annotated[str, StringConstraints(pattern=rf"^{CRON_FIELD}( {CRON_FIELD}){{4}}$")]
+Cron = Annotated[str, StringConstraints(pattern=rf"^{CRON_FIELD}( {CRON_FIELD}){{4}}$"), AfterValidator(_check_cron)]
 
 
 class _Model(BaseModel):
@@ -725,6 +735,17 @@ def load_contracts(folder: Path | str) -> dict[str, Contract]:
 
     :raises ContractError: naming every problem in every file, and every reference to what another does not have.
     """
+    contracts, problems = sound_contracts(folder)
+    if problems:
+        raise ContractError("\n".join(problems))
+    return contracts
+
+
+def sound_contracts(folder: Path | str) -> tuple[dict[str, Contract], list[str]]:
+    """The contracts in `folder` (`*.yaml`) that can be run whatever is wrong with others, and what is wrong.
+
+    :return: by dataset, in alphabetical order, those without a problem that read no dataset with one; every problem.
+    """
     contracts: dict[str, Contract] = {}
     lines: dict[str, dict[Location, int]] = {}
     problems: list[str] = []
@@ -736,12 +757,17 @@ def load_contracts(folder: Path | str) -> dict[str, Contract]:
             problems.append(str(error))
     # A dataset whose own contract is wrong is judged first; what others say of it comes after.
     broken = {path.stem for path in paths} - set(contracts)
+    wrong = set(broken)
     for dataset, contract in contracts.items():
         for at, message in _wrong_reads(contract, contracts, broken):
             problems.append(f"{Path(folder) / dataset}.yaml:{lines[dataset][at]}: {_dotted(at)}: {message}")
-    if problems:
-        raise ContractError("\n".join(problems))
-    return contracts
+            wrong.add(dataset)
+    sound = {
+        dataset: contract
+        for dataset, contract in contracts.items()
+        if not wrong & {dataset, *_read_by(contract, contracts)}
+    }
+    return sound, problems
 
 
 def _wrong_reads(

@@ -18,6 +18,7 @@ from lake.contract import (
     decimal_parts,
     load_contract,
     load_contracts,
+    sound_contracts,
 )
 
 DATASETS = Path(__file__).resolve().parents[3] / "include" / "datasets"
@@ -84,6 +85,8 @@ def test_every_contract_in_the_repository_loads() -> None:
         ("action: drop", "action: ignore", "rules[1].action: 'ignore' is not allowed"),
         ("dataset: orders", "dataset: ordered", ":3: dataset: 'ordered' is not the file's name: 'orders'"),
         ('schedule: "', 'schedule: "every ', ": schedule: 'every "),
+        ('schedule: "0 0 ', 'schedule: "0 25 ', "schedule: '0 25 * * *' is not a line of cron"),
+        ('schedule: "0 0 * * *"', 'schedule: "0 0 31 2 *"', "schedule: '0 0 31 2 *' is not a line of cron"),
         ("start_date: 2025-01-01", "start_date: soon", ":8: start_date: 'soon': Input should be a valid date"),
         ("tags: [orders,", "tags: [orders,,", ":6: contract: is not valid YAML"),
     ],
@@ -281,6 +284,15 @@ def test_a_broken_contract_is_not_held_against_those_that_refer_to_it(tmp_path: 
     path = tmp_path / "customers.yaml"
     refused = refusal(path, text, "owner: data-platform\n", "", lambda path: load_contracts(path.parent))
     assert refused == [f"{path}:2: owner: is required"]
+
+
+def test_a_broken_contract_leaves_only_those_that_do_not_read_it(tmp_path: Path) -> None:
+    for contract in DATASETS.glob("*.yaml"):
+        shutil.copy(contract, tmp_path)
+    path = tmp_path / "customers.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("owner: data-platform\n", ""), encoding="utf-8")
+    sound, problems = sound_contracts(tmp_path)
+    assert (list(sound), problems) == (["online_retail", "orders", "products"], [f"{path}:2: owner: is required"])
 
 
 def test_online_retail_is_published_as_agreed() -> None:

@@ -1,6 +1,7 @@
 """Policy: what every DAG of this repository must be."""
 
 import itertools
+import shutil
 import subprocess
 import sys
 from datetime import timedelta
@@ -67,6 +68,21 @@ def test_every_file_loads_and_every_contract_has_its_dag(bag):
     assert bag.import_errors == {}
     assert {f"{kind}_{dataset}" for kind in ("ingest", "reprocess") for dataset in CONTRACTS} <= set(bag.dags)
     assert CONTRACTS, "a lake without datasets would pass every other test of this file"
+
+
+def test_a_wrong_contract_is_an_import_error_and_stops_no_other_dataset(tmp_path):
+    for folder in ("dags", "include"):
+        shutil.copytree(REPOSITORY / folder, tmp_path / folder)
+    contract = tmp_path / "include" / "datasets" / "customers.yaml"
+    contract.write_text(contract.read_text().replace('schedule: "0 0', 'schedule: "0 25'))
+    bag = DagBag(dag_folder=tmp_path / "dags")
+    ((at, message),) = bag.import_errors.items()
+    assert Path(at).name == "contracts.py"
+    assert f"{contract}:" in message
+    assert "schedule: '0 25 * * *' is not a line of cron" in message
+    others = set(CONTRACTS) - {"customers", "sales"}  # sales look up their customers
+    assert set(bag.dags) == {"retention", *(f"{kind}_{name}" for kind in ("ingest", "reprocess") for name in others)}
+    assert set(bag.dags["retention"].task_ids) == others
 
 
 def test_no_mart_can_have_the_name_of_a_task(bag):
