@@ -221,12 +221,13 @@ def validate_date(
             results = evaluate(rows, metrics, suite_of(contract), arguments.ds, examples)
     finally:
         rows.unpersist()
-    with phases("docs"):
-        docs = storage.join(arguments.docs, "index.html")
-        storage.write_text(page(results, contract.dataset, arguments.ds, clean["run_id"]), docs)
     failed = [
         failure(batch, result, metrics) for batch, found in results.items() for result in found if not result.success
     ]
+    with phases("docs"):
+        docs = storage.join(arguments.docs, "index.html")
+        html = page(results, failed, clean["rows"], contract.dataset, arguments.ds, clean["run_id"])
+        storage.write_text(html, docs)
     critical = [item for item in failed if item["severity"] == "critical"]
     evaluated = sum(len(found) for found in results.values())
     manifest = job.frame(

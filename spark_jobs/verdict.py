@@ -7,11 +7,12 @@ in one query; those that do not are evaluated again, with their own tolerance an
 
 from __future__ import annotations
 
+import html
 import os
-import re
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -19,9 +20,8 @@ from pyspark.sql import DataFrame
 
 SHARES = {f"{outcome}_share": f"rows_{outcome}" for outcome in ("quarantined", "dropped", "duplicates")}
 """Metrics of a run that are shares of the rows read, by the metric they are a share of."""
+OUTCOMES = {"published": "good", "quarantined": "quarantined", "duplicates": "duplicates"}
 EXAMPLES = 5
-SITE_LINK = re.compile(r'href="(\.\./)+[^"]*"')
-"""A link to another page of a Data Docs site, of which a page that stands alone has none."""
 
 Suite = dict[str, list[dict[str, Any]]]
 """Expectations as in a suite's JSON, by the batch they are about: `rows` or `run`."""
@@ -129,14 +129,27 @@ def _evaluated(batch: Any, asked: dict[int, dict[str, Any]], ds: date, result_fo
 
 @cache
 def _view() -> Any:
-    """Great Expectations' page, its templates compiled once."""
+    """Great Expectations' view with a page of ours, its templates compiled once."""
     from great_expectations.render.view import DefaultJinjaPageView
 
-    return DefaultJinjaPageView()
+    templates = str(Path(__file__).parent / "templates")
+    return DefaultJinjaPageView(custom_styles_directory=templates, custom_views_directory=templates)
 
 
-def page(results: dict[str, list[Any]], dataset: str, ds: date, run_id: str) -> str:
-    """All results as one page of Data Docs, which stands alone: HTML."""
+def page(
+    results: dict[str, list[Any]],
+    failed: list[dict[str, Any]],
+    rows: dict[str, Any],
+    dataset: str,
+    ds: date,
+    run_id: str,
+) -> str:
+    """All results as one page of Data Docs, which stands alone: HTML.
+
+    :param results: what `evaluate` found.
+    :param failed: those of them that failed, as `failure` tells them.
+    :param rows: numbers of rows, as in the manifest of clean.
+    """
     from great_expectations.core import ExpectationSuiteValidationResult
     from great_expectations.render.renderer import ValidationResultsPageRenderer
 
@@ -154,8 +167,54 @@ def page(results: dict[str, list[Any]], dataset: str, ds: date, run_id: str) -> 
         },
         meta={"run_id": {"run_name": run_id, "run_time": ds.isoformat()}},
     )
-    html: str = _view().render(ValidationResultsPageRenderer().render(document), show_how_to_buttons=False)
-    return SITE_LINK.sub('href="#"', html)
+    rendered = _escaped(ValidationResultsPageRenderer().render(document).to_json_dict())
+    # The overview is of the site that this page is not part of; what it counts stands in the page's head.
+    rendered["sections"] = [part for part in rendered["sections"] if part["section_name"] != "Overview"]
+    page: str = (
+        _view()
+        .env.get_template("validation.j2")
+        .render(
+            rendered,
+            dataset=dataset,
+            ds=ds.isoformat(),
+            run_id=run_id,
+            verdict=verdict_of(failed),
+            expectations=len(found),
+            rows=accounted(rows),
+            failed=[{"severity": item["severity"], "text": explained(item)} for item in failed],
+        )
+    )
+    return page
+
+
+def _escaped(content: Any) -> Any:
+    """What Great Expectations has rendered, its tables' plain cells escaped: values of the data are markup to it."""
+    match content:
+        case dict():
+            return {
+                name: [[html.escape(cell) if isinstance(cell, str) else _escaped(cell) for cell in row] for row in item]
+                if name == "table"
+                else _escaped(item)
+                for name, item in content.items()
+            }
+        case list():
+            return [_escaped(item) for item in content]
+        case _:
+            return content
+
+
+def verdict_of(failed: list[dict[str, Any]]) -> str:
+    """What came out of a validation: `passed`, `passed, 2 warnings`, or `failed` with what that means."""
+    if any(item["severity"] == "critical" for item in failed):
+        return "failed, nothing of this run is published"
+    return f"passed, {len(failed)} warning{'s' if len(failed) > 1 else ''}" if failed else "passed"
+
+
+def accounted(rows: dict[str, Any]) -> str:
+    """Every row read, by what became of it, in one line."""
+    dropped = [f"{number:,} dropped by {rule}" for rule, number in rows["dropped"].items()]
+    outcomes = [f"{rows[name]:,} {told}" for name, told in OUTCOMES.items()]
+    return f"{rows['read']:,} rows read = {' + '.join([*outcomes, *dropped])}"
 
 
 def failure(batch: str, result: Any, metrics: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 REPOSITORY = Path(__file__).resolve().parents[2]
 PARTS = (
     "spark_jobs/**/*.py",
+    "spark_jobs/templates/*",
     "plugins/lake/__init__.py",
     "plugins/lake/contract.py",
     "include/datasets/*.yaml",

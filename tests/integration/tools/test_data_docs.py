@@ -67,6 +67,7 @@ def request_(port):
 def test_the_list_shows_every_validation_the_newest_first(request_):
     response, body = request_("/")
     assert (response.status, response.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert "default-src 'none'" in response.headers["Content-Security-Policy"]
     assert "4 validations" in body
     order = [body.index(f">{ds}</a>") for ds in ("2025-06-28", "2025-06-29", "2025-06-30")]
     assert order == sorted(order), "the one written last comes first"

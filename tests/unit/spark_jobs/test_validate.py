@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -13,6 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from spark_jobs import transforms, validate, verdict
 
 DS = date(2025, 6, 30)
+COUNTS = {"read": 1003, "published": 1, "quarantined": 1000, "duplicates": 0, "dropped": {}}
 GOOD = ("O0001", "Bob", Decimal("12.50"), "shipped", DS, "orders.csv", 2, "run-1")
 
 
@@ -52,10 +54,29 @@ def test_a_good_batch_passes_and_has_its_page(spark: SparkSession, orders: Contr
     frame = frame_of(spark, orders, [GOOD])
     results = verdict.evaluate(frame, metrics_of(frame, orders), validate.suite_of(orders), DS)
     assert all(result.success for found in results.values() for result in found)
-    html = verdict.page(results, "orders", DS, "run-1")
-    assert "Validations / orders / run-1 / 2025-06-30T00:00:00Z" in html
+    html = verdict.page(results, [], {**COUNTS, "dropped": {"stale": 2}}, "orders", DS, "run-1")
+    assert "<title>orders 2025-06-30: passed</title>" in html
+    assert "1,003 rows read = 1 good + 1,000 quarantined + 0 duplicates + 2 dropped by stale" in html
     assert all(column in html for column in ("order_id", "amount", "quarantined_share"))
-    assert 'href="../' not in html
+
+
+def test_the_page_says_what_failed_and_loads_nothing(spark: SparkSession, orders: Contract) -> None:
+    verdict.import_great_expectations()
+    frame = frame_of(spark, orders, [(*GOOD[:1], "<b>Bob</b>", Decimal("-1.00"), "<i>lost</i>", *GOOD[4:])])
+    metrics = metrics_of(frame, orders)
+    results = verdict.evaluate(frame, metrics, validate.suite_of(orders), DS)
+    failed = [
+        verdict.failure(batch, result, metrics)
+        for batch, found in results.items()
+        for result in found
+        if not result.success
+    ]
+    html = verdict.page(results, failed, COUNTS, "orders", DS, "run-1")
+    assert "<title>orders 2025-06-30: failed, nothing of this run is published</title>" in html
+    assert "status expect_column_values_to_be_in_set" in html
+    assert "&lt;i&gt;lost&lt;/i&gt;" in html
+    assert "<i>lost" not in html
+    assert re.findall(r"<script|<link|<img|<iframe|@import|url\(|(?:src|href)=.?[^#\"]\S*", html) == []
 
 
 def test_too_many_quarantined_rows_fail_the_batch(spark: SparkSession, orders: Contract) -> None:
