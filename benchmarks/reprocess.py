@@ -160,12 +160,11 @@ def main() -> None:
         wall, phases = worker.many_days(days)
     each = {job: sum(seconds[job] for seconds in single) / len(single) for job in single[0]}
     alone, together = sum(each.values()), wall / len(days)
-    rest = {**phases, "submit and stop": wall - sum(phases.values())}
     print(  # noqa: T201
         table([(job, seconds, seconds / alone) for job, seconds in each.items()], "One submission a job and day:"),
         table(
-            [(phase, seconds / len(days), seconds / wall) for phase, seconds in rest.items()],
-            f"One session for {len(days)} days, {wall:.1f} s:",
+            [(phase, seconds / len(days), seconds / wall) for phase, seconds in phases.items()],
+            f"One session for {len(days)} days, {wall:.1f} s, a day validated while the next is cleaned:",
         ),
         f"{alone:.2f} s against {together:.2f} s a day: {alone / together:.1f} times as fast",
         sep="\n",

@@ -1,9 +1,10 @@
 """spark-submit entry: clean and validate many dates in one Spark session.
 
 Each date is cleaned and validated exactly as the jobs `clean` and `validate` do it, with the same manifests in the same
-places. One that is refused, by its files or by its suite, does not stop the others. One on which something crashed is
-tried once more after all others; when Spark itself no longer answers, the job fails, and its next submission in the
-same run goes on where this one ended: what is loaded from the same staged files by the same code is not done again.
+places, in the order of the dates, one validated while the next is cleaned. One that is refused, by its files or by its
+suite, does not stop the others. One on which something crashed is tried once more after all others; when Spark itself
+no longer answers, the job fails, and its next submission in the same run goes on where this one ended: what is loaded
+from the same staged files by the same code is not done again.
 
 Manifest, beyond what every range manifest has (spark_jobs/ranges.py), written after each date: `seconds`, `versions`,
 and for each date that got that far `run_id, rows`, `profile` and `quarantine`, the folder of its bad rows.
@@ -15,6 +16,7 @@ import argparse
 import tempfile
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -26,6 +28,11 @@ from spark_jobs import clean, job, ranges, storage, validate
 from spark_jobs.session import spark_session
 
 STEP = "reprocess"
+CLEANED = "cleaned"
+"""Outcome of a date on its way: it is to be validated."""
+
+Step = Callable[[str, dict[str, Any]], None]
+"""What does a step of a date, and notes what is known of it."""
 
 
 class Reprocess:
@@ -50,15 +57,34 @@ class Reprocess:
             if entry["outcome"] == ranges.LOADED and entry["staged"] == self.dates.get(ds, {}).get("staged")
         }
 
-    def load(self, outcome: str, work: Callable[[str, dict[str, Any]], None]) -> None:
-        """Do `work` for the staged dates that ended so far with `outcome`, and report after each."""
-        for ds in ranges.with_outcome(self.dates, outcome):
-            if "staged" not in self.dates[ds]:
-                continue
-            staged = {"staged": self.dates[ds]["staged"]}
-            self.dates[ds] = staged | ranges.outcome_of(partial(work, ds), ranges.LOADED)
-            self.report()
-            job.say(f"{ds}: {self.dates[ds]['outcome']} {self.dates[ds].get('why', '')}")
+    def load(self, outcome: str, clean_one: Step, validate_one: Step) -> None:
+        """Load the staged dates that ended so far with `outcome`, one validated while the next is cleaned.
+
+        :param clean_one: cleans a date.
+        :param validate_one: validates one that is clean, when all before it have ended.
+        """
+
+        def validated(cleaned: dict[str, Any], ds: str) -> dict[str, Any]:
+            if cleaned["outcome"] != CLEANED:
+                return cleaned
+            return cleaned | ranges.outcome_of(partial(validate_one, ds), ranges.LOADED)
+
+        staged = [ds for ds in ranges.with_outcome(self.dates, outcome) if "staged" in self.dates[ds]]
+        with ThreadPoolExecutor(max_workers=1) as validator:
+            before: tuple[str, Future[dict[str, Any]]] | None = None
+            for ds in staged:
+                cleaned = ranges.outcome_of(partial(clean_one, ds), CLEANED)
+                if before:
+                    self._ended(*before)
+                before = ds, validator.submit(validated, cleaned, ds)
+            if before:
+                self._ended(*before)
+
+    def _ended(self, ds: str, ending: Future[dict[str, Any]]) -> None:
+        """Note and report how a date ended, once it has."""
+        self.dates[ds] = {"staged": self.dates[ds]["staged"]} | ending.result()
+        self.report()
+        job.say(f"{ds}: {self.dates[ds]['outcome']} {self.dates[ds].get('why', '')}")
 
     def history(self) -> list[dict[str, Any]]:
         """What other dates have, as `validate` wants it: those loaded here, and what is published of others."""
@@ -74,17 +100,14 @@ class Reprocess:
         storage.write_json(manifest, self.parsed.manifest)
 
 
-def clean_and_validate(context: clean.Context, dates: Reprocess, ds: str, found: dict[str, Any]) -> None:
-    """Load one date, noting in `found` what is known of it.
+def clean_one(context: clean.Context, dates: Reprocess, ds: str, found: dict[str, Any]) -> None:
+    """Clean one date, noting in `found` what is known of it.
 
     :raises DataError: the date is refused.
     """
-    parsed, phases = dates.parsed, dates.phases
-    common = {"dataset": parsed.dataset, "ds": date.fromisoformat(ds), "run": parsed.run}
-    cleaned_manifest = parsed.date_manifest.format(ds=ds, step=clean.STEP)
-    cleaning = clean.Arguments(
-        **common,
-        manifest=cleaned_manifest,
+    parsed = dates.parsed
+    arguments = clean.Arguments(
+        **common(parsed, ds, clean.STEP),
         run_id=parsed.run_id,
         input=parsed.input.format(ds=ds),
         output=parsed.output.format(ds=ds),
@@ -92,22 +115,36 @@ def clean_and_validate(context: clean.Context, dates: Reprocess, ds: str, found:
         references=parsed.references,
         personal_key=parsed.personal_key,
     )
-    validating = validate.Arguments(
-        **common,
-        manifest=parsed.date_manifest.format(ds=ds, step=validate.STEP),
-        clean_manifest=cleaned_manifest,
+    with dates.phases(clean.STEP):
+        files = clean.input_files(arguments.input, context.contract)
+        cleaned = clean.clean_date(context, arguments, files, job.Phases())
+    found.update(run_id=parsed.run_id, rows=cleaned["rows"], quarantine=cleaned["quarantine"]["uri"])
+
+
+def validate_one(context: clean.Context, dates: Reprocess, ds: str, found: dict[str, Any]) -> None:
+    """Validate one date that is clean, noting in `found` what is known of it.
+
+    :raises DataError: the date is refused.
+    """
+    parsed = dates.parsed
+    arguments = validate.Arguments(
+        **common(parsed, ds, validate.STEP),
+        clean_manifest=parsed.date_manifest.format(ds=ds, step=clean.STEP),
         docs=parsed.docs.format(ds=ds),
     )
-    of_date = job.Phases()
-    with phases(clean.STEP):
-        cleaned = clean.clean_date(context, cleaning, clean.input_files(cleaning.input, context.contract), of_date)
-    found.update(run_id=parsed.run_id, rows=cleaned["rows"], quarantine=cleaned["quarantine"]["uri"])
-    of_date = job.Phases()
-    with phases(validate.STEP), tempfile.TemporaryDirectory() as folder:
+    with dates.phases(validate.STEP), tempfile.TemporaryDirectory() as folder:
+        cleaned = storage.read_json(arguments.clean_manifest)
         files = validate.download(cleaned, Path(folder))
-        history = dates.history()
-        verdict = validate.validate_date(context.spark, context.contract, validating, cleaned, files, history, of_date)
+        verdict = validate.validate_date(
+            context.spark, context.contract, arguments, cleaned, files, dates.history(), job.Phases()
+        )
     found.update(profile=verdict["profile"])
+
+
+def common(parsed: argparse.Namespace, ds: str, step: str) -> dict[str, Any]:
+    """What a job of one date is told whichever it is."""
+    manifest = parsed.date_manifest.format(ds=ds, step=step)
+    return {"dataset": parsed.dataset, "ds": date.fromisoformat(ds), "run": parsed.run, "manifest": manifest}
 
 
 def check_alive(spark: SparkSession) -> None:
@@ -126,11 +163,11 @@ def run(parsed: argparse.Namespace) -> None:
         spark = spark_session(f"{STEP} {parsed.dataset} {parsed.ds}")
         importing.join()
     with clean.cleaning(spark, contract, parsed.references, parsed.personal_key) as context:
-        load = partial(clean_and_validate, context, dates)
-        dates.load(ranges.STAGED, load)
+        steps = partial(clean_one, context, dates), partial(validate_one, context, dates)
+        dates.load(ranges.STAGED, *steps)
         if ranges.with_outcome(dates.dates, ranges.CRASHED):
             check_alive(spark)
-            dates.load(ranges.CRASHED, load)
+            dates.load(ranges.CRASHED, *steps)
     dates.report()
     spark.stop()
     job.say(f"{ranges.told(dates.dates)} {phases.seconds}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from lake.contract import Contract
 from pyspark.sql import SparkSession
 
 from spark_jobs import clean, job, ranges, reprocess, storage
+from spark_jobs.errors import DataError
 
+STEPS = reprocess.clean_one, reprocess.validate_one
 HEADER = "OrderID,Customer,Amount,Status,OrderDate\n"
 GOOD = "".join(f"O{number},Ann,{number}.50,shipped,2025-06-01\n" for number in range(1, 11))
 FILES = {
@@ -38,8 +41,7 @@ class Range:
     def uri(self, name: str) -> str:
         return f"file://{self.folder}/{name}"
 
-    def start(self, spark: SparkSession, contract: Contract) -> tuple[reprocess.Reprocess, Any]:
-        """A submission, and how it loads a date."""
+    def submission(self) -> reprocess.Reprocess:
         storage.write_json({"dates": self.dates}, self.uri("stage_raw.json"))
         storage.write_json([{"ds": "2025-05-31", "rows": 10}], self.uri("history.json"))
         options = {
@@ -57,18 +59,22 @@ class Range:
             "history": self.uri("history.json"),
         }
         command = [word for name, value in options.items() for word in (f"--{name}", value)]
-        submission = reprocess.Reprocess(reprocess.parser().parse_args(command), job.Phases())
+        return reprocess.Reprocess(reprocess.parser().parse_args(command), job.Phases())
+
+    def start(self, spark: SparkSession, contract: Contract) -> tuple[reprocess.Reprocess, Any]:
+        """A submission, and the steps by which it loads a date."""
+        submission = self.submission()
         with clean.cleaning(spark, contract, None, None) as context:
-            return submission, partial(reprocess.clean_and_validate, context, submission)
+            return submission, [partial(step, context, submission) for step in STEPS]
 
 
 def test_a_date_that_fails_does_not_stop_the_others(spark: SparkSession, orders: Contract, tmp_path: Path) -> None:
     of_range = Range(tmp_path)
-    submission, load = of_range.start(spark, orders)
+    submission, steps = of_range.start(spark, orders)
     in_the_way = tmp_path / "published" / "ds=2025-06-04"
     in_the_way.parent.mkdir()
     in_the_way.write_text("not a folder")
-    submission.load(ranges.STAGED, load)
+    submission.load(ranges.STAGED, *steps)
 
     found = storage.read_json(of_range.uri("clean_and_validate.json"))["dates"]
     assert {ds: entry["outcome"] for ds, entry in found.items()} == {
@@ -89,11 +95,40 @@ def test_a_date_that_fails_does_not_stop_the_others(spark: SparkSession, orders:
     for ds, success in (("2025-06-01", True), ("2025-06-03", False), ("2025-06-05", True)):
         verdict = storage.read_json(of_range.uri(f"ds={ds}/validate.json"))
         assert (verdict["success"], verdict["run_id"], verdict["ds"]) == (success, "a-run-1", ds)
+    assert verdict["metrics"]["previous_days"] == 2, "2025-05-31 was loaded before, 2025-06-01 just now"
     assert [entry["ds"] for entry in submission.history()] == ["2025-05-31", "2025-06-01", "2025-06-05"]
 
     in_the_way.unlink()
-    submission.load(ranges.CRASHED, load)
+    submission.load(ranges.CRASHED, *steps)
     assert submission.dates["2025-06-04"]["outcome"] == "loaded"
+
+
+def test_a_date_is_validated_while_the_next_is_cleaned_and_after_those_before_it(tmp_path: Path) -> None:
+    submission = Range(tmp_path).submission()
+    dates, validated = list(FILES), []
+    begun = {ds: threading.Event() for ds in dates}
+    following = dict(zip(dates, [*dates[1:], dates[-1]], strict=True))
+
+    def clean_one(ds: str, found: dict[str, Any]) -> None:
+        begun[ds].set()
+        if ds == dates[1]:
+            raise DataError("refused")
+        found.update(rows={"published": 1})
+
+    def validate_one(ds: str, found: dict[str, Any]) -> None:
+        assert begun[following[ds]].wait(60), "the next date is not cleaned meanwhile"
+        validated.append((ds, [entry["ds"] for entry in submission.history()]))
+        found.update(profile={})
+
+    submission.load(ranges.STAGED, clean_one, validate_one)
+    assert ranges.with_outcome(submission.dates, ranges.LOADED) == [ds for ds in dates if ds != dates[1]]
+    assert submission.dates[dates[1]] == {"staged": f"digest of {dates[1]}", "outcome": "refused", "why": "refused"}
+    assert validated == [
+        (dates[0], ["2025-05-31"]),
+        (dates[2], ["2025-05-31", dates[0]]),
+        (dates[3], ["2025-05-31", dates[0], dates[2]]),
+        (dates[4], ["2025-05-31", dates[0], dates[2], dates[3]]),
+    ]
 
 
 def test_the_next_submission_goes_on_where_the_last_one_ended(
@@ -101,8 +136,8 @@ def test_the_next_submission_goes_on_where_the_last_one_ended(
 ) -> None:
     of_range = Range(tmp_path)
     of_range.dates = {ds: of_range.dates[ds] for ds in ("2025-06-01", "2025-06-05")}
-    submission, load = of_range.start(spark, orders)
-    submission.load(ranges.STAGED, load)
+    submission, steps = of_range.start(spark, orders)
+    submission.load(ranges.STAGED, *steps)
     of_range.dates["2025-06-05"]["staged"] = "digest of other files"
     again, _ = of_range.start(spark, orders)
     assert ranges.with_outcome(again.dates, ranges.LOADED) == ["2025-06-01"]
