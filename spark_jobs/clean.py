@@ -281,7 +281,7 @@ def clean_date(
         versions=job.versions("pyspark", "pyarrow"),
     )
     storage.write_json(manifest, arguments.manifest)
-    job.say(f"{counts['rows']} {phases.seconds}")
+    job.say(f"{arguments.ds}: {counts['rows']} {phases.seconds}")
     return manifest
 
 

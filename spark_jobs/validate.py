@@ -245,10 +245,10 @@ def validate_date(
     )
     storage.write_json(manifest, arguments.manifest)
     for item in failed:
-        job.say(f"{item['severity']}: {explained(item)}")
+        job.say(f"{arguments.ds}: {item['severity']}: {explained(item)}")
     if critical:
         raise DataError(f"{len(critical)} of {evaluated} expectations failed: {'; '.join(map(explained, critical))}")
-    job.say(f"{evaluated} expectations, {len(failed)} warnings {phases.seconds}")
+    job.say(f"{arguments.ds}: {evaluated} expectations, {len(failed)} warnings {phases.seconds}")
     return manifest
 
 
