@@ -128,12 +128,13 @@ def _evaluated(batch: Any, asked: dict[int, dict[str, Any]], ds: date, result_fo
 
 
 @cache
-def _view() -> Any:
-    """Great Expectations' view with a page of ours, its templates compiled once."""
+def _template() -> Any:
+    """Our page around Great Expectations' sections, compiled once."""
     from great_expectations.render.view import DefaultJinjaPageView
 
-    templates = str(Path(__file__).parent / "templates")
-    return DefaultJinjaPageView(custom_styles_directory=templates, custom_views_directory=templates)
+    folder = str(Path(__file__).parent / "templates")
+    view = DefaultJinjaPageView(custom_styles_directory=folder, custom_views_directory=folder)
+    return view.env.get_template("validation.j2")
 
 
 def page(
@@ -170,21 +171,17 @@ def page(
     rendered = _escaped(ValidationResultsPageRenderer().render(document).to_json_dict())
     # The overview is of the site that this page is not part of; what it counts stands in the page's head.
     rendered["sections"] = [part for part in rendered["sections"] if part["section_name"] != "Overview"]
-    page: str = (
-        _view()
-        .env.get_template("validation.j2")
-        .render(
-            rendered,
-            dataset=dataset,
-            ds=ds.isoformat(),
-            run_id=run_id,
-            verdict=verdict_of(failed),
-            expectations=len(found),
-            rows=accounted(rows),
-            failed=[{"severity": item["severity"], "text": explained(item)} for item in failed],
-        )
+    text: str = _template().render(
+        rendered,
+        dataset=dataset,
+        ds=ds.isoformat(),
+        run_id=run_id,
+        verdict=verdict_of(failed),
+        expectations=len(found),
+        rows=accounted(rows),
+        failed=[{"severity": item["severity"], "text": explained(item)} for item in failed],
     )
-    return page
+    return text
 
 
 def _escaped(content: Any) -> Any:
