@@ -19,7 +19,7 @@ def test_history_views_and_results_survive(athena, make_localaws, how):
     numbers = "UNNEST(sequence(1, 10000))"
     slow = f"SELECT sum(x * y % 7 + z) FROM {numbers} AS a (x), {numbers} AS b (y), {numbers} AS c (z)"
     running = here.start(slow)
-    eventually(lambda: running in server.saved("athena"))
+    eventually(lambda: here.state(running) == "RUNNING" and running in server.saved("athena"))
     getattr(server, how)()
     server.start()
     again = type(athena)(server.client, "d", "results")
