@@ -20,6 +20,7 @@ def test_history_views_and_results_survive(athena, make_localaws, how):
     slow = f"SELECT sum(x * y % 7 + z) FROM {numbers} AS a (x), {numbers} AS b (y), {numbers} AS c (z)"
     running = here.start(slow)
     eventually(lambda: here.state(running) == "RUNNING" and running in server.saved("athena"))
+    eventually(lambda: "VIRTUAL_VIEW" in server.saved("glue"))
     getattr(server, how)()
     server.start()
     again = type(athena)(server.client, "d", "results")
