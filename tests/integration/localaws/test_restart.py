@@ -56,7 +56,8 @@ def populate(server, make_worker):
     eventually(lambda: running.invocation(command)["Status"] == "InProgress")
     stdout = server.state / "commands" / command / running.instance_id / "stdout"
     eventually(lambda: stdout.exists() and stdout.read_text())
-    eventually(lambda: command in server.saved("ssm"))
+    for service, name in (("ssm", command), ("ec2", snapshot), ("sqs", "kept"), ("cloudwatch_logs", "kept")):
+        eventually(lambda service=service, name=name: name in server.saved(service))
     return stopped, running, snapshot, done, command
 
 
