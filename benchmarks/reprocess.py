@@ -155,6 +155,8 @@ def main() -> None:
             target = Path(worker.uri("raw", ds).removeprefix("file://")) / "online_retail.csv"
             target.parent.mkdir(parents=True)
             raw_file(folder, ds).rename(target)
+            staged = {"files": [{"name": target.name, "bytes": target.stat().st_size}]}
+            (target.parent / "_manifest.json").write_text(json.dumps(staged), encoding="utf-8")
         worker.one_day(days[0])
         single = [worker.one_day(ds) for ds in days[: asked.single]]
         wall, phases = worker.many_days(days)

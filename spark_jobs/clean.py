@@ -7,12 +7,14 @@ same wall clock reading (INT96 is deprecated and has no defined zone). A date on
 one Parquet file without rows, so that crawler and Athena still see the schema; an empty quarantine has no file.
 
 Manifest: `step, dataset, ds, run, run_id, rows {read, published, quarantined, duplicates, dropped {rule: n}},
-quarantined_by_rule {rule: n}, warned_by_rule {rule: n}, input {uri, files [{name, uri, bytes, rows}]}, output {uri,
-files [{key, bytes, sha256, rows}]}, quarantine {the same}, seconds {phase: s}, versions`. `key` is the whole key in
+quarantined_by_rule {rule: n}, warned_by_rule {rule: n}, input {uri, files [{name, uri, bytes, rows, lines {physical,
+header, blank, records}}]}, output {uri, files [{key, bytes, sha256, rows}]}, quarantine {the same}, seconds {phase: s},
+versions`. `key` is the whole key in
 the bucket (for a file:// URI, the path). `warned_by_rule` counts rows published although they break a rule of action
 `warn`; one that breaks two is counted for each. Rows read, counted where they leave the reader, are = published +
 quarantined + dropped + duplicates, counted by outcome, and the files written hold as many, or the job fails and writes
-no manifest.
+no manifest. The files read are those that were staged, by name and bytes, and of each its physical lines (in Parquet
+rows) = header + blank + those of the rows read, or the job fails too: no line can vanish into its neighbours unseen.
 
 A row that breaks a rule of action `fail` refuses the batch: exit code 65. A dataset that the contract reads and that
 has no date yet: exit code 75, as it may come (spark_jobs/references.py). Personal values are replaced before Spark
@@ -22,6 +24,7 @@ sees them (spark_jobs/personal.py).
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -37,7 +40,7 @@ from pyspark.errors import ArithmeticException, DateTimeException, NumberFormatE
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from spark_jobs import drift, job, personal, records, references, storage, transforms
+from spark_jobs import drift, job, personal, records, references, stage_raw, storage, transforms
 from spark_jobs.errors import DataError
 from spark_jobs.session import spark_session
 
@@ -60,21 +63,26 @@ def input_files(folder: str, contract: Contract) -> list[storage.StoredFile]:
     """The files to read, each with columns that fit the contract.
 
     :raises DataError: there is none, or one does not fit.
+    :raises AssertionError: in a folder on this machine's disk, they are not those that were staged.
     """
     files = storage.list_files(folder)
     if not files:
         raise DataError(f"there is no file to read in {folder}")
+    if storage.is_local(folder):
+        stage_raw.check_staged(storage.read_json(storage.join(folder, stage_raw.MANIFEST))["files"], files)
     drift.check(files, contract)
     return files
 
 
 def counted(rows: DataFrame, contract: Contract) -> list[dict[str, Any]]:
-    """For each outcome, rule and source file: `outcome, rule, source_file, rows`, and of those rows `first`, the first
-    one's `source_line` and `reason`, and `warned`, how many break each rule of action `warn`, in the contract's order.
+    """For each outcome, rule and source file: `outcome, rule, source_file, rows`, and of those rows `lines`, how many
+    physical lines they take, `first`, the first one's `source_line` and `reason`, and `warned`, how many break each rule
+    of action `warn`, in the contract's order.
     """
     warned = [F.count_if(F.array_contains("_warnings", name)) for name in transforms.rule_names(contract, "warn")]
     groups = rows.groupBy(F.col("_outcome").alias("outcome"), F.col("_rule").alias("rule"), F.col("source_file")).agg(
         F.count("*").alias("rows"),
+        F.sum("_lines").alias("lines"),
         F.min(F.struct("source_line", F.col("_reason").alias("reason"))).alias("first"),
         F.array(*warned).alias("warned"),
     )
@@ -144,6 +152,28 @@ def check_batch(groups: list[dict[str, Any]]) -> None:
             f"{group['source_file']} line {group['first']['source_line']}: {reason} (rule {group['rule']} refuses the "
             f"batch; {sum(each['rows'] for each in failed)} rows break such a rule)"
         )
+
+
+def lines_of_files(files: Sequence[storage.StoredFile], groups: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
+    """What the physical lines of each file are, by its name: `physical, header, blank, records`.
+
+    :param groups: what `counted` found.
+    :raises AssertionError: a file was not read exactly once and to its end, or its lines do not add up.
+    """
+    ends = [group for group in groups if group["outcome"] == transforms.NO_ROW]
+    if sorted(group["source_file"] for group in ends for _ in range(group["rows"])) != sorted(
+        file.name for file in files
+    ):
+        raise AssertionError(f"files to read: {[file.name for file in files]}, read to their end: {ends}")
+    told = {}
+    for end in ends:
+        name = end["source_file"]
+        counts: dict[str, int] = json.loads(end["first"]["reason"].removeprefix(f"{records.END_OF_FILE}: "))
+        counts["records"] = sum(group["lines"] for group in groups if group["source_file"] == name)
+        if counts["physical"] != counts["header"] + counts["blank"] + counts["records"]:
+            raise AssertionError(f"the lines of {name} do not add up: {counts}")
+        told[name] = counts
+    return told
 
 
 def write(rows: DataFrame, folder: Path) -> list[Path]:
@@ -238,16 +268,16 @@ def clean_date(
         # Counted where they leave the reader, so that no later step can lose or multiply rows unseen.
         reader = Observation()
         received = records.read(context.spark, files, contract, context.pseudonyms)
-        observed = received.observe(reader, F.count(F.lit(1)).alias("rows"))
+        is_row = F.coalesce(F.col("record_rule") != records.END_OF_FILE, F.lit(True))
+        observed = received.observe(reader, F.count_if(is_row).alias("rows"))
         rows = transforms.classified(observed, contract, arguments.ds, arguments.run_id, others)
         rows.persist(StorageLevel.MEMORY_AND_DISK)
         try:
             with phases("classify"), expressions_checked():
                 groups = counted(rows, contract)
             check_batch(groups)
-            # Spark cuts what gives no rows out of a plan, and what observes it too.
-            read = reader.get["rows"] if groups else received.count()
-            counts = row_counts(groups, read, transforms.rule_names(contract, "warn"))
+            lines = lines_of_files(files, groups)
+            counts = row_counts(groups, reader.get["rows"], transforms.rule_names(contract, "warn"))
             with phases("write"):
                 good = write(transforms.published(rows, contract), Path(scratch) / "published")
                 good = without_empty(good) or good[:1]
@@ -266,9 +296,17 @@ def clean_date(
         },
     )
     rows_of_file = {
-        file.name: sum(group["rows"] for group in groups if group["source_file"] == file.name) for file in files
+        file.name: sum(
+            group["rows"]
+            for group in groups
+            if group["source_file"] == file.name and group["outcome"] != transforms.NO_ROW
+        )
+        for file in files
     }
-    described = [{"name": f.name, "uri": f.uri, "bytes": f.size, "rows": rows_of_file[f.name]} for f in files]
+    described = [
+        {"name": f.name, "uri": f.uri, "bytes": f.size, "rows": rows_of_file[f.name], "lines": lines[f.name]}
+        for f in files
+    ]
     manifest = job.frame(
         STEP,
         arguments,

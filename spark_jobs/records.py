@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from itertools import islice
 
 import pyarrow as pa
@@ -17,6 +19,9 @@ BATCH_ROWS = 20_000
 UNREADABLE = "unreadable_file"
 """The rule of the one record that stands for the rest of a file that turns out to be damaged while it is read."""
 
+END_OF_FILE = "end_of_file"
+"""The rule of the last record of every other file, which is no row: its reason is what the file's lines were, as JSON."""
+
 
 def schema(columns: Sequence[str]) -> str:
     """The DDL of a frame of records: `received` holds the text of each of the contract's `columns`, and `extra` the
@@ -24,7 +29,7 @@ def schema(columns: Sequence[str]) -> str:
     """
     received = ", ".join(f"`{name}`: string" for name in columns)
     return (
-        "source_file string, source_line bigint, raw_row string, "
+        "source_file string, source_line bigint, lines bigint, raw_row string, "
         f"received struct<{received}>, extra string, record_rule string, record_reason string"
     )
 
@@ -36,15 +41,17 @@ def read(
 
     :param pseudonyms: what takes the place of personal values; None where the contract has no personal column.
 
-    A file that cannot be read to its end yields one record of rule `UNREADABLE` with the reason in place of the rest.
+    A file ends with a record of rule `END_OF_FILE`, whose reason is its `raw.LineCounts`; one that cannot be read to its
+    end yields instead, in place of the rest, a record of rule `UNREADABLE` with the reason.
     """
     names = [column.name for column in contract.columns]
 
     def records(file: storage.StoredFile) -> Iterator[raw.Record]:
         with storage.open_stream(file.uri) as stream:
             try:
-                found = raw.read_records(stream, file.name, contract)
-                yield from map(pseudonyms.replaced, found) if pseudonyms else found
+                opened = raw.open_fitting(stream, file.name, contract)
+                yield from map(pseudonyms.replaced, opened.records) if pseudonyms else opened.records
+                yield raw.Record(0, "", None, END_OF_FILE, json.dumps(asdict(opened.counts)), lines=0)
             except DataError as error:
                 yield raw.Record(0, "", None, UNREADABLE, str(error))
 
@@ -73,11 +80,12 @@ def record_batch(file_name: str, records: Sequence[raw.Record], columns: Sequenc
         [
             pa.array([file_name] * len(records), pa.string()),
             pa.array([record.line for record in records], pa.int64()),
+            pa.array([record.lines for record in records], pa.int64()),
             pa.array([record.raw for record in records], pa.string()),
             received,
             pa.array([record.extra for record in records], pa.string()),
             pa.array([record.rule for record in records], pa.string()),
             pa.array([record.reason for record in records], pa.string()),
         ],
-        names=["source_file", "source_line", "raw_row", "received", "extra", "record_rule", "record_reason"],
+        names=["source_file", "source_line", "lines", "raw_row", "received", "extra", "record_rule", "record_reason"],
     )

@@ -5,7 +5,9 @@ and is on the disk, not only in its cache, when the job ends. Run again, it is r
 dataset that nobody has touched for `KEEP_DAYS` days are removed. A file whose bytes are those of another of the same
 date is a copy of it: it is not staged, so nobody reads its rows, and the manifest says so.
 
-Files that do not fit the contract end the job with 65 before anything is staged: see spark_jobs/drift.py.
+Files that do not fit the contract end the job with 65 before anything is staged: see spark_jobs/drift.py. So does a key
+that cannot be the path of a file below the folder. What lies in the folder in the end are the files listed, by name and
+bytes, less the copies, or the job fails.
 
 Manifest: `step, dataset, ds, run, raw, listed, staged, bytes, files [{name, key, version_id, etag, bytes, sha256}],
 duplicate_files [{the same, same_as: name}], drift {additions, new_columns {name: [file]}}, ignored [key],
@@ -17,10 +19,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import time
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lake.contract import Contract
@@ -31,18 +34,26 @@ from spark_jobs.errors import DataError
 STEP = "stage_raw"
 KEEP_DAYS = 7
 MANIFEST = "_manifest.json"
+MAX_NAME_BYTES = 255
+"""What a file system takes as the name of one file or folder."""
+
+CONTROL = re.compile("[\0-\x1f\x7f]")
 
 
 def raw_objects(raw: str, contract: Contract) -> tuple[list[dict[str, Any]], list[str]]:
     """The objects to stage as ListObjectsV2 describes them, each with its `Name` below `raw`, and the keys ignored.
 
-    :raises DataError: there is none, or one that the contract's format does not cover.
+    :raises DataError: there is none, or one that the contract's format does not cover or that cannot be staged as named.
     """
     prefix = storage.split_s3(raw)[1].rstrip("/") + "/"
     wanted, ignored = [], []
     for item in storage.list_s3(raw):
         name = item["Key"].removeprefix(prefix)
-        if not name or name.endswith("/") or storage.is_hidden(name):
+        if (not name or name.endswith("/")) and item["Size"] == 0:
+            ignored.append(item["Key"])
+        elif problem := path_problem(name):
+            raise DataError(f"{item['Key']!r}: {problem}, so it cannot be staged under its name: send it under another")
+        elif storage.is_hidden(name):
             ignored.append(item["Key"])
         elif not name.endswith(contract.format.suffixes):
             raise DataError(
@@ -53,7 +64,39 @@ def raw_objects(raw: str, contract: Contract) -> tuple[list[dict[str, Any]], lis
             wanted.append({**item, "Name": name})
     if not wanted:
         raise DataError(f"there is no raw file under {raw} (expected *{' or *'.join(contract.format.suffixes)})")
+    names = {item["Name"] for item in wanted}
+    for item in wanted:
+        for folder in PurePosixPath(item["Name"]).parents:
+            if folder.as_posix() in names:
+                raise DataError(f"{item['Key']!r}: {folder.as_posix()!r} is a file too: send one under another name")
     return wanted, ignored
+
+
+def path_problem(name: str) -> str | None:
+    """Why the name of an S3 object below its folder cannot be the relative path of a file, or None where it can."""
+    parts = name.split("/")
+    if "" in parts:
+        return "the key has an empty part (`//`, or `/` at its end)"
+    if "." in parts or ".." in parts:
+        return "the key has a part `.` or `..`"
+    if CONTROL.search(name):
+        return "the key has a control character"
+    if any(len(part.encode()) > MAX_NAME_BYTES for part in parts):
+        return f"a part of the key is longer than {MAX_NAME_BYTES} bytes"
+    return None
+
+
+def check_staged(described: list[dict[str, Any]], found: list[storage.StoredFile]) -> None:
+    """The files found in a folder are those that were to be there.
+
+    :param described: what was to be there, each with `name` and `bytes`.
+    :raises AssertionError: they differ in name or size.
+    """
+    wanted, there = {(file["name"], file["bytes"]) for file in described}, {(file.name, file.size) for file in found}
+    if wanted != there or len(described) != len(found):
+        raise AssertionError(
+            f"not the files listed: missing {sorted(wanted - there)}, instead {sorted(there - wanted)}"
+        )
 
 
 def stage(item: dict[str, Any], bucket: str, folder: Path) -> dict[str, Any]:
@@ -96,11 +139,14 @@ def settled(
 
     :return: the manifest's `files`, `duplicate_files` and `drift`.
     :raises DataError: they do not fit.
+    :raises AssertionError: other files are there.
     """
     kept, copies = without_copies(files)
     for copy in copies:
         (folder / copy["name"]).unlink()
-    return kept, copies, drift.check(storage.list_files(folder.as_uri()), contract)
+    found = storage.list_files(folder.as_uri())
+    check_staged(kept, found)
+    return kept, copies, drift.check(found, contract)
 
 
 def prune(dataset_folder: Path, keep: Path, now: float) -> list[str]:

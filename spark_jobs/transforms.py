@@ -27,9 +27,11 @@ from lake.contract import Column as ContractColumn
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812
 
-from spark_jobs.records import UNREADABLE
+from spark_jobs.records import END_OF_FILE, UNREADABLE
 
 PUBLISHED, QUARANTINED, DROPPED, DUPLICATE, FAILED = "published", "quarantined", "dropped", "duplicate", "failed"
+NO_ROW = "no_row"
+"""The outcome of a record that tells of its file instead of being a row: see `END_OF_FILE`."""
 
 INTEGER = r"\A[+-]?[0-9]+\z"
 DOUBLE = r"\A[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?\z"
@@ -81,7 +83,7 @@ def parsed(text: Column, column: ContractColumn) -> Column:
 
 def framed(records: DataFrame) -> DataFrame:
     """Records (see spark_jobs/records.py) with their own columns out of the way of the contract's."""
-    own = ("raw_row", "received", "record_rule", "record_reason")
+    own = ("lines", "raw_row", "received", "record_rule", "record_reason")
     return records.withColumnsRenamed({name: f"_{name}" for name in own})
 
 
@@ -244,6 +246,7 @@ def judged(rows: DataFrame, contract: Contract) -> DataFrame:
     return rows.withColumns(
         {
             "_outcome": F.when(refused | (F.col("_record_rule") == UNREADABLE), FAILED)
+            .when(F.col("_record_rule") == END_OF_FILE, NO_ROW)
             .when(bad, QUARANTINED)
             .when(stale, DROPPED)
             .otherwise(PUBLISHED),

@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,6 +63,7 @@ class Sample:
     encoding: Literal["utf-8", "latin-1"]
     delimiter: str
     columns: dict[str, list[str | None]]
+    multiline: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,11 +93,11 @@ def read_sample(path: Path) -> Sample:
         raise StackError(f"{path} cannot be read: {error}") from None
     encoding, text = _decode(data)
     kind = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
-    delimiter = ","
+    delimiter, multiline = ",", False
     match kind:
         case ".csv":
             delimiter = max(DELIMITERS, key=text.partition("\n")[0].count)
-            columns = _csv_columns(path, text, delimiter)
+            columns, multiline = _csv_columns(path, text, delimiter)
         case ".json" | ".jsonl":
             columns = _object_columns(path, _objects(path, text, lines=kind == ".jsonl"))
         case _:
@@ -103,7 +105,7 @@ def read_sample(path: Path) -> Sample:
     if not any(columns.values()):
         raise StackError(f"{path} holds no row to learn from")
     file_type: Any = kind.removeprefix(".")
-    return Sample(file_type, encoding, delimiter, columns)
+    return Sample(file_type, encoding, delimiter, columns, multiline)
 
 
 def _decode(data: bytes) -> tuple[Literal["utf-8", "latin-1"], str]:
@@ -113,15 +115,22 @@ def _decode(data: bytes) -> tuple[Literal["utf-8", "latin-1"], str]:
         return "latin-1", data.decode("latin-1")
 
 
-def _csv_columns(path: Path, text: str, delimiter: str) -> dict[str, list[str | None]]:
-    rows = (row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if row)
-    header = next(rows, [])
+def _csv_columns(path: Path, text: str, delimiter: str) -> tuple[dict[str, list[str | None]], bool]:
+    """The columns of a CSV file, and whether values have line breaks."""
+    read = partial(csv.reader, delimiter=delimiter)
+    rows = [row for row in read(io.StringIO(text, newline="")) if row]
+    header = rows[0] if rows else []
+    broken = [value.split("\n") for row in rows for value in row if "\n" in value]
+    # Whole rows inside a value are rows between two stray quotes.
+    multiline = bool(broken) and not any(len(row) == len(header) for lines in broken for row in read(lines[1:-1]))
+    if broken and not multiline:
+        rows = [row for line in text.split("\n") for row in read([line]) if row]
     twice = {name for name in header if header.count(name) > 1}
     if twice or not all(name.strip() for name in header):
         problem = f"names {', '.join(sorted(twice))} twice" if twice else "has a column without a name"
         raise StackError(f"{path}: the header {problem}")
-    whole = [row for row, _ in zip(rows, range(MAX_ROWS), strict=False) if len(row) == len(header)]
-    return {name: [row[index] for row in whole] for index, name in enumerate(header)}
+    whole = [row for row in rows[1 : MAX_ROWS + 1] if len(row) == len(header)]
+    return {name: [row[index] for row in whole] for index, name in enumerate(header)}, multiline
 
 
 def _objects(path: Path, text: str, *, lines: bool) -> list[dict[str, Any]]:

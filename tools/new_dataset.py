@@ -164,6 +164,7 @@ def contract_text(name: str, sample_name: str, sample: Sample, columns: Sequence
     """Return the first contract of dataset `name`, as YAML."""
     key = guess_key(columns)
     csv_only = [f"  delimiter: {json.dumps(sample.delimiter)}"] if sample.file_type == "csv" else []
+    csv_only += ["  multiline: true"] if sample.multiline else []
     lines = [
         f"# yaml-language-server: $schema={dataset_docs.SCHEMA.name}",
         f"# Written by `make dataset` from {sample_name}: what it says holds for that file. Read it, and correct it.",

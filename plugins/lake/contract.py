@@ -263,20 +263,23 @@ FILE_ENDINGS: dict[FileType, tuple[str, ...]] = {
 class Format(_Model):
     """How the raw files are written.
 
-    `csv` has a header line, and may have newlines and doubled quotes within quotes. `json` is one array of objects, or,
+    `csv` has a header line, and may have doubled quotes within quotes; line breaks there only where `multiline` says so,
+    as a stray quote would else join the lines up to the next one into one record. `json` is one array of objects, or,
     in files that end in .jsonl, one object a line; `jsonl` is the latter only. `parquet` compresses by itself.
     """
 
     type: FileType
     delimiter: Character = ","
     quote: Character = '"'
+    multiline: bool = False
     encoding: Literal["utf-8", "latin-1"] = "utf-8"
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        for field in ("delimiter", "quote"):
+        for field in ("delimiter", "quote", "multiline"):
             if self.type != "csv" and field in self.model_fields_set:
                 raise _problem("is for files of type csv only", field)
+        for field in ("delimiter", "quote"):
             if getattr(self, field) in "\r\n":
                 raise _problem("cannot be the end of a line", field)
         if self.type == "parquet" and "encoding" in self.model_fields_set:

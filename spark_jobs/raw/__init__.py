@@ -10,7 +10,6 @@ of every kind of file; in short, for all formats:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import BinaryIO
 
 from lake.contract import Contract
@@ -19,10 +18,10 @@ from spark_jobs.errors import DataError
 from spark_jobs.raw import model, text
 from spark_jobs.raw.csv_file import open_csv
 from spark_jobs.raw.json_file import open_json_array, open_json_lines
-from spark_jobs.raw.model import RawFile, Record
+from spark_jobs.raw.model import LineCounts, RawFile, Record
 from spark_jobs.raw.parquet_file import open_parquet
 
-__all__ = ["RawFile", "Record", "open_file", "read_records"]
+__all__ = ["LineCounts", "RawFile", "Record", "open_file", "open_fitting"]
 
 OPENERS = {"csv": open_csv, "json": open_json_array, "jsonl": open_json_lines, "parquet": open_parquet}
 
@@ -38,8 +37,8 @@ def open_file(stream: BinaryIO, name: str, contract: Contract) -> RawFile:
     return OPENERS[file_type](bytes_in, name, contract)
 
 
-def read_records(stream: BinaryIO, name: str, contract: Contract) -> Iterator[Record]:
-    """The records of the raw file `name`.
+def open_fitting(stream: BinaryIO, name: str, contract: Contract) -> RawFile:
+    """The raw file `name`, which has the contract's columns.
 
     :raises DataError: the file cannot be read to its end, or its header lacks a column of the contract.
     """
@@ -47,4 +46,4 @@ def read_records(stream: BinaryIO, name: str, contract: Contract) -> Iterator[Re
     if file.has_header and model.missing_columns(file.columns, contract):
         told = model.difference(file.columns, contract)
         raise DataError(f"{name} line {file.line}: the columns do not fit the contract: {told}")
-    return file.records
+    return file

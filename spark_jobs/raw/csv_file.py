@@ -18,11 +18,13 @@ OTHER_DELIMITERS = ",;\t|"
 class _Lines:
     """The lines of a text file, which remembers those handed out since `take` and can go back.
 
-    `csv.reader` pulls lines from it, as many as a record needs.
+    `csv.reader` pulls lines from it, as many as a record needs: one, unless records may have several.
     """
 
-    def __init__(self, source: Iterator[tuple[str, str | None]]) -> None:
+    def __init__(self, source: Iterator[tuple[str, str | None]], multiline: bool) -> None:
         self._source = source
+        self._multiline = multiline
+        self.counts = model.LineCounts()
         self._waiting: list[tuple[str, str | None]] = []
         self._given: list[tuple[str, str | None]] = []
         self._chars = 0
@@ -32,17 +34,25 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
+        if self._given and not self._multiline:
+            raise csv.Error("a quoted value does not end on its line (the contract has no `multiline: true`)")
         if self._chars > text.MAX_RECORD_CHARS:
             raise csv.Error(f"a quoted value does not end within {text.MAX_RECORD_CHARS:,} characters")
-        given = self._waiting.pop() if self._waiting else next(self._source)
+        given = self._waiting.pop() if self._waiting else self._new()
         self._given.append(given)
         self._chars += len(given[0])
         return given[0]
 
-    def take(self, count: int | None = None) -> tuple[int, str, str | None]:
+    def _new(self) -> tuple[str, str | None]:
+        new = next(self._source)
+        self.counts.physical += 1
+        return new
+
+    def take(self, count: int | None = None) -> tuple[int, int, str, str | None]:
         """The first `count` lines given out (by default all) as one text; the others will be given out again.
 
-        :return: the line on which the text starts, the text without its final line break, what is wrong with it.
+        :return: the line on which the text starts, of how many it is made, the text without its final line break, what
+            is wrong with it.
         """
         taken, start = self._given, self.line
         self._given = []
@@ -57,29 +67,58 @@ class _Lines:
             whole = "".join(line for line, _ in taken)
             problem = next((problem for _, problem in taken if problem), None)
             self.line += len(taken)
-        return start, whole.removesuffix("\n").removesuffix("\r"), problem
+        return start, self.line - start, whole.removesuffix("\n").removesuffix("\r"), problem
 
 
-def _rows(lines: _Lines, contract: Contract) -> Iterator[tuple[int, str, list[str] | None, str | None, str | None]]:
-    """Every record of `lines` that is not empty: start line, raw text, fields or None, broken rule, reason."""
+Row = tuple[int, int, str, list[str] | None, str | None, str | None]
+"""A record before its fields have names: start line, lines, raw text, fields or None, broken rule, reason."""
+
+
+def _rows(lines: _Lines, contract: Contract) -> Iterator[Row]:
+    """Every record of `lines` that is not empty."""
     csv.field_size_limit(text.MAX_RECORD_CHARS)
     delimiter, quote = contract.format.delimiter, contract.format.quote
     while True:
         reader = csv.reader(lines, delimiter=delimiter, quotechar=quote, strict=True)
         try:
             for fields in reader:
-                line, raw, problem = lines.take()
+                line, count, raw, problem = lines.take()
                 if problem:
-                    yield line, raw, None, model.NOT_TEXT, problem
+                    yield line, count, raw, None, model.NOT_TEXT, problem
                 elif fields:
-                    yield line, raw, fields, None, None
+                    yield line, count, raw, fields, None, None
+                else:
+                    lines.counts.blank += count
             return
         except csv.Error as error:
-            line, raw, problem = lines.take(1)
+            line, count, raw, problem = lines.take(1)
             if problem:
-                yield line, raw, None, model.NOT_TEXT, problem
+                yield line, count, raw, None, model.NOT_TEXT, problem
             else:
-                yield line, raw, None, model.MALFORMED, f"quotes or line breaks are broken: {error}"
+                yield line, count, raw, None, model.MALFORMED, f"quotes or line breaks are broken: {error}"
+
+
+def _without_ends(rows: Iterator[Row], quote: str) -> Iterator[Row]:
+    """`rows`, each of one line, in which one that may be the end of a quoted value is broken like the one that opens it.
+
+    Whether both have a stray quote or are the ends of one value with line breaks cannot be told from the file: what
+    looks like a row in the last of its lines must not be published as one.
+    """
+    opened, left = 0, 0
+    for row in rows:
+        line, count, raw, fields, rule, _ = row
+        odd = (opened or fields is None) and raw.count(quote) % 2
+        if opened and fields is not None and odd:
+            told = f"may be the end of the quoted value that line {opened} opens"
+            yield line, count, raw, None, model.MALFORMED, told
+            opened = 0
+        else:
+            yield row
+            left -= len(raw)
+            if rule == model.MALFORMED and odd:
+                opened, left = line, text.MAX_RECORD_CHARS
+            elif left < 0:
+                opened = 0
 
 
 def open_csv(stream: io.BufferedReader, name: str, contract: Contract) -> RawFile:
@@ -87,8 +126,9 @@ def open_csv(stream: io.BufferedReader, name: str, contract: Contract) -> RawFil
 
     :raises DataError: there is no header, or it names a column twice.
     """
-    rows = _rows(_Lines(text.lines(stream, name, contract.format.encoding)), contract)
-    line, raw, header, _, reason = next(rows, (1, "", None, None, "there are only empty lines"))
+    lines = _Lines(text.lines(stream, name, contract.format.encoding), contract.format.multiline)
+    rows = _rows(lines, contract)
+    line, lines.counts.header, raw, header, _, reason = next(rows, (1, 0, "", None, None, "there are only empty lines"))
     where = f"{name} line {line}"
     if header is None:
         found = "" if model.has_personal(contract) else f"; found {model.shortened(raw)!r}"
@@ -96,7 +136,9 @@ def open_csv(stream: io.BufferedReader, name: str, contract: Contract) -> RawFil
     model.check_unique(header, contract, where)
     if len(header) == 1:
         _check_delimiter(header[0], contract, where)
-    return RawFile(name, line, header, _records(rows, header, contract))
+    if not contract.format.multiline:
+        rows = _without_ends(rows, contract.format.quote)
+    return RawFile(name, line, header, _records(rows, header, contract), lines.counts)
 
 
 def _check_delimiter(header: str, contract: Contract, where: str) -> None:
@@ -107,9 +149,7 @@ def _check_delimiter(header: str, contract: Contract, where: str) -> None:
             )
 
 
-def _records(
-    rows: Iterator[tuple[int, str, list[str] | None, str | None, str | None]], header: list[str], contract: Contract
-) -> Iterator[Record]:
+def _records(rows: Iterator[Row], header: list[str], contract: Contract) -> Iterator[Record]:
     """The records below the header; a column that is not in it is null in all of them."""
     wanted = model.sources(contract)
     width = len(header)
@@ -119,16 +159,16 @@ def _records(
     keep = bool(others) and contract.additions == "keep"
     padding: list[str | None] = [None] if width in positions else []
     extra = None
-    for line, raw, fields, rule, reason in rows:
+    for line, lines, raw, fields, rule, reason in rows:
         if fields is None:
-            yield Record(line, raw, None, rule, reason)
+            yield Record(line, raw, None, rule, reason, lines=lines)
         elif len(fields) != width:
             told = f"has {len(fields)} fields, the header has {width}"
-            yield Record(line, raw, None, model.WRONG_FIELD_COUNT, told)
+            yield Record(line, raw, None, model.WRONG_FIELD_COUNT, told, lines=lines)
         elif in_order:
-            yield Record(line, raw, tuple(fields))
+            yield Record(line, raw, tuple(fields), lines=lines)
         else:
             if keep:
                 extra = model.json_text({name: fields[at] for at, name in others})
             given = [*fields, *padding]
-            yield Record(line, raw, tuple(given[at] for at in positions), extra=extra)
+            yield Record(line, raw, tuple(given[at] for at in positions), extra=extra, lines=lines)

@@ -85,15 +85,20 @@ def open_json_lines(stream: io.BufferedReader, name: str, contract: Contract) ->
 
     :raises DataError: while it is read: it begins as an array, or cannot be unpacked.
     """
-    reader = _Reader(contract)
-    return RawFile(name, 1, reader.names.keys(), _of_lines(stream, name, contract, reader), has_header=False)
+    reader, counts = _Reader(contract), model.LineCounts()
+    records = _of_lines(stream, name, contract, reader, counts)
+    return RawFile(name, 1, reader.names.keys(), records, counts, has_header=False)
 
 
-def _of_lines(stream: io.BufferedReader, name: str, contract: Contract, reader: _Reader) -> Iterator[Record]:
+def _of_lines(
+    stream: io.BufferedReader, name: str, contract: Contract, reader: _Reader, counts: model.LineCounts
+) -> Iterator[Record]:
     first = True
     for line, (raw, problem) in enumerate(text.lines(stream, name, contract.format.encoding), 1):
+        counts.physical = line
         raw = raw.strip(" \t\r\n")
         if not raw:
+            counts.blank += 1
             continue
         if first and raw.startswith("["):
             raise DataError(f"{name} line {line}: is a JSON array, not one object a line (it should end in .json)")
@@ -117,21 +122,38 @@ def open_json_array(stream: io.BufferedReader, name: str, contract: Contract) ->
     :raises DataError: while it is read: it is no array, it is not closed, something follows it, an element does not
         end, or it cannot be unpacked.
     """
-    reader = _Reader(contract)
-    return RawFile(name, 1, reader.names.keys(), _of_array(stream, name, contract, reader), has_header=False)
+    reader, counts = _Reader(contract), model.LineCounts()
+    records = _of_array(stream, name, contract, reader, counts)
+    return RawFile(name, 1, reader.names.keys(), records, counts, has_header=False)
 
 
-def _of_array(stream: io.BufferedReader, name: str, contract: Contract, reader: _Reader) -> Iterator[Record]:
+def _of_array(
+    stream: io.BufferedReader, name: str, contract: Contract, reader: _Reader, counts: model.LineCounts
+) -> Iterator[Record]:
+    array, last = _Array(stream, name, contract.format.encoding), 0
+    for element, record in _of_elements(array, contract, reader):
+        end = element.line + element.raw.count("\n")
+        lines = max(0, end - max(element.line - 1, last))
+        counts.blank += max(0, element.line - 1 - last)
+        last = max(last, end)
+        yield record._replace(lines=lines)
+    counts.physical = array.lines()
+    counts.blank += counts.physical - last
+
+
+def _of_elements(array: _Array, contract: Contract, reader: _Reader) -> Iterator[tuple[_Element, Record]]:
     latin_1 = contract.format.encoding == "latin-1"
     not_text = text.NOT_LATIN_1 if latin_1 else BYTES
-    for line, raw, value, problem in _Array(stream, name, contract.format.encoding).elements():
+    for element in array.elements():
+        line, raw, value, problem = element
         if not raw.isascii() and not_text.search(raw):
             shown = raw.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-            yield Record(line, shown, None, model.NOT_TEXT, text.WRONG_LATIN_1 if latin_1 else text.WRONG_UTF_8)
+            told = text.WRONG_LATIN_1 if latin_1 else text.WRONG_UTF_8
+            yield element, Record(line, shown, None, model.NOT_TEXT, told)
         elif problem:
-            yield Record(line, raw.replace("\0", "\\x00"), None, model.MALFORMED, problem)
+            yield element, Record(line, raw.replace("\0", "\\x00"), None, model.MALFORMED, problem)
         else:
-            yield reader.record(line, raw, value)
+            yield element, reader.record(line, raw, value)
 
 
 class _Element(NamedTuple):
@@ -159,6 +181,7 @@ class _Array:
         self._line = 1
         self._counted = 0
         self._ended = False
+        self._last = ""
 
     def elements(self) -> Iterator[_Element]:
         """Every element, in order.
@@ -188,6 +211,10 @@ class _Array:
         if self._next():
             raise self._error("there is more after the end of the array")
 
+    def lines(self) -> int:
+        """How many physical lines the file has, once all of it has been read."""
+        return self._current_line() - (self._last == "\n")
+
     def _error(self, problem: str) -> DataError:
         return DataError(f"{self._name} line {self._current_line()}: {problem}")
 
@@ -209,6 +236,7 @@ class _Array:
         except text.DAMAGES as error:
             raise text.damaged(self._name, self._line, error) from error
         self._ended = not data
+        self._last = self._window[-1:] or self._last
         self._window = self._window[self._at :] + self._decoder.decode(data, final=self._ended)
         self._at = self._counted = 0
         return not self._ended

@@ -37,7 +37,7 @@ def open_parquet(stream: io.BufferedReader, name: str, contract: Contract) -> Ra
         raise _damaged(name, error) from error
     found = file.schema_arrow.names
     model.check_unique(found, contract, f"{name} line 1")
-    return RawFile(name, 1, found, _records(file, name, contract))
+    return RawFile(name, 1, found, _records(file, name, contract), model.LineCounts(physical=file.metadata.num_rows))
 
 
 def _seekable(stream: io.BufferedReader) -> BinaryIO:

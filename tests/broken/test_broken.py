@@ -41,8 +41,9 @@ def staged(case: str, folder: Path, contract: Contract) -> dict[str, Any]:
         if path.name != "expected.yaml":
             assert path.name.endswith(contract.format.suffixes)
             shutil.copyfile(path, folder / path.name)
-            described.append({"name": path.name, "sha256": storage.sha256_of(path)})
+            described.append({"name": path.name, "bytes": path.stat().st_size, "sha256": storage.sha256_of(path)})
     files, copies, drift = stage_raw.settled(folder, described, contract)
+    storage.write_json({"files": files}, (folder / stage_raw.MANIFEST).as_uri())
     return {"files": files, "duplicate_files": copies, "drift": drift}
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pytest
 
 from tests.integration.worker.conftest import Worker
 from tools import samples
@@ -128,6 +129,29 @@ def test_raw_files_that_are_not_there_or_not_csv_are_refused(worker: Worker) -> 
     worker.upload("2025-06-27", b"PAR1", "orders.parquet")
     code, error = worker.stage("2025-06-27", "parquet")
     assert (code, "must end in .csv or .csv.gz" in error) == (65, True)
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        (("a.csv", "/b.csv"), "'orders/ds=2025-07-01//b.csv': the key has an empty part"),
+        (("a.csv", "../../ds=2025-07-02/b.csv"), "the key has a part `.` or `..`"),
+        (("a.csv", "a.csv/b.csv"), "'orders/ds=2025-07-01/a.csv/b.csv': 'a.csv' is a file too"),
+    ],
+)
+def test_a_key_that_is_no_path_below_the_folder_is_refused_and_nothing_is_written(
+    s3: Any, worker: Worker, keys: tuple[str, ...], told: str
+) -> None:
+    ds = "2025-07-01"
+    for key in keys:
+        worker.upload(ds, HEADER + f"O1,Ann,1.00,shipped,{ds}\n", key)
+    code, error = worker.stage(ds, "keys")
+    assert code == 65
+    assert told in error
+    assert [path for path in (worker.data / "orders").rglob("*") if f"ds={ds}" in str(path)] == []
+    assert not Path("/b.csv").exists()
+    for item in s3.list_objects_v2(Bucket="raw", Prefix=f"orders/ds={ds}/")["Contents"]:
+        s3.delete_object(Bucket="raw", Key=item["Key"])
 
 
 def test_two_at_once_do_not_meet_and_an_empty_day_has_a_schema(worker: Worker) -> None:

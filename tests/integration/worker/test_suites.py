@@ -20,6 +20,7 @@ from spark_jobs import clean, job, validate, verdict
 from spark_jobs.errors import DataError
 from spark_jobs.personal import Pseudonyms
 from spark_jobs.references import OtherDatasets
+from tests.staging import as_staged
 from tools import samples
 
 CONTRACTS = load_contracts(Path(__file__).resolve().parents[3] / "include" / "datasets")
@@ -50,6 +51,7 @@ class Lake:
             source = self.folder / "corrupt" / dataset / f"ds={ds}"
             source.mkdir(parents=True, exist_ok=True)
             (source / file.name).write_bytes(corrupt(file.read_bytes()))
+        as_staged(source)
         contract = CONTRACTS[dataset]
         pseudonyms = Pseudonyms(contract, KEY) if contract.personal_columns else None
         others = OtherDatasets(self.spark, self.published, self.folder / "others")

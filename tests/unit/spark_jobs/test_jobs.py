@@ -13,6 +13,7 @@ from lake.contract import Contract
 
 from spark_jobs import clean, job, stage_raw, storage, validate, verdict
 from spark_jobs.errors import DataError
+from tests.staging import as_staged
 
 
 def groups(**rows_by_outcome: int) -> list[dict[str, Any]]:
@@ -67,13 +68,65 @@ def test_headers_are_checked_before_spark_starts(orders: Contract, tmp_path: Pat
     with pytest.raises(DataError, match="there is no file to read"):
         clean.input_files(tmp_path.as_uri(), orders)
     (tmp_path / "good.csv").write_text("OrderID,Customer,Amount,Status,OrderDate\n")
-    (tmp_path / "_manifest.json").write_text("{}")
+    as_staged(tmp_path)
     assert [file.name for file in clean.input_files(tmp_path.as_uri(), orders)] == ["good.csv"]
     (tmp_path / "renamed.csv").write_text("Order,Customer,Amount,Status,OrderDate\n")
+    as_staged(tmp_path)
     with pytest.raises(
         DataError, match=r"renamed.csv line 1: .*missing 'OrderID' \(renamed to 'Order'\?\); new 'Order'"
     ):
         clean.input_files(tmp_path.as_uri(), orders)
+
+
+def test_only_the_files_that_were_staged_are_read(orders: Contract, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("OrderID,Customer,Amount,Status,OrderDate\n")
+    as_staged(tmp_path)
+    for name, content in (("a.csv", "OrderID,Customer,Amount,Status,OrderDate\nO1"), ("b.csv", "")):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(AssertionError, match="not the files listed: "):
+            clean.input_files(tmp_path.as_uri(), orders)
+    for path in (tmp_path / "a.csv", tmp_path / "b.csv"):
+        path.rename(path.with_suffix(".old.csv"))
+    with pytest.raises(AssertionError, match=r"missing \[\('a.csv', 41\)\]"):
+        clean.input_files(tmp_path.as_uri(), orders)
+
+
+def ends(**counts: int) -> list[dict[str, Any]]:
+    end = {"reason": f"end_of_file: {json.dumps(counts)}"}
+    return [
+        {"outcome": "published", "source_file": "a.csv", "rows": 2, "lines": 3},
+        {"outcome": "no_row", "source_file": "a.csv", "rows": 1, "lines": 0, "first": end},
+    ]
+
+
+def test_every_line_of_every_file_is_accounted_for() -> None:
+    file = storage.StoredFile("a.csv", "file:///a.csv", 1)
+    whole = ends(physical=5, header=1, blank=1)
+    assert clean.lines_of_files([file], whole) == {"a.csv": {"physical": 5, "header": 1, "blank": 1, "records": 3}}
+    with pytest.raises(AssertionError, match=r"the lines of a\.csv do not add up"):
+        clean.lines_of_files([file], ends(physical=6, header=1, blank=1))
+    for files in ([], [file, file], [file, storage.StoredFile("b.csv", "file:///b.csv", 1)]):
+        with pytest.raises(AssertionError, match="files to read"):
+            clean.lines_of_files(files, whole)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("a b/ñ%2F{ds}.csv", None),
+        ("/a.csv", "an empty part"),
+        ("a//b.csv", "an empty part"),
+        ("a/", "an empty part"),
+        ("../a.csv", "a part `.` or `..`"),
+        ("a/./b.csv", "a part `.` or `..`"),
+        ("a\n.csv", "a control character"),
+        ("a\0.csv", "a control character"),
+        ("ñ" * 128 + ".csv", "longer than 255 bytes"),
+    ],
+)
+def test_a_key_is_a_path_below_the_folder_or_none(name: str, problem: str | None) -> None:
+    found = stage_raw.path_problem(name)
+    assert found is None if problem is None else problem in str(found)
 
 
 def test_json_appears_whole_and_can_be_read_back(tmp_path: Path) -> None:

@@ -8,21 +8,27 @@ import io
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lake.contract import Contract
 
 from spark_jobs.errors import DataError
-from spark_jobs.raw import Record, read_records, text
+from spark_jobs.raw import LineCounts, Record, open_fitting, text
 from tests.unit.spark_jobs.contracts import contract_of
 
 COLUMNS = ["a", "b", "c"]
 CONTRACT = contract_of(*COLUMNS)
+MULTILINE = contract_of(*COLUMNS, format={"type": "csv", "multiline": True})
 
 
-def read(content: bytes, name: str = "x.csv") -> list[Record]:
-    return list(read_records(io.BytesIO(content), name, CONTRACT))
+def read(content: bytes, name: str = "x.csv", contract: Contract = CONTRACT) -> list[Record]:
+    """The records of a file, all of whose lines are accounted for."""
+    file = open_fitting(io.BytesIO(content), name, contract)
+    records = list(file.records)
+    assert file.counts.physical == file.counts.header + file.counts.blank + sum(record.lines for record in records)
+    return records
 
 
-def values(content: bytes) -> list[tuple[str | None, ...] | None]:
-    return [record.values for record in read(content)]
+def values(content: bytes, contract: Contract = CONTRACT) -> list[tuple[str | None, ...] | None]:
+    return [record.values for record in read(content, contract=contract)]
 
 
 def test_a_header_in_another_order_never_swaps_columns() -> None:
@@ -31,8 +37,8 @@ def test_a_header_in_another_order_never_swaps_columns() -> None:
 
 def test_a_record_knows_its_line_and_its_text() -> None:
     content = b'a,b,c\r\n1,"two\r\nlines",3\r\n\r\n4,5,6'
-    assert read(content) == [
-        Record(2, '1,"two\r\nlines",3', ("1", "two\r\nlines", "3")),
+    assert read(content, contract=MULTILINE) == [
+        Record(2, '1,"two\r\nlines",3', ("1", "two\r\nlines", "3"), lines=2),
         Record(5, "4,5,6", ("4", "5", "6")),
     ]
 
@@ -56,23 +62,61 @@ def test_a_wrong_number_of_fields_is_told() -> None:
     assert (long.line, long.raw, long.reason) == (3, "1,2,3,4", "has 4 fields, the header has 3")
 
 
+@pytest.mark.parametrize("contract", [CONTRACT, MULTILINE], ids=["one line", "multiline"])
 @pytest.mark.parametrize("broken", ['1,"two,3', '1,"two"x,3', '"1,2,3', '1,2,"3'])
-def test_a_broken_quote_costs_its_own_line_only(broken: str) -> None:
-    first, second, third = read(f'a,b,c\n{broken}\n4,"5",6\n7,8,9\n'.encode())
+def test_a_broken_quote_costs_its_own_line_only(broken: str, contract: Contract) -> None:
+    first, second, third = read(f'a,b,c\n{broken}\n4,"5",6\n7,8,9\n'.encode(), contract=contract)
     assert (first.line, first.raw, first.rule) == (2, broken, "malformed_record")
     assert [second.values, third.values] == [("4", "5", "6"), ("7", "8", "9")]
     assert [second.line, third.line] == [3, 4]
 
 
+def test_two_stray_quotes_cost_their_own_lines_and_none_between_them() -> None:
+    lines = [f"{number},two,three" for number in range(1, 1001)]
+    lines[54], lines[944] = '55,"two,three', '945,two",three'
+    records = read("\n".join(["a,b,c", *lines]).encode())
+    bad = [record for record in records if record.values is None]
+    assert len(records) == 1000
+    assert [(record.line, record.rule, record.reason) for record in bad] == [
+        (
+            56,
+            "malformed_record",
+            "quotes or line breaks are broken: a quoted value does not end on its line (the contract has no "
+            "`multiline: true`)",
+        ),
+        (946, "malformed_record", "may be the end of the quoted value that line 56 opens"),
+    ]
+
+
+def test_a_quote_inside_a_value_is_read_where_no_line_opens_one() -> None:
+    assert values(b'a,b,c\n1,27" screen,3\n"4",5,6"\n') == [("1", '27" screen', "3"), ("4", "5", '6"')]
+
+
+def test_a_line_that_opens_a_quote_costs_no_line_further_away_than_a_value_may_be_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(text, "MAX_RECORD_CHARS", 100)
+    far = b'a,b,c\n"1,2,3\n' + b"4,5,6\n" * 30 + b'7,8",9\n'
+    assert values(far)[-1] == ("7", '8"', "9")
+    assert values(far.replace(b"4,5,6\n", b"", 29))[-1] is None
+
+
+def test_lines_are_counted_by_what_they_are() -> None:
+    content = b'\n\na,b,c\n1,2,3\n\n"4\n4",5,6\n7,"8\n\n9,9,9'
+    file = open_fitting(io.BytesIO(content), "x.csv", MULTILINE)
+    assert [(record.line, record.lines) for record in file.records] == [(4, 1), (6, 2), (8, 1), (10, 1)]
+    assert file.counts == LineCounts(physical=10, header=1, blank=4)
+
+
 def test_an_open_quote_does_not_read_on_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text, "MAX_RECORD_CHARS", 100)
-    records = read(b'a,b,c\n"1,2,3\n' + b"4,5,6\n" * 200)
+    records = read(b'a,b,c\n"1,2,3\n' + b"4,5,6\n" * 200, contract=MULTILINE)
     assert records[0].rule == "malformed_record"
     assert len([record for record in records if record.values == ("4", "5", "6")]) == 200
 
 
 def test_bytes_that_are_not_text_are_shown_as_what_they_are() -> None:
-    one, two, three = read(b'a,b,c\n1,Jos\xe9,3\n4,"x\n\xff",6\n7,8,9\n')
+    one, two, three = read(b'a,b,c\n1,Jos\xe9,3\n4,"x\n\xff",6\n7,8,9\n', contract=MULTILINE)
     assert (one.rule, one.raw) == ("not_text", "1,Jos\\xe9,3")
     assert (two.rule, two.raw, two.line) == ("not_text", '4,"x\n\\xff",6', 3)
     assert three == Record(5, "7,8,9", ("7", "8", "9"))
@@ -118,12 +162,12 @@ def test_what_a_csv_writer_wrote_is_read_back(rows: list[tuple[str, str, str]]) 
     writer = csv.writer(text, quoting=csv.QUOTE_ALL)
     writer.writerow(COLUMNS)
     writer.writerows(rows)
-    assert values(text.getvalue().encode()) == rows
+    assert values(text.getvalue().encode(), MULTILINE) == rows
 
 
-@given(st.binary(max_size=300))
-def test_no_line_is_lost_whatever_the_bytes(content: bytes) -> None:
-    records = read(b"a,b,c\n" + content)
+@given(st.binary(max_size=300), st.sampled_from([CONTRACT, MULTILINE]))
+def test_no_line_is_lost_whatever_the_bytes(content: bytes, contract: Contract) -> None:
+    records = read(b"a,b,c\n" + content, contract=contract)
     shown = content.decode(errors="backslashreplace").replace("\0", "\\x00")
     kept = "".join(record.raw for record in records)
     assert kept.replace("\r", "").replace("\n", "") == shown.replace("\r", "").replace("\n", "")

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spark_jobs.errors import DataError
-from spark_jobs.raw import Record, json_file, open_file, read_records, text
+from spark_jobs.raw import Record, json_file, open_file, open_fitting, text
 from tests.unit.spark_jobs.contracts import contract_of
 
 ARRAY = contract_of("a", "b", format={"type": "json"})
@@ -21,7 +21,11 @@ KEEP = contract_of("a", "b", format={"type": "json"}, additions="keep")
 
 def read(content: bytes | str, name: str = "x.json", contract: Any = ARRAY) -> list[Record]:
     data = content.encode() if isinstance(content, str) else content
-    return list(read_records(io.BytesIO(data), name, contract))
+    file = open_fitting(io.BytesIO(data), name, contract)
+    records = list(file.records)
+    assert file.counts.physical == file.counts.blank + sum(record.lines for record in records)
+    assert file.counts.physical == len(io.BytesIO(data).readlines())
+    return records
 
 
 def summary(content: bytes | str, name: str = "x.json", contract: Any = ARRAY) -> list[Any]:
@@ -36,7 +40,7 @@ def test_values_keep_the_text_they_were_received_as() -> None:
 
 def test_a_record_knows_its_line_and_its_text() -> None:
     records = read('[\n  {"a": 1,\n   "b": "é"},\n\n  {"b": 2}\n]\n')
-    assert records == [Record(2, '{"a": 1,\n   "b": "é"}', ("1", "é")), Record(5, '{"b": 2}', (None, "2"))]
+    assert records == [Record(2, '{"a": 1,\n   "b": "é"}', ("1", "é"), lines=2), Record(5, '{"b": 2}', (None, "2"))]
 
 
 def test_columns_the_contract_does_not_name_are_kept_where_it_says_so() -> None:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from spark_jobs.errors import DataError
-from spark_jobs.raw import Record, open_file, read_records
+from spark_jobs.raw import Record, open_file, open_fitting
 from tests.unit.spark_jobs.contracts import contract_of
 
 PARQUET = {"format": {"type": "parquet"}}
@@ -28,7 +28,7 @@ def stored(columns: dict[str, Any], **options: Any) -> bytes:
 
 
 def read(content: bytes, contract: Any = CONTRACT) -> list[Record]:
-    return list(read_records(io.BytesIO(content), "x.parquet", contract))
+    return list(open_fitting(io.BytesIO(content), "x.parquet", contract).records)
 
 
 def one(values: pa.Array, contract: Any = CONTRACT) -> tuple[str | None, str | None]:
@@ -125,4 +125,4 @@ def test_a_stream_that_cannot_go_back_is_copied_first() -> None:
 
     content = stored({"a": ["1"], "b": ["2"]})
     stream = io.BufferedReader(OneWay(content))  # type: ignore[arg-type]
-    assert [record.values for record in read_records(stream, "x.parquet", CONTRACT)] == [("1", "2")]
+    assert [record.values for record in open_fitting(stream, "x.parquet", CONTRACT).records] == [("1", "2")]

@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 
 from spark_jobs import clean, job, ranges, reprocess, storage
 from spark_jobs.errors import DataError
+from tests.staging import as_staged
 
 STEPS = reprocess.clean_one, reprocess.validate_one
 HEADER = "OrderID,Customer,Amount,Status,OrderDate\n"
@@ -35,6 +36,7 @@ class Range:
             raw = folder / "raw" / f"ds={ds}"
             raw.mkdir(parents=True)
             (raw / "orders.csv").write_text(text)
+            as_staged(raw)
         self.dates = {ds: {"outcome": ranges.STAGED, "staged": f"digest of {ds}"} for ds in FILES}
         self.dates["2025-06-06"] = {"outcome": "skipped", "why": "there is no raw file"}
 

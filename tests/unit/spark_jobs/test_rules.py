@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from lake.contract import Contract
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812
 
 from spark_jobs import clean, records, storage, transforms
 from spark_jobs.errors import DataError
@@ -31,7 +32,8 @@ def judge(spark: SparkSession, tmp_path: Path) -> Judge:
             (tmp_path / f"{number}.csv").write_text(f"{header}\n{lines}", encoding="utf-8")
         frame = records.read(spark, storage.list_files(tmp_path.as_uri()), contract, None)
         rows = transforms.classified(frame, contract, RUN_DATE, "run-1", others)
-        return [row.asDict() for row in rows.orderBy("source_file", "source_line").collect()]
+        rows = rows.where(F.col("_outcome") != transforms.NO_ROW).orderBy("source_file", "source_line")
+        return [row.asDict() for row in rows.collect()]
 
     return run
 

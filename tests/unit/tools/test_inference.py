@@ -136,3 +136,17 @@ def test_what_cannot_be_learned_from_is_refused(tmp_path, name, data, message):
     path.write_bytes(data)
     with pytest.raises(StackError, match=message):
         read_sample(path)
+
+
+def test_line_breaks_inside_quotes_are_the_contracts_business(tmp_path):
+    path = tmp_path / "sample.csv"
+    path.write_text('a,b\n1,"two\nlines"\n2,"three\n\nlines"\n')
+    assert read_sample(path).multiline
+    assert read_sample(path).columns == {"a": ["1", "2"], "b": ["two\nlines", "three\n\nlines"]}
+
+
+def test_rows_between_two_stray_quotes_are_no_value_with_line_breaks(tmp_path):
+    path = tmp_path / "sample.csv"
+    path.write_text('a,b\n1,"x\n2,x\n3,x\n4,x"\n5,x\n')
+    assert not read_sample(path).multiline
+    assert read_sample(path).columns["a"] == ["1", "2", "3", "4", "5"]
