@@ -76,8 +76,8 @@ def input_files(folder: str, contract: Contract) -> list[storage.StoredFile]:
 
 def counted(rows: DataFrame, contract: Contract) -> list[dict[str, Any]]:
     """For each outcome, rule and source file: `outcome, rule, source_file, rows`, and of those rows `lines`, how many
-    physical lines they take, `first`, the first one's `source_line` and `reason`, and `warned`, how many break each rule
-    of action `warn`, in the contract's order.
+    physical lines they take, `first`, the first one's `source_line` and `reason`, and `warned`, how many break each
+    rule of action `warn`, in the contract's order.
     """
     warned = [F.count_if(F.array_contains("_warnings", name)) for name in transforms.rule_names(contract, "warn")]
     groups = rows.groupBy(F.col("_outcome").alias("outcome"), F.col("_rule").alias("rule"), F.col("source_file")).agg(
@@ -161,10 +161,10 @@ def lines_of_files(files: Sequence[storage.StoredFile], groups: list[dict[str, A
     :raises AssertionError: a file was not read exactly once and to its end, or its lines do not add up.
     """
     ends = [group for group in groups if group["outcome"] == transforms.NO_ROW]
-    if sorted(group["source_file"] for group in ends for _ in range(group["rows"])) != sorted(
-        file.name for file in files
-    ):
-        raise AssertionError(f"files to read: {[file.name for file in files]}, read to their end: {ends}")
+    names = sorted(file.name for file in files)
+    read = sorted(group["source_file"] for group in ends for _ in range(group["rows"]))
+    if read != names:
+        raise AssertionError(f"files to read: {names}, read to their end: {read}")
     told = {}
     for end in ends:
         name = end["source_file"]

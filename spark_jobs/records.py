@@ -20,7 +20,7 @@ UNREADABLE = "unreadable_file"
 """The rule of the one record that stands for the rest of a file that turns out to be damaged while it is read."""
 
 END_OF_FILE = "end_of_file"
-"""The rule of the last record of every other file, which is no row: its reason is what the file's lines were, as JSON."""
+"""The rule of the last record of every other file, which is no row: its reason is the file's line counts, as JSON."""
 
 
 def schema(columns: Sequence[str]) -> str:
@@ -41,8 +41,8 @@ def read(
 
     :param pseudonyms: what takes the place of personal values; None where the contract has no personal column.
 
-    A file ends with a record of rule `END_OF_FILE`, whose reason is its `raw.LineCounts`; one that cannot be read to its
-    end yields instead, in place of the rest, a record of rule `UNREADABLE` with the reason.
+    A file ends with a record of rule `END_OF_FILE`, whose reason is its `raw.LineCounts`; one that cannot be read to
+    its end yields instead, in place of the rest, a record of rule `UNREADABLE` with the reason.
     """
     names = [column.name for column in contract.columns]
 

@@ -43,7 +43,7 @@ CONTROL = re.compile("[\0-\x1f\x7f]")
 def raw_objects(raw: str, contract: Contract) -> tuple[list[dict[str, Any]], list[str]]:
     """The objects to stage as ListObjectsV2 describes them, each with its `Name` below `raw`, and the keys ignored.
 
-    :raises DataError: there is none, or one that the contract's format does not cover or that cannot be staged as named.
+    :raises DataError: there is none, or one that the contract's format does not cover or whose key is no path.
     """
     prefix = storage.split_s3(raw)[1].rstrip("/") + "/"
     wanted, ignored = [], []

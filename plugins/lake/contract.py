@@ -263,9 +263,9 @@ FILE_ENDINGS: dict[FileType, tuple[str, ...]] = {
 class Format(_Model):
     """How the raw files are written.
 
-    `csv` has a header line, and may have doubled quotes within quotes; line breaks there only where `multiline` says so,
-    as a stray quote would else join the lines up to the next one into one record. `json` is one array of objects, or,
-    in files that end in .jsonl, one object a line; `jsonl` is the latter only. `parquet` compresses by itself.
+    `csv` has a header line, and may have doubled quotes within quotes, but line breaks there only where `multiline`
+    says so: a stray quote would else join the lines up to the next one into one record. `json` is one array of objects,
+    or, in files that end in .jsonl, one object a line; `jsonl` is the latter only. `parquet` compresses by itself.
     """
 
     type: FileType

@@ -99,7 +99,7 @@ def _rows(lines: _Lines, contract: Contract) -> Iterator[Row]:
 
 
 def _without_ends(rows: Iterator[Row], quote: str) -> Iterator[Row]:
-    """`rows`, each of one line, in which one that may be the end of a quoted value is broken like the one that opens it.
+    """`rows`, each of one line, of which one that may be the end of a quoted value is broken as the one that opens it.
 
     Whether both have a stray quote or are the ends of one value with line breaks cannot be told from the file: what
     looks like a row in the last of its lines must not be published as one.

@@ -28,8 +28,8 @@ class Record(NamedTuple):
     `line` is the physical line (from 1) on which it starts, in Parquet the row, and `raw` its text without the final
     line break; a row of Parquet is shown as JSON. Either `values` holds its text by the contract's columns, in their
     order, and `rule` and `reason` are None, or `values` is None and they say what is wrong. `extra` is a JSON object of
-    the columns that the contract does not name, where it wants them and the record has any. `lines` is how many physical
-    lines it takes, less those on which an earlier record stands too.
+    the columns that the contract does not name, where it wants them and the record has any. `lines` is how many
+    physical lines it takes, less those on which an earlier record stands too.
     """
 
     line: int
@@ -45,8 +45,8 @@ class Record(NamedTuple):
 class LineCounts:
     """What a file's physical lines are, complete once its records have been read to the end; in Parquet its rows.
 
-    `physical` = `header` + `blank` + the `lines` of all its records. `blank` are lines without a record: empty ones, and
-    those on which a JSON array has only brackets and commas.
+    `physical` = `header` + `blank` + the `lines` of all its records. `blank` are lines without a record: empty ones,
+    and those on which a JSON array has only brackets and commas.
     """
 
     physical: int = 0

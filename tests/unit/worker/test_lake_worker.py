@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -167,6 +168,18 @@ def test_the_input_of_a_job_for_many_dates_is_that_of_all(worker: Any, tmp_path:
         (folder / "orders.csv").write_bytes(b"x" * size)
     assert worker.input_bytes([f"file://{tmp_path}/ds={{ds}}/raw/"]) == 7
     assert worker.input_bytes([f"file://{tmp_path}/ds=2025-06-02/raw/", "s3://b/ds={ds}/", "--ds"]) == 4
+
+
+def test_a_job_that_judges_rows_is_as_large_as_the_one_that_cleaned_them(worker: Any, tmp_path: Path) -> None:
+    manifest = tmp_path / "clean.json"
+    arguments = ["--ds", "2025-06-01", "--clean-manifest", manifest.as_uri(), "--docs", "s3://b/docs/"]
+    for size, large in ((worker.SMALL_INPUT, True), (worker.SMALL_INPUT - 1, False)):
+        manifest.write_text(json.dumps({"input": {"files": [{"bytes": size - 2}, {"bytes": 2}]}}))
+        command = " ".join(worker.spark_submit(SPARK_HOME, Path("validate.py"), arguments, tmp_path, []))
+        assert ("UseParallelGC" in command, "spark.sql.shuffle.partitions=1 " in command) == (large, not large)
+    manifest.unlink()
+    with pytest.raises(worker.WorkerError, match=r"clean\.json does not tell how much there is to read"):
+        worker.input_bytes(arguments)
 
 
 def test_usage_is_told(tmp_path: Path) -> None:
