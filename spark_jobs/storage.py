@@ -77,8 +77,8 @@ def join(folder: str, name: str) -> str:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a name is that of a marker rather than of data: a part of it starts with `_` or `.`."""
-    return any(part.startswith(("_", ".")) for part in name.split("/"))
+    """Whether a name is that of a marker rather than of data: a part of it starts with `_` or `.`, and is more."""
+    return any(part.startswith(("_", ".")) and part not in (".", "..") for part in name.split("/"))
 
 
 def list_s3(uri: str) -> Iterator[dict[str, Any]]:

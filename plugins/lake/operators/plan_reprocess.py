@@ -89,7 +89,11 @@ class PlanReprocessOperator(AwsBaseOperator[S3Hook]):
         write_manifest(s3, paths.range_manifest(self.task_id), manifest)
 
     def _raw_files(self, s3: Any, start: str, end: str) -> dict[str, set[tuple[str, str]]]:
-        """Key and ETag of the raw files of each date that has any; names that start with `_` or `.` are markers."""
+        """Key and ETag of the raw files of each date that has any.
+
+        Names that start with `_` or `.` are markers, and empty objects whose names end in a slash are folders. Whatever
+        else there is makes a date one to load, also a key that staging will refuse: it must not pass for no file.
+        """
         folder = f"{self.contract.dataset}/ds="
         pages = s3.get_paginator("list_objects_v2").paginate(
             Bucket=self.settings.raw_bucket, Prefix=folder, StartAfter=f"{folder}{start}"
@@ -100,7 +104,9 @@ class PlanReprocessOperator(AwsBaseOperator[S3Hook]):
                 ds, _, name = item["Key"].removeprefix(folder).partition("/")
                 if ds > end:
                     return found
-                if name and not any(part.startswith(("_", ".")) or not part for part in name.split("/")):
+                is_folder = (not name or name.endswith("/")) and item["Size"] == 0
+                is_marker = any(part.startswith(("_", ".")) and part not in (".", "..") for part in name.split("/"))
+                if not (is_folder or is_marker):
                     found.setdefault(ds, set()).add((item["Key"], item["ETag"].strip('"')))
         return found
 

@@ -49,11 +49,13 @@ def world(aws, s3, settings, write):
     table = public_table(aws("glue"), settings, ORDERS)
     table.ensure()
     for ds, change in CHANGES.items():
-        key = f"orders/ds={ds}/orders.csv"
+        # A key that staging will refuse, and say so, is no missing file.
+        key = f"orders/ds={ds}//orders.csv" if change == "is new" else f"orders/ds={ds}/orders.csv"
         if "no raw file" not in change:
             s3.put_object(Bucket=settings.raw_bucket, Key=key, Body=ds.encode())
         if ds == "2025-04-09":
-            s3.put_object(Bucket=settings.raw_bucket, Key=f"orders/ds={ds}/_SUCCESS", Body=b"")
+            for name in ("_SUCCESS", "incoming/", "incoming/.part/a.csv"):
+                s3.put_object(Bucket=settings.raw_bucket, Key=f"orders/ds={ds}/{name}", Body=b"")
         if change in {"is new", "there is no raw file"}:
             continue
         table.point(ds, f"s3://anywhere/{ds}/", {"run_id": "earlier-0123abcd", "numRows": "1"})
