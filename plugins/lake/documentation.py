@@ -14,7 +14,7 @@ LOAD_MODES = {
     "snapshot": "a date's files are the whole truth as of that date; `{view}` shows the latest date",
 }
 FORMATS = {
-    "csv": "CSV with a header line, delimiter `{delimiter}`, quote `{quote}`, in {encoding}",
+    "csv": "CSV with a header line, {records}, delimiter `{delimiter}`, quote `{quote}`, in {encoding}",
     "json": "JSON in {encoding}: one array of objects, or, in files that end in .jsonl, one object a line",
     "jsonl": "JSON lines in {encoding}: one object a line",
     "parquet": "Parquet",
@@ -170,7 +170,9 @@ def _columns(columns: Iterable[TableColumn]) -> str:
 
 
 def _raw_files(contract: Contract) -> str:
-    wanted, written = contract.format, FORMATS[contract.format.type].format(**contract.format.model_dump())
+    wanted = contract.format
+    records = "records with line breaks inside quotes" if wanted.multiline else "a record a line"
+    written = FORMATS[wanted.type].format(records=records, **wanted.model_dump())
     endings = ", ".join(wanted.suffixes)
     missing = {"fail": "the run fails", "skip": "the date is skipped, and says so"}[contract.wait.missing]
     kept = {
