@@ -158,8 +158,8 @@ class Catalog:
     def _path(self, table: Table, values: list[str]) -> str:
         return "/".join(f"{name}={value}" for (name, _), value in zip(table.keys, values, strict=True))
 
-    def create_database(self, name: str, comment: str, location: str | None) -> None:
-        database = {"Name": name, "Description": comment, "LocationUri": location}
+    def create_database(self, name: str, comment: str, location: str | None, properties: dict[str, str]) -> None:
+        database = {"Name": name, "Description": comment, "LocationUri": location, "Parameters": properties}
         self._change("CreateDatabase", glue._create_database, {"DatabaseInput": database}, name)
 
     def drop_database(self, name: str) -> None:

@@ -143,8 +143,10 @@ class ExpressionCompiler:
         return Typed(f"CAST({written} AS DOUBLE)", types.DOUBLE, literal=written)
 
     def _unicodestring(self, node: exp.UnicodeString, scope: Scope) -> Typed:
-        value = re.sub(r"\\\\|\\(\+[0-9A-Fa-f]{6}|[0-9A-Fa-f]{4})",
-                       lambda m: chr(int(m.group(1).lstrip("+"), 16)) if m.group(1) else "\\", node.this)  # fmt: skip
+        escape = node.args["escape"].name if node.args.get("escape") else "\\"
+        mark = re.escape(escape)
+        value = re.sub(rf"{mark}{mark}|{mark}(\+[0-9A-Fa-f]{{6}}|[0-9A-Fa-f]{{4}})",
+                       lambda m: chr(int(m.group(1).lstrip("+"), 16)) if m.group(1) else escape, node.this)  # fmt: skip
         return Typed(text(value), Type("varchar", (len(value),)), literal=value)
 
     def _hexstring(self, node: exp.HexString, scope: Scope) -> Typed:
@@ -167,6 +169,8 @@ class ExpressionCompiler:
         return self._name([node.name.lower()], node, scope)
 
     def _dot(self, node: exp.Dot, scope: Scope) -> Typed:
+        if not isinstance(node.expression, exp.Identifier):
+            raise not_supported(f"{position(self.sql, node)}: expression {node.sql(dialect='trino')}")
         return self._row_field(self.compile(node.this, scope), node.expression.name.lower(), node)
 
     def _name(self, names: list[str], node: exp.Expr, scope: Scope) -> Typed:
@@ -346,7 +350,7 @@ class ExpressionCompiler:
     def _rows_in(self, node: exp.In, query: exp.Expr, scope: Scope) -> Typed:
         """``(a, b) IN (SELECT x, y ...)``."""
         values = [self.compile(part, scope) for part in node.this.expressions]
-        relation = self.queries.compile(query, scope)
+        relation = self.queries.query(query, scope)
         kinds = [types.common(value.type, out.type) for value, out in zip(values, relation.columns, strict=False)]
         if len(values) != len(relation.columns) or None in kinds:
             raise self.fail(
@@ -391,10 +395,16 @@ class ExpressionCompiler:
                     node,
                     f"Left side of LIKE expression must evaluate to a varchar (actual: {side.type})",
                 )
-        return combine(f"({value.sql} LIKE {pattern.sql}{escape})", BOOLEAN, (value, pattern))
+        word = "NOT LIKE" if node.args.get("negate") else "LIKE"
+        return combine(f"({value.sql} {word} {pattern.sql}{escape})", BOOLEAN, (value, pattern))
 
     def _escape(self, node: exp.Escape, scope: Scope) -> Typed:
-        return self._like(node.this, scope, f" ESCAPE {text(node.expression.name)}")
+        escape = node.expression
+        if not isinstance(node.this, exp.Like) or not (isinstance(escape, exp.Literal) and escape.is_string):
+            raise not_supported(f"{position(self.sql, node)}: {node.sql(dialect='trino')}")
+        if len(escape.name) != 1:
+            raise self.fail("INVALID_FUNCTION_ARGUMENT", node, "Escape string must be a single character")
+        return self._like(node.this, scope, f" ESCAPE {text(escape.name)}")
 
     # Conditionals
 
@@ -441,11 +451,16 @@ class ExpressionCompiler:
         return self._scalar("json_parse", [node.this], node, scope)
 
     def _interval(self, node: exp.Interval, scope: Scope) -> Typed:
-        unit = node.args["unit"].name.upper()
+        written, sign = node.this, ""
+        if isinstance(written, exp.Neg):
+            written, sign = written.this, "-"
+        unit = node.args["unit"].name.upper() if node.args.get("unit") else ""
         kind = types.INTERVAL_YEAR if unit in ("YEAR", "MONTH") else types.INTERVAL_DAY
-        if unit not in ("YEAR", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "SECOND"):
+        if unit not in ("YEAR", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "SECOND") or not isinstance(
+            written, exp.Literal
+        ):
             raise not_supported(f"{position(self.sql, node)}: {node.sql(dialect='trino')}")
-        return Typed(f"INTERVAL {text(node.this.name)} {unit}", kind)
+        return Typed(f"({sign}INTERVAL {text(written.name)} {unit})", kind)
 
     def _currentdate(self, node: exp.CurrentDate, scope: Scope) -> Typed:
         return Typed(f"DATE '{self.now:%Y-%m-%d}'", DATE)
@@ -461,7 +476,9 @@ class ExpressionCompiler:
 
     def _attimezone(self, node: exp.AtTimeZone, scope: Scope) -> Typed:
         value = self.compile(node.this, scope)
-        if node.args["zone"].name.upper() not in ("UTC", "GMT", "Z") or not value.type.base.startswith("timestamp"):
+        zone = node.args["zone"]
+        known = isinstance(zone, exp.Literal) and zone.name.upper() in ("UTC", "GMT", "Z")
+        if not known or not value.type.base.startswith("timestamp"):
             raise not_supported(f"{position(self.sql, node)}: AT TIME ZONE other than 'UTC'")
         return value.cast(TIMESTAMP_TZ)
 
@@ -502,6 +519,8 @@ class ExpressionCompiler:
         return combine(f"[{', '.join(value.sql for value in values)}]", kind, values)
 
     def _bracket(self, node: exp.Bracket, scope: Scope) -> Typed:
+        if len(node.expressions) != 1:
+            raise not_supported(f"{position(self.sql, node)}: {node.sql(dialect='trino')}")
         value, index = self.compile(node.this, scope), self.compile(node.expressions[0], scope)
         if value.type.base == "map":
             key = self.coerce(index, value.type.args[0], node, f"Cannot use {index.type} for subscript of {value.type}")
@@ -511,6 +530,8 @@ class ExpressionCompiler:
             sql = f"CASE WHEN {known} THEN {element} ELSE list_extract([{element}], {missing}) END"
             return combine(sql, value.type.args[1], (value, key))
         if value.type.base == "row" and index.literal:
+            if not (index.type.is_integer and 1 <= int(index.literal) <= len(value.type.args)):
+                raise self.fail("INVALID_FUNCTION_ARGUMENT", node, f"ROW index out of bounds: {index.literal}")
             name, kind = value.type.args[int(index.literal) - 1]
             return combine(
                 f"struct_extract({value.sql}, {text(name or f'field{int(index.literal) - 1}')})", kind, (value,)
@@ -547,13 +568,13 @@ class ExpressionCompiler:
         raise self.fail("SYNTAX_ERROR", node, "IGNORE NULLS needs a window")
 
     def _window(self, node: exp.Window, scope: Scope) -> Typed:
-        call, nulls, condition = node.this, "", None
+        call, nulls = node.this, ""
         if isinstance(call, (exp.IgnoreNulls, exp.RespectNulls)):
             nulls, call = (" IGNORE NULLS" if isinstance(call, exp.IgnoreNulls) else ""), call.this
         if isinstance(call, exp.Filter):
-            condition, call = self.boolean(call.expression.this, scope), call.this
+            raise not_supported(f"{position(self.sql, node)}: FILTER is not yet supported for window functions")
         over, parts = self.queries.window(node, scope)
-        result = self._call_of(call, scope, condition=condition, over=over, nulls=nulls)
+        result = self._call_of(call, scope, over=over, nulls=nulls)
         return combine(result.sql, result.type, (result, *parts), window=True, pure=False)
 
     def _call_of(self, node: exp.Expr, scope: Scope, **modifiers: object) -> Typed:
@@ -590,16 +611,23 @@ class ExpressionCompiler:
             raise self.fail(
                 "FUNCTION_NOT_AGGREGATE", node, f"Filter and OVER are only valid for aggregation functions: {name}"
             )
+        if any(isinstance(part, (exp.Distinct, exp.Order)) for part in nodes):
+            message = f"DISTINCT and ORDER BY are only valid for aggregation functions: {name}"
+            raise self.fail("FUNCTION_NOT_AGGREGATE", node, message)
         special: Callable[[list[exp.Expr], exp.Expr, Scope], Typed] | None
         special = getattr(self, f"_call_{name}", None)
         return special(nodes, node, scope) if special else self._scalar(name, nodes, node, scope)
 
     def _call_coalesce(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
+        if len(nodes) < 2:
+            raise self.fail("SYNTAX_ERROR", node, "The 'coalesce' function must have at least two arguments")
         values = [self.compile(part, scope) for part in nodes]
         values = self.alike(values, node, "All COALESCE operands must be the same type")
         return combine(f"coalesce({', '.join(value.sql for value in values)})", values[0].type, values)
 
     def _call_nullif(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
+        if len(nodes) != 2:
+            raise self.fail("SYNTAX_ERROR", node, "Invalid number of arguments for 'nullif' function")
         left, right = (self.compile(part, scope) for part in nodes)
         kind = types.common(left.type, right.type)
         if kind is None:
@@ -608,16 +636,25 @@ class ExpressionCompiler:
         return combine(sql, left.type, (left, right))
 
     def _call_try(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
+        if len(nodes) != 1:
+            raise self.fail("SYNTAX_ERROR", node, "The 'try' function must have exactly one argument")
         value = self.compile(nodes[0], scope)
         return combine(f"TRY({value.sql})", value.type, (value,))
 
     def _call_concat(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
+        if len(nodes) < 2:
+            message = "There must be two or more concatenation arguments to concat"
+            raise self.fail("INVALID_FUNCTION_ARGUMENT", node, message)
         return self._concatenate(nodes, node, scope)
 
     def _call_now(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
+        if nodes:
+            raise self._unexpected("now", nodes, node, scope)
         return self._currenttimestamp(exp.CurrentTimestamp(), scope)
 
     def _call_row(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
+        if not nodes:
+            raise self.fail("SYNTAX_ERROR", node, "ROW needs at least one value")
         values = [self.compile(part, scope) for part in nodes]
         packed = ", ".join(f'"field{index}" := {value.sql}' for index, value in enumerate(values))
         return combine(f"struct_pack({packed})", Type("row", tuple(("", value.type) for value in values)), values)
@@ -625,6 +662,8 @@ class ExpressionCompiler:
     def _call_map(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
         if not nodes:
             return Typed("MAP {}", Type("map", (UNKNOWN, UNKNOWN)))
+        if len(nodes) != 2:
+            raise self._unexpected("map", nodes, node, scope)
         keys, values = (self.compile(part, scope) for part in nodes)
         if keys.type.base != "array" or values.type.base != "array":
             raise self.fail(
@@ -654,6 +693,8 @@ class ExpressionCompiler:
         return combine(sql, result.type, (values, initial, step, result))
 
     def _call_grouping(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
+        if not nodes:
+            raise self.fail("SYNTAX_ERROR", node, "The 'grouping' function must have at least one argument")
         values = [self.compile(part, scope) for part in nodes]
         sql = f"CAST(grouping({', '.join(value.sql for value in values)}) AS BIGINT)"
         return combine(sql, BIGINT, values, bare=(), aggregate=True, pure=False)
@@ -686,14 +727,24 @@ class ExpressionCompiler:
         ordering: list[Typed] = []
         if len(nodes) == 1 and isinstance(nodes[0], exp.Distinct):
             distinct, nodes = "DISTINCT ", nodes[0].expressions
-        nodes = [part for part in nodes if not isinstance(part, exp.Star)]
+        if not distinct and [type(part) for part in nodes] == [exp.Star]:
+            if name != "count":
+                raise self.fail("FUNCTION_NOT_FOUND", node, f"Unexpected parameters () for function {name}")
+            nodes = []
         for index, part in enumerate(nodes):
             if isinstance(part, exp.Order):
-                value = part.this
+                value, values = part.this, [part.this]
                 if isinstance(value, exp.Distinct):
-                    distinct, value = "DISTINCT ", value.expressions[0]
-                nodes = [*nodes[:index], value, *nodes[index + 1 :]]
+                    distinct, values = "DISTINCT ", value.expressions
+                nodes = [*nodes[:index], *values, *nodes[index + 1 :]]
                 order, ordering = self.queries.ordering(part, scope)
+        if over and order:
+            raise not_supported(f"{position(self.sql, node)}: Window function with ORDER BY is not supported")
+        if name in functions.WINDOW and distinct:
+            raise not_supported(f"{position(self.sql, node)}: DISTINCT in window function {name}")
+        if nulls and name not in functions.NULL_TREATMENT:
+            message = f"Cannot specify null treatment clause for {name} function"
+            raise self.fail("NULL_TREATMENT_NOT_ALLOWED", node, message)
         if name == "listagg" and len(nodes) == 1:
             nodes = [*nodes, exp.Literal.string("")]
         inner = replace(scope, keys=frozenset())
@@ -731,23 +782,27 @@ class ExpressionCompiler:
         required = [letter for letter in letters if letter[-1] not in "?*"]
         if letters and letters[-1].endswith("*"):
             letters = letters[:-1] + [letters[-1][0]] * max(0, len(nodes) - len(letters) + 1)
+        if not len(required) <= len(nodes) <= len(letters):
+            raise self._unexpected(name, nodes, node, scope)
         compiled: list[Typed] = []
-        for letter, part in zip(letters, nodes, strict=False):
+        for letter, part in zip(letters[: len(nodes)], nodes, strict=True):
             if letter[0] == "f":
                 compiled.append(self._lambda_of(part, compiled[0], scope))
             else:
                 compiled.append(self.compile(part, scope))
         kinds = ", ".join(str(argument.type) for argument in compiled)
-        unexpected = self.fail("FUNCTION_NOT_FOUND", node, f"Unexpected parameters ({kinds}) for function {name}")
-        if not len(required) <= len(nodes) <= len(letters):
-            raise unexpected
-        accepted = [_accept(letter[0], argument) for letter, argument in zip(letters, compiled, strict=False)]
+        accepted = [_accept(letter[0], value) for letter, value in zip(letters[: len(nodes)], compiled, strict=True)]
         if any(argument is None for argument in accepted):
-            raise unexpected
+            raise self.fail("FUNCTION_NOT_FOUND", node, f"Unexpected parameters ({kinds}) for function {name}")
         arguments = [argument for argument in accepted if argument is not None]
         if "c" in function.parameters and arguments:
             arguments = self.alike(arguments, node, f"Unexpected parameters ({kinds}) for function {name}")
         return arguments
+
+    def _unexpected(self, name: str, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> QueryFailed:
+        """The failure of a call with too few or too many arguments."""
+        kinds = ("function" if isinstance(part, exp.Lambda) else str(self.compile(part, scope).type) for part in nodes)
+        return self.fail("FUNCTION_NOT_FOUND", node, f"Unexpected parameters ({', '.join(kinds)}) for function {name}")
 
     def _lambda_of(self, node: exp.Expr, over: Typed, scope: Scope) -> Typed:
         if not isinstance(node, exp.Lambda) or len(node.expressions) != 1 or over.type.base != "array":

@@ -89,7 +89,7 @@ class CatalogStatements:
             raise QueryFailed(
                 f"FAILED: Execution Error: AlreadyExistsException: Database {statement.name} already exists"
             )
-        self.catalog.create_database(statement.name, statement.comment, statement.location)
+        self.catalog.create_database(statement.name, statement.comment, statement.location, statement.properties)
         return NOTHING
 
     def _drop_database(self, statement: statements.DropDatabase) -> Answer:

@@ -160,6 +160,10 @@ MACROS = (
     # Strict, as Trino casts text: no blanks, no fraction, no exponent. What comes out otherwise cannot be cast.
     """CREATE MACRO athena_integer_text(x, t) AS CASE WHEN x IS NULL OR regexp_full_match(x, '[+-]?[0-9]+') THEN x
        ELSE 'INVALID_CAST_ARGUMENT: Cannot cast ''' || x || ''' to ' || t END""",
+    # Trino's rank: the value after the first floor(n * share), and the last one for a share of 1.
+    f"""CREATE MACRO athena_percentile(listed, n, share) AS list_extract(list_sort(listed, 'ASC', 'NULLS LAST'), CASE
+       WHEN share BETWEEN 0 AND 1 THEN CAST(least(floor(n * share) + 1, n) AS BIGINT) WHEN share IS NOT NULL
+       THEN {failure("'INVALID_FUNCTION_ARGUMENT: Percentile must be between 0 and 1'")} END)""",
     """CREATE MACRO athena_date_text(x) AS
        CASE WHEN x IS NULL OR regexp_full_match(x, '\\s*[+-]?[0-9]{4,}-[0-9]{1,2}-[0-9]{1,2}\\s*') THEN x
        ELSE 'INVALID_CAST_ARGUMENT: Value cannot be cast to date: ' || x END""",

@@ -20,6 +20,7 @@ from localaws.athena.types import (
     DATE,
     DOUBLE,
     JSON,
+    REAL,
     TIMESTAMP,
     TIMESTAMP_TZ,
     VARBINARY,
@@ -484,11 +485,32 @@ def _nth(position: int) -> Callable[[Arguments], Type]:
     return lambda arguments: array(_first(arguments)) if len(arguments) > position else _first(arguments)
 
 
+def _percentile_type(arguments: Arguments) -> Type:
+    """Trino has it for bigint, real and double; a decimal is taken as real."""
+    kind = BIGINT if _first(arguments).is_integer else REAL if _first(arguments).is_decimal else _first(arguments)
+    return array(kind) if arguments[-1].type.base == "array" else kind
+
+
 def _percentile(arguments: Arguments, render: Render) -> str:
-    value, share = arguments[0].sql, arguments[-1].sql
+    """Exact, at the rank that Trino's t-digest gives as long as it keeps every value apart."""
     if len(arguments) != 2:
         raise not_supported("approx_percentile with weights")
-    return render("quantile_disc", value, share)
+    value, share = arguments
+    several = share.type.base == "array"
+    if not (share.type.args[0] if several else share.type).is_numeric:
+        raise QueryFailed(
+            f"FUNCTION_NOT_FOUND: Unexpected parameters ({value.type}, {share.type}) for function approx_percentile"
+        )
+    listed, count = render("list", value.sql), render("count", value.sql)
+    if several:
+        each = f"lambda share: athena_percentile({listed}, {count}, share)"
+        return f"CASE WHEN {count} > 0 THEN list_transform({share.cast(array(DOUBLE)).sql}, {each}) END"
+    return f"athena_percentile({listed}, {count}, {share.cast(DOUBLE).sql})"
+
+
+def _map_agg(arguments: Arguments, render: Render) -> str:
+    key, value = arguments
+    return f"map_from_entries({render('list', f'struct_pack(k := {key.sql}, v := {value.sql})')})"
 
 
 AGGREGATE: dict[str, Aggregate] = {
@@ -497,7 +519,7 @@ AGGREGATE: dict[str, Aggregate] = {
     "avg": Aggregate("n", _averaged, _average),
     "min": Aggregate("a i?", _nth(1), "min"),
     "max": Aggregate("a i?", _nth(1), "max"),
-    "count_if": Aggregate("b", BIGINT, "count_if"),
+    "count_if": Aggregate("b", BIGINT, lambda a, render: render("count", f"CASE WHEN {a[0].sql} THEN true END")),
     "bool_and": Aggregate("b", BOOLEAN, "bool_and"),
     "bool_or": Aggregate("b", BOOLEAN, "bool_or"),
     "every": Aggregate("b", BOOLEAN, "bool_and"),
@@ -507,9 +529,7 @@ AGGREGATE: dict[str, Aggregate] = {
     "max_by": Aggregate("a a i?", _nth(2), _top("arg_max")),
     "min_by": Aggregate("a a i?", _nth(2), _top("arg_min")),
     "approx_distinct": Aggregate("a d?", BIGINT, lambda a, render: render("count", "DISTINCT " + a[0].sql)),
-    "approx_percentile": Aggregate(
-        "n a a?", lambda a: array(_first(a)) if a[-1].type.base == "array" else _first(a), _percentile
-    ),
+    "approx_percentile": Aggregate("n a a?", _percentile_type, _percentile),
     "stddev": Aggregate("d", DOUBLE, "stddev_samp"),
     "stddev_samp": Aggregate("d", DOUBLE, "stddev_samp"),
     "stddev_pop": Aggregate("d", DOUBLE, "stddev_pop"),
@@ -520,11 +540,7 @@ AGGREGATE: dict[str, Aggregate] = {
     "covar_samp": Aggregate("d d", DOUBLE, "covar_samp"),
     "covar_pop": Aggregate("d d", DOUBLE, "covar_pop"),
     "histogram": Aggregate("a", lambda a: Type("map", (_first(a), BIGINT)), "histogram"),
-    "map_agg": Aggregate(
-        "a a",
-        lambda a: Type("map", (a[0].type, a[1].type)),
-        lambda a, render: f"map({render('list', a[0].sql)}, {render('list', a[1].sql)})",
-    ),
+    "map_agg": Aggregate("a a", lambda a: Type("map", (a[0].type, a[1].type)), _map_agg),
     "listagg": Aggregate("s s?", VARCHAR, "string_agg"),
     "bitwise_and_agg": Aggregate("i", BIGINT, "bit_and"),
     "bitwise_or_agg": Aggregate("i", BIGINT, "bit_or"),
@@ -543,3 +559,6 @@ WINDOW: dict[str, Aggregate] = {
     "last_value": Aggregate("a", _first, "last_value"),
     "nth_value": Aggregate("a i", _first, "nth_value"),
 }
+
+NULL_TREATMENT = ("lag", "lead", "first_value", "last_value", "nth_value")
+"""The functions that IGNORE NULLS and RESPECT NULLS are for."""

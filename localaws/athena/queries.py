@@ -14,6 +14,7 @@ from localaws.athena.catalog import Catalog, Table
 from localaws.athena.compiler import ExpressionCompiler
 from localaws.athena.errors import QueryFailed, not_supported
 from localaws.athena.expressions import Field, Typed, Uses, combine
+from localaws.athena.nodes import refuse_unread
 from localaws.athena.relations import HIDDEN_COLUMNS
 from localaws.athena.scans import Predicate, Scan
 from localaws.athena.scope import Scope
@@ -21,10 +22,6 @@ from localaws.athena.syntax import parse_query, position
 from localaws.athena.types import BIGINT, Type, quote
 
 _MAX_VIEW_DEPTH = 20
-_SELECT_PARTS = {
-    "expressions", "from_", "joins", "where", "group", "having", "order", "limit", "offset", "distinct", "with_",
-    "windows",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -99,8 +96,17 @@ class QueryCompiler:
         self.expressions = ExpressionCompiler(sql, self, session.now)
         self._ctes: dict[str, _Cte] = {}
 
-    def compile(self, node: exp.Expr, parent: Scope | None = None) -> Relation:
-        """Compile a query.
+    def compile(self, node: exp.Expr) -> Relation:
+        """Compile the query that the text is, or has in it.
+
+        Raises:
+            QueryFailed: when Athena would refuse it, or it cannot be run here as a whole.
+        """
+        refuse_unread(self.sql, node)
+        return self.query(node)
+
+    def query(self, node: exp.Expr, parent: Scope | None = None) -> Relation:
+        """Compile one query of the text, in sight of the columns of `parent`.
 
         Raises:
             QueryFailed: when Athena would refuse it, or it cannot be run here.
@@ -115,14 +121,14 @@ class QueryCompiler:
             if isinstance(node, exp.Values):
                 return self._values(node, parent)
             if isinstance(node, exp.Subquery):
-                return self._ordered(self.compile(node.this, parent), node)
+                return self._ordered(self.query(node.this, parent), node)
             raise not_supported(f"{position(self.sql, node)}: {node.sql(dialect='trino')}")
         finally:
             self._ctes = saved
 
     def subquery(self, node: exp.Expr, scope: Scope, columns: int | None = 1) -> Typed:
         """A subquery of an expression, as the values of its one column."""
-        relation = self.compile(node, scope)
+        relation = self.query(node, scope)
         if columns is not None and len(relation.columns) != columns:
             raise self._fail(
                 "SYNTAX_ERROR",
@@ -150,9 +156,6 @@ class QueryCompiler:
     # SELECT
 
     def _select(self, node: exp.Select, parent: Scope | None) -> Relation:
-        for part, value in node.args.items():
-            if value and part not in _SELECT_PARTS:
-                raise not_supported(f"{position(self.sql, node)}: {part.rstrip('_').upper()} clause")
         source = self._from(node, parent)
         scope = Scope(source.fields, parent)
         windows = {window.name.lower(): window for window in node.args.get("windows") or []}
@@ -185,8 +188,6 @@ class QueryCompiler:
         )
         values = [item for _, item in items]
         distinct = node.args.get("distinct")
-        if distinct is not None and distinct.args.get("on"):
-            raise not_supported("DISTINCT ON")
         order, ordering = self._order_by(node, scope, items, distinct is not None)
         grouped = (
             bool(keys)
@@ -218,8 +219,11 @@ class QueryCompiler:
     def _items(self, node: exp.Select, scope: Scope) -> list[tuple[str | None, Typed]]:
         items: list[tuple[str | None, Typed]] = []
         for item in node.expressions:
+            star = item.this if isinstance(item, exp.Column) else item
+            if isinstance(star, exp.Star) and (star.args.get("except_") or star.args.get("replace")):
+                raise self._fail("SYNTAX_ERROR", item, "* takes neither EXCEPT nor REPLACE")
             if isinstance(item, exp.Star):
-                if item.args.get("except_") or item.args.get("replace") or not scope.fields:
+                if not scope.fields:
                     raise self._fail("SYNTAX_ERROR", item, "SELECT * not allowed in queries without FROM clause")
                 items += [(one.name, self._field(one, scope)) for one in scope.fields if not _hidden(one)]
             elif isinstance(item, exp.Column) and isinstance(item.this, exp.Star):
@@ -240,8 +244,6 @@ class QueryCompiler:
         clause = node.args.get("group")
         if clause is None:
             return "", []
-        if clause.args.get("all"):
-            raise not_supported("GROUP BY ALL")
         keys: list[Typed] = []
 
         def key(part: exp.Expr) -> str:
@@ -310,11 +312,8 @@ class QueryCompiler:
         sql = ""
         limit, offset = node.args.get("limit"), node.args.get("offset")
         if isinstance(limit, exp.Fetch):
-            options = limit.args.get("limit_options")
-            if options is not None and (options.args.get("with_ties") or options.args.get("percent")):
-                raise not_supported("FETCH FIRST ... WITH TIES")
-            sql = f" LIMIT {self._count(limit.args['count'] or exp.Literal.number(1))}"
-        elif limit is not None and limit.expression.name.upper() != "ALL":
+            sql = f" LIMIT {self._count(limit.args.get('count') or exp.Literal.number(1))}"
+        elif limit is not None and not (isinstance(limit.expression, exp.Var) and limit.expression.name == "ALL"):
             sql = f" LIMIT {self._count(limit.expression)}"
         return sql + (f" OFFSET {self._count(offset.expression)}" if offset is not None else "")
 
@@ -329,12 +328,22 @@ class QueryCompiler:
         """The OVER clause of a window call as DuckDB SQL, and the expressions in it."""
         partition, order, spec = node.args.get("partition_by") or [], node.args.get("order"), node.args.get("spec")
         name = node.alias.lower() if node.args.get("alias") is not None else ""
-        if name:
+        while name:  # a named window may begin with another one
             if name not in self._windows:
                 raise self._fail("INVALID_WINDOW_REFERENCE", node, f"Cannot resolve WINDOW name {name}")
             named = self._windows[name]
-            partition = partition or named.args.get("partition_by") or []
+            if partition:
+                message = "WINDOW specification with named WINDOW reference cannot specify PARTITION BY"
+                raise self._fail("INVALID_PARTITION_BY", node, message)
+            if order and named.args.get("order"):
+                message = "Cannot specify ORDER BY if referenced named WINDOW specifies ORDER BY"
+                raise self._fail("INVALID_ORDER_BY", node, message)
+            if (order or spec) and named.args.get("spec"):
+                message = "Cannot reference named WINDOW containing frame specification"
+                raise self._fail("INVALID_WINDOW_REFERENCE", node, message)
+            partition = named.args.get("partition_by") or []
             order, spec = order or named.args.get("order"), spec or named.args.get("spec")
+            name = named.alias.lower() if named.args.get("alias") is not None else ""
         parts = [self.expressions.compile(part, scope) for part in partition]
         sql = f"PARTITION BY {', '.join(part.sql for part in parts)}" if parts else ""
         if order is not None:
@@ -352,8 +361,6 @@ class QueryCompiler:
             amount = value if isinstance(value, str) else self.expressions.compile(value, scope).sql
             return f"{amount} {direction}".strip()
 
-        if spec.args.get("exclude"):
-            raise not_supported("EXCLUDE in a window frame")
         end = bound("end") if spec.args.get("end") else "CURRENT ROW"
         return f" {spec.args['kind']} BETWEEN {bound('start')} AND {end}"
 
@@ -370,23 +377,30 @@ class QueryCompiler:
         if clause is None:
             return _From()
         source = self._item(clause.this, parent, _From())
-        for join in [*(clause.this.args.get("joins") or []), *(node.args.get("joins") or [])]:
+        for join in node.args.get("joins") or []:
             source = self._join(source, join, parent)
         return source
 
     def _join(self, left: _From, join: exp.Join, parent: Scope | None) -> _From:
         side, kind = (join.side or "").upper(), (join.kind or "").upper()
-        if join.method or kind not in ("", "INNER", "OUTER", "CROSS"):
-            raise not_supported(f"{position(self.sql, join)}: {join.method or kind} JOIN")
+        if kind not in (("", "OUTER") if side else ("", "INNER", "CROSS")):
+            raise not_supported(f"{position(self.sql, join)}: {side} {kind} JOIN")
         right = self._item(join.this, parent, left)
         required = left.required | right.required
         on, using = join.args.get("on"), join.args.get("using")
         fields = left.fields + right.fields
+        conditional = on is not None or bool(using)
+        if conditional == (kind == "CROSS") and (conditional or side or kind == "INNER"):
+            message = "CROSS JOIN takes no condition" if conditional else f"{side or kind} JOIN needs ON or USING"
+            raise self._fail("SYNTAX_ERROR", join, message)
         if isinstance(join.this, exp.Unnest):
+            if conditional and on != exp.true():
+                words = f"{side or 'INNER'} JOIN involving UNNEST is only supported with condition ON TRUE"
+                raise not_supported(f"{position(self.sql, join)}: {words}")
             keyword = f"{side} JOIN" if side else "CROSS JOIN"
             condition = " ON true" if side else ""
             return _From(f"{left.sql} {keyword} {right.sql}{condition}", fields, required)
-        if on is None and not using:
+        if not conditional:
             return _From(f"{left.sql} CROSS JOIN {right.sql}", fields, required)
         if on is None:
             condition, fields, uses = self._using(left, right, [name.name.lower() for name in using or []], join, side)
@@ -429,14 +443,12 @@ class QueryCompiler:
         return " AND ".join(conditions), merged + rest, uses
 
     def _item(self, node: exp.Expr, parent: Scope | None, left: _From) -> _From:
-        if node.args.get("sample") or node.args.get("pivots"):
-            raise not_supported(f"{position(self.sql, node)}: TABLESAMPLE, PIVOT")
         if isinstance(node, exp.Table):
             return self._table(node)
         if isinstance(node, exp.Unnest):
             return self._unnest(node, Scope(left.fields, parent))
         if isinstance(node, exp.Subquery) and isinstance(node.this, (exp.Query, exp.Values)):
-            inner = self.compile(node.this if not _modified(node) else node, None)
+            inner = self.query(node)
             return self._derived(inner, node.alias.lower(), node)
         if isinstance(node, exp.Values):
             return self._derived(self._values(node, None), node.alias.lower(), node)
@@ -469,8 +481,6 @@ class QueryCompiler:
         alias = node.alias.lower()
         if node.catalog and node.catalog.lower() != "awsdatacatalog":
             raise self._fail("CATALOG_NOT_FOUND", node, f"Catalog '{node.catalog.lower()}' not found")
-        if node.args.get("version") or node.args.get("when"):
-            raise not_supported(f"{position(self.sql, node)}: time travel")
         cte = None if node.db else self._ctes.get(name)
         if cte is not None:
             return self._cte(cte, alias or name, node)
@@ -507,7 +517,7 @@ class QueryCompiler:
     def _cte(self, cte: _Cte, name: str, node: exp.Expr) -> _From:
         saved, self._ctes = self._ctes, cte.ctes
         try:
-            relation = self.compile(cte.query)
+            relation = self.query(cte.query)
         finally:
             self._ctes = saved
         if cte.columns:
@@ -560,6 +570,8 @@ class QueryCompiler:
         name = node.alias.lower()
         names = [column.name.lower() for column in (alias_node.columns if alias_node is not None else [])]
         if isinstance(ordinality, exp.Identifier):
+            if alias_node is None:
+                raise not_supported(f"{position(self.sql, node)}: UNNEST WITH OFFSET")
             names.append(ordinality.name.lower())
         selected, kinds = [], []
         values = [self.expressions.compile(part, scope) for part in node.expressions]
@@ -575,8 +587,15 @@ class QueryCompiler:
         if any(kind.base == "row" for kind in kinds):
             raise not_supported(f"{position(self.sql, node)}: UNNEST of rows")
         if ordinality:
-            selected.append(f"unnest(range(1, len({values[0].sql}) + 1))")
+            sizes = (f"{'cardinality' if one.type.base == 'map' else 'len'}({one.sql})" for one in values)
+            selected.append(f"unnest(range(1, CAST(greatest({', '.join(sizes)}) AS BIGINT) + 1))")
             kinds.append(BIGINT)
+        if names and len(names) != len(kinds):
+            raise self._fail(
+                "MISMATCHED_COLUMN_ALIASES",
+                node,
+                f"Column alias list has {len(names)} entries but '{name}' has {len(kinds)} columns available",
+            )
         alias = self.session.alias(name or "unnest")
         columns = [f"c{index}" for index in range(len(kinds))]
         uses: Uses = combine("", BIGINT, values).uses
@@ -618,7 +637,7 @@ class QueryCompiler:
         return self._ordered(Relation(sql, outputs), node)
 
     def _set_operation(self, node: exp.SetOperation, parent: Scope | None) -> Relation:
-        left, right = (self.compile(side, parent) for side in (node.left, node.right))
+        left, right = (self.query(side, parent) for side in (node.left, node.right))
         if len(left.columns) != len(right.columns):
             raise self._fail(
                 "TYPE_MISMATCH",

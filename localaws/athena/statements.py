@@ -111,6 +111,7 @@ class CreateDatabase(Statement):
     if_not_exists: bool
     comment: str
     location: str | None
+    properties: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -321,16 +322,17 @@ def _create_database(cursor: Any, sql: str) -> Statement:
     if_not_exists = cursor.keywords("if", "not", "exists")
     name = _need(cursor.identifier(), cursor, sql).lower()
     comment, location = "", None
+    properties: dict[str, str] = {}
     while not cursor.at_end():
         if cursor.keywords("comment"):
             comment = _need(cursor.string(), cursor, sql)
         elif cursor.keywords("location"):
             location = _need(cursor.string(), cursor, sql)
         elif cursor.keywords("with", "dbproperties"):
-            _properties_of_hive(cursor, sql)
+            properties = _properties_of_hive(cursor, sql)
         else:
             raise _mismatch(cursor, sql)
-    return CreateDatabase(sql, name, if_not_exists, comment, location)
+    return CreateDatabase(sql, name, if_not_exists, comment, location, properties)
 
 
 def _properties_of_hive(cursor: Any, sql: str) -> dict[str, str]:
@@ -457,18 +459,20 @@ def _alter(cursor: Any, sql: str) -> Statement:
     return statement
 
 
+def _pattern(cursor: Any, sql: str) -> str | None:
+    return _need(cursor.string(), cursor, sql) if cursor.keywords("like") else cursor.string()
+
+
 def _show(cursor: Any, sql: str) -> Statement:
     cursor.advance()
     word = _need(cursor.name(), cursor, sql)
     name: Name | None = None
     if word in ("databases", "schemas"):
-        cursor.keywords("like")
-        statement = Show(sql, "DATABASES", None, cursor.string())
+        statement = Show(sql, "DATABASES", None, _pattern(cursor, sql))
     elif word in ("tables", "views"):
         if cursor.keywords("in") or cursor.keywords("from"):
             name = (_need(cursor.identifier(), cursor, sql).lower(), "")
-        cursor.keywords("like")
-        statement = Show(sql, word.upper(), name, cursor.string())
+        statement = Show(sql, word.upper(), name, _pattern(cursor, sql))
     elif word == "columns":
         _need(cursor.keywords("in") or cursor.keywords("from"), cursor, sql)
         name = _table_name(cursor, sql)
@@ -526,6 +530,8 @@ def _execute(cursor: Any, sql: str) -> Statement:
         return Execute(sql, name)
     start = _need(cursor.peek()[2], cursor, sql)
     listed = parse_query(f"SELECT {sql[start:]}")
+    if not isinstance(listed, exp.Select) or [part for part, value in listed.args.items() if value] != ["expressions"]:
+        raise MalformedQuery(f"line 1:1: USING takes values only: {sql}")
     return Execute(sql, name, [part.sql(dialect="trino") for part in listed.expressions])
 
 

@@ -86,7 +86,22 @@ def fill_parameters(sql: str, parameters: list[str]) -> str:
 
 def position(sql: str, node: exp.Expr | None) -> str:
     """Where a part of the statement begins, as ``line 1:8``."""
-    starts = [part.meta["start"] for part in node.walk() if "start" in part.meta] if node is not None else []
-    start = min(starts, default=0)
+    start, _ = _extent(node)
     line = sql.count("\n", 0, start) + 1
     return f"line {line}:{start - sql.rfind(chr(10), 0, start)}"
+
+
+def written(sql: str, node: exp.Expr) -> str:
+    """A part of the statement as it was written, from its first name or literal to its last."""
+    start, end = _extent(node)
+    return sql[start:end] or sql
+
+
+def _extent(node: exp.Expr | None) -> tuple[int, int]:
+    """Offsets of a part's first name or literal, and of the end of its last; its parent's when it has none."""
+    while node is not None:
+        places = [part.meta for part in node.walk() if "start" in part.meta]
+        if places:
+            return min(place["start"] for place in places), max(place["end"] for place in places) + 1
+        node = node.parent
+    return 0, 0

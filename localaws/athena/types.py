@@ -257,10 +257,18 @@ _FROM_SQL = {
 }  # fmt: skip
 
 
+_MAX_NUMBERS = {
+    exp.DType.DECIMAL: 2, exp.DType.VARCHAR: 1, exp.DType.CHAR: 1, exp.DType.TIMESTAMP: 1, exp.DType.TIMESTAMPTZ: 1,
+    exp.DType.TIME: 1,
+}  # fmt: skip
+
+
 def from_sql(node: exp.DataType) -> Type | None:
     """The type written in a CAST, or None when Trino has no such type."""
     kind = node.this
     numbers = tuple(int(part.name) for part in node.expressions if isinstance(part, exp.DataTypeParam))
+    if len(numbers) > _MAX_NUMBERS.get(kind, 0):
+        return None
     if kind == exp.DType.DECIMAL:
         return Type("decimal", (*numbers, 0)[:2] if numbers else (38, 0))
     if kind in (exp.DType.VARCHAR, exp.DType.CHAR):
@@ -271,7 +279,8 @@ def from_sql(node: exp.DataType) -> Type | None:
         return Type("timestamp with time zone", numbers or (3,))
     if kind in (exp.DType.ARRAY, exp.DType.MAP):
         parts = tuple(from_sql(part) for part in node.expressions)
-        return None if None in parts else Type("array" if kind == exp.DType.ARRAY else "map", parts)
+        wanted = 1 if kind == exp.DType.ARRAY else 2
+        return None if None in parts or len(parts) != wanted else Type("array" if wanted == 1 else "map", parts)
     if kind == exp.DType.STRUCT:
         fields = [
             (part.name.lower(), from_sql(part.args["kind"]))

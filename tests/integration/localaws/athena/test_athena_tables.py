@@ -147,8 +147,9 @@ def test_views_are_replaced_stacked_and_dropped(sales):
 
 
 def test_a_database_comes_and_goes(athena):
-    athena.run("CREATE DATABASE IF NOT EXISTS passing COMMENT 'a while'")
-    assert athena.glue.get_database(Name="passing")["Database"]["Description"] == "a while"
+    athena.run("CREATE DATABASE IF NOT EXISTS passing COMMENT 'a while' WITH DBPROPERTIES ('owner' = 'ann')")
+    database = athena.glue.get_database(Name="passing")["Database"]
+    assert (database["Description"], database["Parameters"]) == ("a while", {"owner": "ann"})
     athena.run("CREATE DATABASE IF NOT EXISTS passing")
     assert "already exists" in athena.fails("CREATE SCHEMA passing")
     assert ["passing"] in athena.rows("SHOW DATABASES LIKE 'pass*'")
@@ -232,6 +233,30 @@ def test_the_information_schema_shows_the_catalog(sales):
 )
 def test_what_cannot_be_done_says_so(sales, sql, reason):
     assert sales.fails(sql).startswith(reason)
+
+
+def test_a_pattern_can_be_one_that_rows_must_not_match(sales):
+    assert sales.rows("SELECT name FROM sales WHERE name NOT LIKE 'a%'") == [["bob"]]
+    assert sales.rows("SELECT name FROM sales WHERE name NOT LIKE 'a!%' ESCAPE '!' ORDER BY 1") == [["ann"], ["bob"]]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT id FROM sales WHERE id BETWEEN SYMMETRIC 2 AND 1",
+        "CREATE TABLE dropped AS SELECT id FROM sales WHERE id BETWEEN SYMMETRIC 2 AND 1",
+        "CREATE VIEW dropped AS SELECT id FROM sales WHERE id BETWEEN SYMMETRIC 2 AND 1",
+        "INSERT INTO sales SELECT * FROM sales WHERE id BETWEEN SYMMETRIC 2 AND 1",
+        "UNLOAD (SELECT id FROM sales WHERE id BETWEEN SYMMETRIC 2 AND 1) TO '{uri}' WITH (format = 'JSON')",
+    ],
+)
+def test_no_statement_drops_a_part_of_its_query(sales, sql):
+    before = sales.keys("")
+    reason = sales.fails(sql.format(uri=sales.uri("dropped/")))
+    assert reason.startswith("NOT_SUPPORTED: line 1:")
+    assert "SYMMETRIC of BETWEEN: id BETWEEN SYMMETRIC 2 AND 1" in reason
+    assert sales.keys("") == before
+    assert ["dropped"] not in sales.rows("SHOW TABLES")
 
 
 def test_explain_validates_and_shows_a_plan(sales):
