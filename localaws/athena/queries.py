@@ -328,10 +328,13 @@ class QueryCompiler:
         """The OVER clause of a window call as DuckDB SQL, and the expressions in it."""
         partition, order, spec = node.args.get("partition_by") or [], node.args.get("order"), node.args.get("spec")
         name = node.alias.lower() if node.args.get("alias") is not None else ""
-        while name:  # a named window may begin with another one
-            if name not in self._windows:
+        known = self._windows
+        while name:
+            if name not in known:
                 raise self._fail("INVALID_WINDOW_REFERENCE", node, f"Cannot resolve WINDOW name {name}")
-            named = self._windows[name]
+            named = known[name]
+            # A named window may begin with another one, of those written before it.
+            known = {one: known[one] for one in list(known)[: list(known).index(name)]}
             if partition:
                 message = "WINDOW specification with named WINDOW reference cannot specify PARTITION BY"
                 raise self._fail("INVALID_PARTITION_BY", node, message)

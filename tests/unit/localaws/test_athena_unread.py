@@ -114,6 +114,8 @@ def test_every_class_with_a_handler_says_what_it_reads():
          "INVALID_ORDER_BY: line 1:8: "),
         ("SELECT sum(x) OVER (w ROWS 1 PRECEDING) FROM (VALUES 1) AS t(x) WINDOW w AS (ORDER BY x ROWS 2 PRECEDING)",
          "INVALID_WINDOW_REFERENCE: line 1:8: Cannot reference named WINDOW containing frame specification"),
+        ("SELECT sum(x) OVER a FROM (VALUES 1) AS t(x) WINDOW a AS (b), b AS (a)",
+         "INVALID_WINDOW_REFERENCE: line 1:8: Cannot resolve WINDOW name b"),
         ("SELECT upper('a') FILTER (WHERE true)", "FUNCTION_NOT_AGGREGATE: line 1:8: "),
         ("SELECT coalesce(DISTINCT 1, 2)", "FUNCTION_NOT_AGGREGATE: line 1:8: DISTINCT and ORDER BY "),
         ("SELECT concat_ws(',', 'a' ORDER BY 1)", "FUNCTION_NOT_AGGREGATE: line 1:8: DISTINCT and ORDER BY "),
