@@ -1,8 +1,12 @@
 """Records of Parquet files: typed values become the text that the contract's columns are read from.
 
-Dates and timestamps are written in the column's own format where that keeps them whole, else in ISO 8601; a timestamp
-with a zone is the wall clock reading in UTC. Decimals and integers are exact. A float is the shortest text that reads
-back as the same float. A record's line is its row, from 1.
+Dates and timestamps are written in the column's own format where that keeps them whole, else in ISO 8601 to the last
+digit: what a contract's date or timestamp cannot hold (nanoseconds, a year of five digits) is never taken for another
+value. A timestamp with a zone is the wall clock reading in UTC. Decimals and integers are exact. A float is the
+shortest text that reads back as the same float. A record's line is its row, from 1.
+
+Only the columns that the contract names are read, and the others where it keeps them: what lies in a column that nobody
+wants cannot cost a record.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ import io
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, BinaryIO
@@ -24,6 +29,8 @@ from spark_jobs.raw import dates, model
 from spark_jobs.raw.model import RawFile, Record
 
 BATCH_ROWS = 10_000
+UNITS = ("ms", "us", "ns")
+"""The units in which INT96 is read, side by side: pyarrow cuts off what is finer, and wraps round what is beyond."""
 
 
 def open_parquet(stream: io.BufferedReader, name: str, contract: Contract) -> RawFile:
@@ -32,12 +39,17 @@ def open_parquet(stream: io.BufferedReader, name: str, contract: Contract) -> Ra
     :raises DataError: it is not Parquet, is damaged, or names a column twice.
     """
     try:
-        file = pq.ParquetFile(_seekable(stream), page_checksum_verification=True)
+        source = _seekable(stream)
+        by_unit = {
+            unit: pq.ParquetFile(source, page_checksum_verification=True, coerce_int96_timestamp_unit=unit)
+            for unit in UNITS
+        }
     except (pa.ArrowException, OSError) as error:
         raise _damaged(name, error) from error
+    file = by_unit["us"]
     found = file.schema_arrow.names
     model.check_unique(found, contract, f"{name} line 1")
-    return RawFile(name, 1, found, _records(file, name, contract), model.LineCounts(physical=file.metadata.num_rows))
+    return RawFile(name, 1, found, _records(by_unit, name, contract), model.LineCounts(physical=file.metadata.num_rows))
 
 
 def _seekable(stream: io.BufferedReader) -> BinaryIO:
@@ -57,14 +69,23 @@ def _damaged(name: str, error: Exception) -> Exception:
     return DataError(f"{name}: cannot be read as Parquet: {error}")
 
 
-def _records(file: pq.ParquetFile, name: str, contract: Contract) -> Iterator[Record]:
+def _records(by_unit: dict[str, pq.ParquetFile], name: str, contract: Contract) -> Iterator[Record]:
+    file = by_unit["us"]
     wanted, keep = model.sources(contract), contract.additions == "keep"
     by_source = {column.source: column for column in contract.columns}
-    found = file.schema_arrow.names
+    found = [column for column in file.schema_arrow.names if keep or column in by_source]
+    leaves = (file.schema.column(at) for at in range(len(file.schema)))
+    int96 = [leaf.path for leaf in leaves if leaf.physical_type == "INT96" and leaf.path in found]
     row = 0
     try:
-        for batch in file.iter_batches(BATCH_ROWS):
-            texts = [_texts(batch.column(at), by_source.get(column)) for at, column in enumerate(found)]
+        others = (by_unit[unit].iter_batches(BATCH_ROWS, columns=int96) for unit in ("ms", "ns")) if int96 else ()
+        for batch, *more in zip(file.iter_batches(BATCH_ROWS, columns=found), *others, strict=True):
+            texts = [
+                _int96_texts([batch[column], *(other[column] for other in more)], by_source.get(column))
+                if column in int96
+                else _texts(batch[column], by_source.get(column))
+                for column in found
+            ]
             for values in zip(*texts, strict=True):
                 row += 1
                 given = dict(zip(found, values, strict=True))
@@ -77,21 +98,71 @@ def _texts(values: pa.Array, column: Column | None) -> list[Any]:
     """The values as text; lists and objects, which no column can hold, as they are."""
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
+    if pa.types.is_float16(values.type):
+        values = values.cast(pa.float32())
     kind = values.type
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         return values.cast(pa.string()).to_pylist()
     if pa.types.is_floating(kind):
         shortest = values.cast(pa.string()).to_pylist()
         return [None if value is None else format(Decimal(value), "f") for value in shortest]
-    if pa.types.is_timestamp(kind) and kind.unit == "ns":
-        values = values.cast(pa.timestamp("us", kind.tz), safe=False)
+    if pa.types.is_temporal(kind):
+        return _temporal_texts(values, column)
     if pa.types.is_nested(kind):
-        return [None if value is None else _plain(value) for value in values.to_pylist()]
+        with suppress(pa.ArrowInvalid, ValueError, OverflowError):
+            return [None if value is None else _plain(value) for value in values.to_pylist()]
+        return [_nested(value) for value in values]
     given = values.to_pylist()
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return given
     written = _writer(column)
     return [None if value is None else written(value) for value in given]
+
+
+def _temporal_texts(values: pa.Array, column: Column | None) -> list[str | None]:
+    """Dates, times, timestamps and durations; of those that Python cannot hold exactly, the text that Arrow shows."""
+    kind = values.type
+    if pa.types.is_timestamp(kind) and kind.tz is not None:
+        # The instant is what is stored: whether this machine knows the zone does not matter.
+        kind = pa.timestamp(kind.unit)
+        values = values.cast(pa.int64()).view(kind)
+    finest = {"timestamp": pa.timestamp, "duration": pa.duration, "time64": pa.time64}.get(f"{kind}".partition("[")[0])
+    whole = finest("us") if finest and kind.unit == "ns" else kind
+    written = _writer(column)
+    with suppress(pa.ArrowInvalid, ValueError, OverflowError):
+        return [None if value is None else written(value) for value in values.cast(whole).to_pylist()]
+    if len(values) == 1:
+        unit = f" {kind.unit}" if pa.types.is_duration(kind) else ""
+        return [f"{shown}{unit}" for shown in values.cast(pa.string()).to_pylist()]
+    half = len(values) // 2
+    return _temporal_texts(values[:half], column) + _temporal_texts(values[half:], column)
+
+
+def _int96_texts(reads: list[pa.Array], column: Column | None) -> list[str | None]:
+    """The texts of INT96 timestamps, read as microseconds, as milliseconds, and as nanoseconds modulo 2^64."""
+    values = reads[0]
+    texts, shown = _temporal_texts(values, column), values.cast(pa.string()).to_pylist()
+    counts = (read.cast(pa.int64()).to_pylist() for read in reads)
+    for at, (microseconds, milliseconds, nanoseconds) in enumerate(zip(*counts, strict=True)):
+        if microseconds is None:
+            continue
+        beyond = (nanoseconds - microseconds * 1000) % (1 << 64)
+        if microseconds // 1000 != milliseconds:
+            texts[at] = f"<value out of range: {milliseconds} ms>"
+        elif beyond:
+            texts[at] = f"{shown[at]}{beyond:03}"
+    return texts
+
+
+def _nested(value: pa.Scalar) -> Any:
+    """A list or object as JSON has them, with what Python cannot hold as the text that it has in a column."""
+    if not value.is_valid:
+        return None
+    if pa.types.is_struct(value.type):
+        return {name: _nested(item) for name, item in value.items()}
+    if pa.types.is_nested(value.type):
+        return [_nested(item) for item in value.values]
+    return _texts(pa.repeat(value, 1), None)[0]
 
 
 def _writer(column: Column | None) -> Callable[[Any], str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import math
+import re
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
@@ -11,6 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spark_jobs.errors import DataError
 from spark_jobs.raw import Record, open_file, open_fitting
@@ -126,3 +130,88 @@ def test_a_stream_that_cannot_go_back_is_copied_first() -> None:
     content = stored({"a": ["1"], "b": ["2"]})
     stream = io.BufferedReader(OneWay(content))  # type: ignore[arg-type]
     assert [record.values for record in open_fitting(stream, "x.parquet", CONTRACT).records] == [("1", "2")]
+
+
+def of_counts(kind: pa.DataType, *counts: int) -> pa.Array:
+    """Values of a temporal type, by what is stored of them."""
+    return pa.array(counts, pa.int32() if kind.bit_width == 32 else pa.int64()).view(kind)
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        (of_counts(pa.timestamp("ns"), 1_735_787_045_000_000_678), "2025-01-02 03:04:05.000000678"),
+        (of_counts(pa.time64("ns"), 1), "00:00:00.000000001"),
+        (of_counts(pa.timestamp("us"), 253_402_300_800_000_000), "10000-01-01 00:00:00.000000"),
+        (of_counts(pa.timestamp("us", "UTC"), 253_402_300_800_000_000), "10000-01-01 00:00:00.000000"),
+        (of_counts(pa.timestamp("ms", "Mars/Olympus"), 0), "1970-01-01 00:00:00"),
+        (of_counts(pa.timestamp("ms"), -(2**62)), "<value out of range: -4611686018427387904>"),
+        (of_counts(pa.date32(), 2_932_897), "10000-01-01"),
+        (of_counts(pa.date32(), -800_000), "-0221-09-04"),
+        (of_counts(pa.duration("ms"), 2**62), "4611686018427387904 ms"),
+        (pa.array([Decimal("1" * 60 + ".5")], pa.decimal256(76, 1)), "1" * 60 + ".5"),
+        (pa.array([0.1], pa.float16()), "0.099975586"),
+    ],
+)
+def test_what_python_cannot_hold_is_told_to_the_last_digit(values: pa.Array, text: str) -> None:
+    assert one(values) == (text, None)
+    others = pa.concat_arrays([values.slice(0, 0), *[values] * 3])
+    records = read(stored({"a": others, "b": pa.array(["x"] * 3)}))
+    assert [record.values for record in records] == [(text, "x")] * 3
+
+
+@pytest.mark.parametrize("day", ["9999-12-31", "2262-04-12", "1970-01-01", "1677-09-20", "0001-01-01"])
+def test_int96_is_read_in_every_year(day: str) -> None:
+    moment = datetime.fromisoformat(f"{day} 12:34:56.789012")
+    content = stored({"a": pa.array([moment, None]), "b": ["x", "y"]}, use_deprecated_int96_timestamps=True)
+    assert pq.ParquetFile(io.BytesIO(content)).schema.column(0).physical_type == "INT96"
+    assert [record.values for record in read(content)] == [(f"{day} 12:34:56.789012", "x"), (None, "y")]
+
+
+def test_int96_tells_its_nanoseconds() -> None:
+    exact = pa.array([1_735_787_045_000_000_678, 1_735_787_045_000_000_000], pa.int64()).view(pa.timestamp("ns"))
+    content = stored({"a": exact, "b": ["x", "y"]}, use_deprecated_int96_timestamps=True)
+    assert [record.values for record in read(content)] == [
+        ("2025-01-02 03:04:05.000000678", "x"),
+        ("2025-01-02 03:04:05", "y"),
+    ]
+
+
+@pytest.mark.parametrize("kind", [pa.date32(), pa.timestamp("us"), pa.timestamp("ns"), pa.duration("s")])
+def test_a_column_that_nobody_named_costs_nothing(kind: pa.DataType) -> None:
+    far = of_counts(kind, 2**31 - 1 if kind.bit_width == 32 else 2**62 + 1)
+    nested = pa.StructArray.from_arrays([far], ["x"])
+    content = stored({"far": far, "nested": nested, "a": ["1"], "b": ["2"]})
+    assert read(content) == [Record(1, '{"a": "1", "b": "2"}', ("1", "2"))]
+    (kept,) = read(content, KEEP)
+    assert kept.values == ("1", "2")
+    assert set(json.loads(kept.extra or "")) == {"far", "nested"}
+
+
+MOMENTS = st.datetimes(min_value=datetime(1, 1, 1), max_value=datetime(9999, 12, 31, 23, 59, 59, 999999))
+
+
+@given(st.lists(st.one_of(st.none(), MOMENTS), min_size=1, max_size=20), st.booleans())
+def test_moments_come_back_as_they_were_written(moments: list[datetime | None], old: bool) -> None:
+    columns = {"a": pa.array(moments, pa.timestamp("us")), "b": pa.array(["x"] * len(moments))}
+    records = read(stored(columns, use_deprecated_int96_timestamps=old))
+    assert [record.values[0] if record.values else "" for record in records] == [
+        None if moment is None else str(moment) for moment in moments
+    ]
+
+
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=20), st.sampled_from(["ms", "us", "ns"]))
+def test_a_count_of_any_unit_comes_back_or_is_told(counts: list[int], unit: str) -> None:
+    """The text of a stored count stands for that count and no other."""
+    per_second = {"ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
+    values = of_counts(pa.timestamp(unit), *counts)
+    for count, record in zip(counts, read(stored({"a": values, "b": ["x"] * len(counts)})), strict=True):
+        text = record.values[0] if record.values else ""
+        assert text is not None
+        if match := re.fullmatch(r"(\d{4})(-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.(\d+))?", text):
+            moment = datetime.fromisoformat(f"{match[1]}{match[2]}+00:00") - datetime(1970, 1, 1, tzinfo=UTC)
+            fraction = int((match[3] or "").ljust(9, "0"))
+            seconds = moment.days * 86_400 + moment.seconds
+            assert (seconds * 10**9 + fraction) * per_second == count * 10**9
+        else:
+            assert text.startswith(("<value out of range: ", "-", "1", "2", "3"))
