@@ -168,8 +168,11 @@ def read_json_if_present(uri: str) -> Any | None:
 
 
 def write_json(document: Any, uri: str) -> None:
-    """Write a document as a JSON file, which appears whole or not at all."""
-    write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", uri)
+    """Write a document as a JSON file, which appears whole or not at all.
+
+    :raises ValueError: it holds NaN or an infinity, which JSON has not.
+    """
+    write_text(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n", uri)
 
 
 def write_text(text: str, uri: str) -> None:

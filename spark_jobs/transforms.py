@@ -143,6 +143,11 @@ def _broken(rule: str, condition: Column, reason: Column) -> Column:
     return F.when(condition, F.struct(F.lit(rule).alias("rule"), F.concat(F.lit(f"{rule}: "), reason).alias("reason")))
 
 
+def _no_problem() -> Column:
+    """What gives an array of problems its type where there is none to look for."""
+    return _broken("", F.lit(False), F.lit(""))
+
+
 def _told(value: Column, contract: Contract) -> Column:
     """A value as a reason tells it: not at all where it may be personal data that stands in the wrong column."""
     if contract.personal_columns:
@@ -190,6 +195,21 @@ def derived(rows: DataFrame, contract: Contract) -> DataFrame:
     return rows
 
 
+def not_finite_problems(contract: Contract) -> list[Column]:
+    """Which doubles that are not read from the file are NaN or infinite, each `struct(rule, reason)` or null.
+
+    Such a value is what an expression gives that cannot be computed: it is no number to publish.
+    """
+    return [
+        _broken(
+            rule,
+            F.isnan(name) | (F.abs(name) == float("inf")),
+            F.concat(F.col(name).cast("string"), F.lit(f" is no number: {name} cannot be computed")),
+        )
+        for name, rule in contract.not_finite_rules.items()
+    ]
+
+
 def rule_names(contract: Contract, action: Action) -> list[str]:
     """The references and rules of one action, in the contract's order."""
     rules: tuple[Reference | Rule, ...] = (*contract.references, *contract.rules)
@@ -215,8 +235,7 @@ def rule_problems(contract: Contract, action: Action) -> Column:
         for rule in contract.rules
         if rule.action == action
     ]
-    nothing = _broken("", F.lit(False), F.lit(""))
-    return F.array_compact(F.array(nothing, *of_references, *of_rules))
+    return F.array_compact(F.array(_no_problem(), *of_references, *of_rules))
 
 
 def judged(rows: DataFrame, contract: Contract) -> DataFrame:
@@ -232,7 +251,13 @@ def judged(rows: DataFrame, contract: Contract) -> DataFrame:
     readable, sound = F.col("_record_rule").isNull(), F.size("_problems") == 0
     rows = rows.withColumns(
         {
-            "_refused_for": F.when(sound, rule_problems(contract, "fail")),
+            "_refused_for": F.when(
+                sound,
+                F.concat(
+                    rule_problems(contract, "fail"),
+                    F.array_compact(F.array(_no_problem(), *not_finite_problems(contract))),
+                ),
+            ),
             "_quarantined_for": F.when(
                 readable, F.concat("_problems", rule_problems(contract, "quarantine"))
             ).otherwise(F.array(record_problem)),

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import tempfile
 import threading
 from dataclasses import dataclass
@@ -102,14 +103,22 @@ def is_number(column: TableColumn) -> bool:
 
 
 def row_metrics(rows: DataFrame, contract: Contract) -> dict[str, Any]:
-    """The number of `rows`, and of every column its mean and share of nulls, in one pass; null where there is none."""
+    """The number of `rows`, and of every column its mean and share of nulls, in one pass; null where there is none.
+
+    :raises DataError: a mean is no number: the sum of the column's values is beyond a double.
+    """
     apart = {column.name for column in (EXTRA, *LINEAGE)}
     columns = [column for column in contract.published_columns if column.name not in apart]
     shares = [F.avg(F.col(c.name).isNull().cast("int")).alias(f"null_share_{c.name}") for c in columns]
     means = [F.avg(_as_number(c)).cast("double").alias(f"mean_{c.name}") for c in columns if is_number(c)]
     found = rows.agg(F.count(F.lit(1)).alias("rows"), *shares, *means).first()
     assert found is not None  # noqa: S101 - an aggregate without groups has one row
-    return found.asDict()
+    metrics = found.asDict()
+    if beyond := [name for name, value in metrics.items() if value is not None and not math.isfinite(value)]:
+        raise DataError(
+            f"{', '.join(beyond)} cannot be computed: the values are too large for their sum to be a number"
+        )
+    return metrics
 
 
 def _as_number(column: TableColumn) -> Column:
@@ -138,7 +147,8 @@ def compared(metrics: dict[str, Any], history: list[dict[str, Any]], ds: date) -
     previous = earlier[-HISTORY_DAYS:]
     found: dict[str, Any] = {"previous_days": len(previous)}
     for name, value in metrics.items():
-        values = [entry[name] for entry in previous if entry.get(name) is not None]
+        # NaN: of a date that was published when a derived value could still be one.
+        values = [entry[name] for entry in previous if entry.get(name) is not None and math.isfinite(entry[name])]
         middle = median(values) if len(values) >= MIN_PREVIOUS_DAYS else None
         found[f"{name}_previous_median"] = middle
         found[f"{name}_ratio_to_previous"] = value / middle if middle and value is not None else None

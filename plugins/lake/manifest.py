@@ -36,10 +36,15 @@ def read_manifest_if_present(s3: Any, uri: str) -> dict[str, Any] | None:
     """
     bucket, key = split_s3(uri)
     try:
-        manifest: dict[str, Any] = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        manifest: dict[str, Any] = parsed(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
     except s3.exceptions.NoSuchKey:
         return None
     return manifest
+
+
+def parsed(text: str | bytes) -> Any:
+    """Return the document in a JSON text; NaN and infinities, which JSON has not but older manifests had, are None."""
+    return json.loads(text, parse_constant=lambda _: None)
 
 
 def write_manifest(s3: Any, uri: str, manifest: dict[str, Any] | list[dict[str, Any]]) -> None:
@@ -49,7 +54,10 @@ def write_manifest(s3: Any, uri: str, manifest: dict[str, Any] | list[dict[str, 
         s3: boto3 S3 client.
         uri: `s3://bucket/key`.
         manifest: what to write; must be JSON.
+
+    Raises:
+        ValueError: when it holds NaN or an infinity, which JSON has not.
     """
     bucket, key = split_s3(uri)
-    body = json.dumps(manifest, indent=2).encode()
+    body = json.dumps(manifest, indent=2, allow_nan=False).encode()
     s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from lake.contract import Contract
+from lake.manifest import parsed
 from lake.sql import Dates
 
 HISTORY_DATES = 14
@@ -76,7 +76,7 @@ def published_rows(glue: Any, contract: Contract, ds: str) -> list[dict[str, Any
         for partition in _partitions(glue, contract.dataset, f"ds < '{ds}'")
     }
     return [
-        {"ds": date, "rows": int(told["numRows"]), **json.loads(told.get("profile", "{}"))}
+        {"ds": date, "rows": int(told["numRows"]), **parsed(told.get("profile", "{}"))}
         for date, told in sorted(published.items())
     ]
 

@@ -49,9 +49,8 @@ def change_record(s3: Any, uri: str, change: Callable[[Record | None], Record | 
         if changed is None:
             return known
         try:
-            s3.put_object(
-                Bucket=bucket, Key=key, Body=json.dumps(changed).encode(), ContentType="application/json", **condition
-            )
+            body = json.dumps(changed, allow_nan=False).encode()
+            s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json", **condition)
         except ClientError as error:
             if error.response["Error"]["Code"] not in LOST_RACE:
                 raise

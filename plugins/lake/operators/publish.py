@@ -93,7 +93,7 @@ class PublishOperator(AwsBaseOperator[GlueCatalogHook]):
         parameters = {
             "run_id": promoted["run_id"],
             "numRows": str(promoted["rows"]),
-            "profile": json.dumps(promoted.get("profile", {})),
+            "profile": json.dumps(promoted.get("profile", {}), allow_nan=False),
         }
         published, replaced = point_at_newest(
             s3, paths.record("published"), table, {**promoted, "parameters": parameters}

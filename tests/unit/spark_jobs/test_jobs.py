@@ -136,6 +136,13 @@ def test_json_appears_whole_and_can_be_read_back(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "a folder").iterdir()] == ["manifest.json"]
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_what_json_has_no_word_for_is_not_written(tmp_path: Path, number: float) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        storage.write_json({"mean": number}, (tmp_path / "manifest.json").as_uri())
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("uri", ["/data", "file://host/data", "file:data", "s3://bucket/key"])
 def test_only_absolute_file_uris_are_local(uri: str) -> None:
     with pytest.raises(ValueError, match="is not a file:///absolute/path URI"):

@@ -233,6 +233,38 @@ def test_money_is_exact_and_rounded_half_up(judge: Judge) -> None:
     assert {expression: f"{row[f'm{at}']}" for at, expression in enumerate(right)} == right
 
 
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("acos(n * 5)", "NaN"),
+        ("sqrt(n)", "NaN"),
+        ("double('NaN')", "NaN"),
+        ("exp(-n * 1000)", "Infinity"),
+        ("double('-Infinity')", "-Infinity"),
+        ("float('NaN')", "NaN"),
+    ],
+)
+def test_a_derived_value_that_is_no_number_refuses_the_batch(
+    judge: Judge, spark: SparkSession, tmp_path: Path, expression: str, value: str
+) -> None:
+    derived = {"name": "x", "type": "double", "expression": f"if(n < 0, {expression}, 1D)", "description": "X"}
+    contract = contract_of({"name": "n", "type": "int"}, derived=(derived,))
+    rows = judge(contract, "1\n-1\n,\nnone\n")
+    assert outcomes(rows) == ["published", "failed", "quarantined", "quarantined"]
+    assert rows[1]["_reason"] == f"x_not_finite: {value} is no number: x cannot be computed"
+    frame = records.read(spark, storage.list_files(tmp_path.as_uri()), contract, None)
+    with pytest.raises(DataError, match=r"0\.csv line 3: x_not_finite: .* \(rule x_not_finite refuses the batch"):
+        clean.check_batch(clean.counted(transforms.classified(frame, contract, RUN_DATE, "r", {}), contract))
+
+
+def test_a_double_looked_up_that_is_no_number_refuses_the_batch(judge: Judge, spark: SparkSession) -> None:
+    take = {"name": "factor", "from": "factor", "type": "double", "description": "A factor"}
+    lookup = {"dataset": "others", "column": "n", "references": "n", "take": (take,)}
+    contract = contract_of({"name": "n", "type": "int"}, lookups=(lookup,))
+    others = spark.createDataFrame([(1, 0.5), (2, float("nan"))], "n int, factor double")
+    assert rules(judge(contract, "1\n2\n3\n", others=others)) == [None, "factor_not_finite", None]
+
+
 def test_an_expression_that_cannot_be_computed_is_named(judge: Judge) -> None:
     contract = contract_of(
         {"name": "n", "type": "int"},

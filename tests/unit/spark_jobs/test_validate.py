@@ -12,6 +12,8 @@ from lake.contract import Contract
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_jobs import transforms, validate, verdict
+from spark_jobs.errors import DataError
+from tests.unit.spark_jobs.contracts import contract_of
 
 DS = date(2025, 6, 30)
 COUNTS = {"read": 1003, "published": 1, "quarantined": 1000, "duplicates": 0, "dropped": {}}
@@ -162,6 +164,21 @@ def test_a_tolerance_is_kept_and_examples_are_told(spark: SparkSession, orders: 
     failed = verdict.failure("rows", results[1], {})
     assert (failed["rows_failed"], failed["rows_checked"], failed["observed"]) == (2, 10, ["8.00", "9.00"])
     assert failed["kwargs"] == {"max_value": 7, "mostly": 0.9}
+
+
+def test_numbers_that_are_none_are_left_out_of_comparisons() -> None:
+    """As dates have them that were published when a derived value could still be NaN."""
+    history = [
+        {"ds": f"2025-06-0{n}", "mean_x": float(value)} for n, value in enumerate(("1", "nan", "3", "5", "inf"), 1)
+    ]
+    assert validate.compared({"mean_x": 6.0}, history, DS)["mean_x_ratio_to_previous"] == 2.0
+
+
+def test_a_mean_that_is_beyond_a_double_is_refused(spark: SparkSession) -> None:
+    contract = contract_of({"name": "x", "type": "double"})
+    rows = frame_of(spark, contract, [(1.5e308, "a.csv", 2, "run-1"), (1.5e308, "a.csv", 3, "run-1")])
+    with pytest.raises(DataError, match="mean_x cannot be computed"):
+        validate.row_metrics(rows, contract)
 
 
 def test_a_date_is_compared_with_those_before_it() -> None:
