@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,12 +14,51 @@ from lake.macros import run_slug
 from lake.paths import Paths
 from lake.settings import Settings
 
-# SNS takes ASCII subjects of up to 100 characters: https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
+# SNS takes ASCII subjects of up to 100 characters, and messages of 262,144 bytes:
+# https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
 SUBJECT_LENGTH = 100
+REASON_BYTES = 100_000
+"""How much of a reason an alert tells; nobody reads more, and the task's log has all of it."""
+
+RETENTION = "retention"
+BEFORE_ROWS = frozenset({"wait_for_raw", "plan", "start_worker", "stage_raw", "snapshot_raw"})
+"""Tasks before anything is known of rows."""
+
+
+def cut(text: str, limit: int) -> str:
+    """Return `text`, of which only the beginning, and a word on the rest, where it has more than `limit` bytes."""
+    encoded = text.encode(errors="backslashreplace")
+    if len(encoded) <= limit:
+        return encoded.decode()
+    kept = encoded[:limit].decode(errors="ignore")
+    return f"{kept}\n[cut here: {len(encoded):,} bytes in all; the task's log has the rest]"
+
+
+def runbook_section(contract: Contract, dag_id: str, task_id: str) -> str:
+    """Return the heading of docs/runbook.md that says what to do about a failed task, as a link has it."""
+    if dag_id == RETENTION:
+        return RETENTION
+    return "marts" if task_id in {mart.name for mart in contract.marts} else task_id
+
+
+def visible(contract: Contract, task_id: str, ds: str, many: bool) -> str:
+    """Return what readers see while a task of `ingest_*` or, for `many` dates, of `reprocess_*` has failed."""
+    table = f"{contract.table} on all dates" if many else f"{contract.table} ds={ds}"
+    if task_id in {mart.name for mart in contract.marts}:
+        rows = f"{contract.table}: every valid date is published" if many else f"{table} is published"
+        return f"{rows}; the mart {task_id} shows its previous picture of dates that were not computed yet."
+    if task_id == "report":
+        return f"{contract.table} as it was before this run on the dates named, the new rows on all others."
+    if task_id == "publish":
+        each = f"{contract.table} on each date" if many else table
+        return f"{each} either as it was before this run or the new rows, whole in both cases."
+    if task_id == "stop_worker":
+        return f"{table} as this run's other tasks leave it: the new rows once publish has succeeded."
+    return f"{table} as it was before this run."
 
 
 def describe_failure(settings: Settings, contract: Contract, context: Mapping[str, Any]) -> tuple[str, str]:
-    """Write the alert of a failed task.
+    """Write the alert of a failed task, as SNS takes it however much there is to say.
 
     Args:
         settings: the stack's names.
@@ -32,33 +72,35 @@ def describe_failure(settings: Settings, contract: Contract, context: Mapping[st
     params = context.get("params") or {}
     many = "start" in params
     ds = f"{params['start']}..{params['end']}" if many else params.get("date") or context.get("ds") or "no date"
-    paths = Paths(settings, contract, ds, run_slug(run_id))
-    manifests = paths.range_manifest("*") if many else paths.manifest("*")
-    quarantined = f"where ds BETWEEN '{params['start']}' AND '{params['end']}'" if many else f"where ds = '{ds}'"
-    if ti.task_id in {mart.name for mart in contract.marts}:
-        visible = f"{contract.table} ds={ds} is published, the mart {ti.task_id} still shows its previous picture."
-    elif ti.task_id == "report":
-        visible = f"{contract.table} as it was before this run on the dates named, the new rows on all others."
-    else:
-        visible = f"{contract.table} ds={ds} as it was before this run, unless its task publish succeeded."
-    subject = f"{ti.dag_id} {ds}: {ti.task_id} failed"[:SUBJECT_LENGTH]
-    text = "\n".join(
-        [
-            f"{ti.task_id} failed for {contract.dataset} on {ds}.",
-            "",
-            f"Why: {context.get('exception') or 'the task was killed or lost; its log has the last it said'}",
-            "",
-            f"What readers see: {visible}",
-            "What was received is safe: the raw files are untouched, and bad rows with their reason are in "
-            f"{contract.database}.{contract.quarantine_table} {quarantined}.",
-            "",
-            f"Log: {getattr(ti, 'log_url', 'see the task in the Airflow UI')}",
-            f"Run: {run_id}, try {ti.try_number}",
-            f"Manifests: {manifests}",
-            f"Owner: {contract.owner}. What to do: docs/runbook.md#{ti.task_id}",
+    ds = cut(ds, SUBJECT_LENGTH)
+    reason = context.get("exception") or "the task was killed or lost; its log has the last it said"
+    lines = [f"{ti.task_id} failed for {contract.dataset} on {ds}.", "", f"Why: {cut(f'{reason}', REASON_BYTES)}", ""]
+    if ti.dag_id == RETENTION:
+        lines += [
+            "What readers see: everything that is published, as before. What was deleted before the failure had been "
+            "replaced by newer runs.",
         ]
-    )
-    return subject, text
+    else:
+        paths = Paths(settings, contract, ds, run_slug(run_id))
+        lines += [
+            f"What readers see: {visible(contract, ti.task_id, ds, many)}",
+            "What was received is safe: the raw files are untouched.",
+        ]
+        if ti.task_id not in BEFORE_ROWS:
+            dates = f"BETWEEN '{params['start']}' AND '{params['end']}'" if many else f"= '{ds}'"
+            lines.append(
+                "Bad rows with their reason, as far as rows were read, are in "
+                f"{contract.database}.{contract.quarantine_table} where ds {dates}."
+            )
+        lines += ["", f"Manifests: {paths.range_manifest('*') if many else paths.manifest('*')}"]
+    lines += [
+        "",
+        f"Log: {getattr(ti, 'log_url', 'see the task in the Airflow UI')}",
+        f"Run: {run_id}, try {ti.try_number}",
+        f"Owner: {contract.owner}. What to do: docs/runbook.md#{runbook_section(contract, ti.dag_id, ti.task_id)}",
+    ]
+    subject = re.sub(r"[^ -~]", "?", f"{ti.dag_id} {ds}: {ti.task_id} failed")
+    return subject[:SUBJECT_LENGTH], "\n".join(lines)
 
 
 class AlertNotifier(BaseNotifier):

@@ -1,6 +1,7 @@
 """Policy: what every DAG of this repository must be."""
 
 import itertools
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 from airflow.providers.amazon.aws.operators.glue_crawler import GlueCrawlerRunOperator
 from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
 from airflow.serialization.serialized_objects import DagSerialization
-from lake.alerts import AlertNotifier
+from lake.alerts import AlertNotifier, runbook_section
 from lake.contract import TASKS, load_contracts
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -233,3 +234,16 @@ def test_loading_a_dag_imports_neither_spark_nor_great_expectations():
         "sys.exit(1 if {'pyspark', 'great_expectations', 'localaws'} & set(sys.modules) else 0)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=False).returncode == 0
+
+
+def test_the_alert_of_every_task_leads_to_a_section_of_the_runbook(bag):
+    headings = re.findall(r"^#+ (.+)$", (REPOSITORY / "docs" / "runbook.md").read_text(encoding="utf-8"), re.MULTILINE)
+    sections = {heading.lower().replace(" ", "-") for heading in headings}
+    walked = 0
+    for dag in bag.dags.values():
+        for task in dag.tasks:
+            (notifier,) = [call for call in task.on_failure_callback if isinstance(call, AlertNotifier)]
+            section = runbook_section(notifier.contract, dag.dag_id, task.task_id)
+            assert section in sections, f"{dag.dag_id}.{task.task_id}: docs/runbook.md#{section}"
+            walked += 1
+    assert walked > len(CONTRACTS) * (len(PIPELINE) + len(RANGE_PIPELINE))

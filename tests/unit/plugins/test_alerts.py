@@ -1,7 +1,9 @@
 """What an alert says."""
 
+import re
 from types import SimpleNamespace
 
+import pytest
 from lake.alerts import describe_failure
 from lake.contract import load_contract
 from lake.settings import Settings
@@ -12,8 +14,11 @@ ORDERS = load_contract(CHECKOUT / "include" / "datasets" / "orders.yaml")
 SETTINGS = Settings(**dict.fromkeys(Settings.__dataclass_fields__, "name"))
 
 
-def alert(task_id, params, **more):
-    ti = SimpleNamespace(dag_id="a_dag", task_id=task_id, try_number=1)
+RANGE = {"start": "2025-06-01", "end": "2025-06-03"}
+
+
+def alert(task_id, params, dag_id="a_dag", **more):
+    ti = SimpleNamespace(dag_id=dag_id, task_id=task_id, try_number=1)
     return describe_failure(SETTINGS, ORDERS, {"ti": ti, "run_id": "manual__x", "params": params, **more})
 
 
@@ -30,3 +35,41 @@ def test_the_alert_of_a_range_names_its_dates():
     assert subject == "a_dag 2025-06-01..2025-06-03: report failed"
     for said in (reason, "ds BETWEEN '2025-06-01' AND '2025-06-03'", "ranges/run=manual__x/", "on the dates named"):
         assert said in text
+
+
+@pytest.mark.parametrize("word", ["x", "ñ", "日本", "\ud800"])
+def test_an_alert_fits_what_sns_takes_however_much_there_is_to_say(word):
+    reason = "the first line\n" + word * (1_000_000 // len(word))
+    subject, text = alert("clean", {"date": "ñ\n" * 500}, exception=reason)
+    assert len(text.encode()) < 262_144
+    assert "Why: the first line\n" in text
+    assert "[cut here: " in text
+    assert text.rstrip().endswith("docs/runbook.md#clean")
+    assert re.fullmatch("[ -~]{1,100}", subject)
+
+
+@pytest.mark.parametrize(
+    ("task_id", "params", "seen"),
+    [
+        ("clean", {"date": "2025-06-30"}, "orders ds=2025-06-30 as it was before this run."),
+        ("publish", {"date": "2025-06-30"}, "either as it was before this run or the new rows"),
+        ("status_summary", {"date": "2025-06-30"}, "the mart status_summary shows its previous picture"),
+        ("clean_and_validate", RANGE, "orders on all dates as it was before this run."),
+        ("publish", RANGE, "orders on each date either as it was"),
+        ("status_summary", RANGE, "every valid date is published"),
+    ],
+)
+def test_an_alert_says_what_readers_see_while_this_task_has_failed(task_id, params, seen):
+    _, text = alert(task_id, params)
+    assert seen in text.partition("What readers see: ")[2].partition("\n")[0]
+
+
+def test_an_alert_before_rows_were_read_sends_nobody_to_the_quarantine():
+    assert "quarantine" not in alert("stage_raw", {"date": "2025-06-30"})[1]
+
+
+def test_the_alert_of_retention_speaks_of_no_date_and_no_batch():
+    _, text = alert("orders", {"dry_run": False}, dag_id="retention", ds="2025-06-30")
+    assert "everything that is published, as before" in text
+    assert text.endswith("docs/runbook.md#retention")
+    assert not any(word in text for word in ("quarantine", "Manifests", "raw files", "before this run"))
