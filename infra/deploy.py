@@ -1,6 +1,6 @@
 """Make the lake, take it away, and say where it is; on AWS and on the local AWS alike.
 
-    python -m infra.deploy deploy --requirements FILE [--environment-file FILE]
+    python -m infra.deploy deploy --requirements FILE [--environment-file FILE] [--remove-dataset NAME ...]
     python -m infra.deploy env [--environment-file FILE]
     python -m infra.deploy teardown [--delete-data]
 
@@ -17,7 +17,7 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,15 +74,54 @@ def dataset_names(folder: Path = DATASETS) -> list[str]:
     names = sorted(path.stem for path in folder.glob("*.yaml"))
     if not names:
         raise DeployError(f"there is no contract in {folder}: add one, such as orders.yaml, and deploy again")
-    logical = [name.replace("_", "") for name in names]
-    if len(set(logical)) < len(names):
-        raise DeployError(f"the datasets {', '.join(names)} must differ in more than underscores: rename one")
+    check_logical_ids(names)
     if ambiguous := [name for name in names if name.endswith(("_runs", "_quarantine"))]:
         raise DeployError(
             f"dataset {ambiguous[0]}: the worker could not write it, for names that end in _runs and _quarantine are "
             "those of folders whose permissions differ: rename it"
         )
     return names
+
+
+def check_logical_ids(names: Sequence[str]) -> None:
+    """Refuse datasets whose resources would have the same names in the template.
+
+    Raises:
+        DeployError: when there are some.
+    """
+    if len({name.replace("_", "") for name in names}) < len(names):
+        raise DeployError(f"the datasets {', '.join(names)} must differ in more than underscores: rename one")
+
+
+def dataset_parameters(stack: dict[str, Any] | None, wanted: Sequence[str], removed: Collection[str]) -> dict[str, str]:
+    """The parameters that say which datasets there are, and which databases: all that there ever were.
+
+    Args:
+        stack: what is deployed, as CloudFormation describes it.
+        wanted: the datasets that have a contract.
+        removed: those that are to be taken away.
+
+    Raises:
+        DeployError: when a dataset would go that is not to be removed, or one is to be removed that cannot go.
+    """
+    before = {one["ParameterKey"]: one["ParameterValue"] for one in (stack or {}).get("Parameters", [])}
+    deployed, databases = (
+        {name for name in before.get(key, "").split(",") if name} for key in ("Datasets", "Databases")
+    )
+    gone = deployed - set(wanted)
+    if wrong := sorted(set(removed) - gone):
+        raise DeployError(f"--remove-dataset {wrong[0]}: it has a contract in this checkout, or is not deployed")
+    if unsaid := sorted(gone - set(removed)):
+        raise DeployError(
+            f"deployed, but without a contract in this checkout: {', '.join(unsaid)}. Deploying would delete "
+            f"{', '.join(f'the crawler {name}_processed_crawler' for name in unsaid)} and the roles' permissions on "
+            f"{', '.join(f'the database {name}_db' for name in unsaid)}. Nothing was changed. Bring the contract back, "
+            f"or deploy with {' '.join(f'--remove-dataset {name}' for name in unsaid)}; databases, tables and files "
+            "stay even then"
+        )
+    kept = sorted(databases | deployed | set(wanted))
+    check_logical_ids(kept)
+    return {"Datasets": ",".join(wanted), "Databases": ",".join(kept)}
 
 
 def template_body(path: Path = TEMPLATE) -> str:
@@ -136,6 +175,7 @@ class Lake:
         self.s3 = client("s3", config=config)
         self.ssm = client("ssm", config=config)
         self.ec2 = client("ec2", config=config)
+        self.glue = client("glue", config=config)
 
     def describe(self, identifier: str | None = None) -> dict[str, Any] | None:
         """The stack as CloudFormation describes it, or None when there is none.
@@ -166,25 +206,34 @@ class Lake:
 
     # ------------------------------------------------------------------ deploy
 
-    def deploy(self, requirements: Path, *, parameters: dict[str, str] | None = None, stage: str | None = None) -> bool:
+    def deploy(
+        self,
+        requirements: Path,
+        *,
+        parameters: dict[str, str] | None = None,
+        stage: str | None = None,
+        removed: Collection[str] = (),
+    ) -> bool:
         """Create or update the stack, then upload what the worker installs.
 
         Args:
             requirements: the worker's locked, hashed packages (`uv export --only-group worker`).
             parameters: template parameters to set; an update keeps the others as they are.
             stage: value of the cost tag Environment; an update without it keeps the stack's tags.
+            removed: deployed datasets without a contract that may go; their databases and data stay.
 
         Returns:
             Whether anything changed.
 
         Raises:
-            DeployError: when it fails, with the reasons that CloudFormation gives.
+            DeployError: when a dataset would go that is not among `removed`, or it fails, with the reasons that
+                CloudFormation gives.
         """
         for path in (requirements, WORKER_COMMAND):
             if not path.is_file():
                 raise DeployError(f"{path} does not exist: the worker could not be set up")
         existing = self._settled()
-        given = {"Datasets": ",".join(dataset_names()), **(parameters or {})}
+        given = {**(parameters or {}), **dataset_parameters(existing, dataset_names(), removed)}
         changed = self._update(existing, given, stage) if existing else self._create(given, stage)
         bucket = self.outputs()["ArtifactsBucket"]
         uploaded = [self._upload(bucket, "requirements.txt", requirements)]
@@ -308,6 +357,9 @@ class Lake:
         )
         for bucket in buckets:
             self._empty(bucket)
+        self._delete_databases(
+            [one["PhysicalResourceId"] for one in present if one["ResourceType"] == "AWS::Glue::Database"]
+        )
         say(f"Deleting the stack {self.stack}")
         self._delete(stack["StackId"])
         volumes = [one["PhysicalResourceId"] for one in present if one["ResourceType"] == "AWS::EC2::Volume"]
@@ -351,6 +403,12 @@ class Lake:
                 self.ec2.stop_instances(InstanceIds=[instance])
                 waiter = self.ec2.get_waiter("instance_stopped")
                 waiter.wait(InstanceIds=[instance], WaiterConfig=_pace(self.poll_seconds, INSTANCE_SECONDS))
+
+    def _delete_databases(self, databases: list[str]) -> None:
+        """Delete what the template retains, with the tables in it."""
+        for database in databases:
+            with contextlib.suppress(self.glue.exceptions.EntityNotFoundException):
+                self.glue.delete_database(Name=database)
 
     def _delete(self, identifier: str) -> None:
         seen = {event["EventId"] for event in self._events(identifier)}
@@ -471,6 +529,13 @@ def _arguments(command_line: Sequence[str] | None) -> argparse.Namespace:
         metavar="NAME=VALUE",
         help="set a parameter of the template, such as WorkerInstanceType=m7i.xlarge or AlertEmail=me@example.com",
     )
+    deploy.add_argument(
+        "--remove-dataset",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="take away a dataset that has no contract any more; its database and data stay",
+    )
     env = commands.add_parser("env", help="say where everything is, as shell exports")
     teardown = commands.add_parser("teardown", help="delete the stack")
     teardown.add_argument("--delete-data", action="store_true", help="delete all objects in its buckets too")
@@ -489,7 +554,12 @@ def _run(arguments: argparse.Namespace) -> None:
         lake.teardown(delete_data=arguments.delete_data)
         return
     if arguments.command == "deploy":
-        lake.deploy(arguments.requirements, parameters=dict(arguments.parameter), stage=arguments.stage)
+        lake.deploy(
+            arguments.requirements,
+            parameters=dict(arguments.parameter),
+            stage=arguments.stage,
+            removed=arguments.remove_dataset,
+        )
     if arguments.environment_file:
         write_environment(arguments.environment_file, lake.outputs(), session.region_name)
     elif arguments.command == "env":

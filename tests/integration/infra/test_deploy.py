@@ -170,9 +170,10 @@ def test_a_stack_is_updated_in_place_and_taken_away_without_a_trace(
     lake.deploy(requirements)
     assert aws("glue").get_crawler(Name="returns_processed_crawler")
     (contracts / "returns.yaml").unlink()
-    lake.deploy(requirements)
+    lake.deploy(requirements, removed=["returns"])
     with pytest.raises(ClientError, match="EntityNotFoundException"):
-        aws("glue").get_database(Name="returns_db")
+        aws("glue").get_crawler(Name="returns_processed_crawler")
+    assert aws("glue").get_database(Name="returns_db")
 
     with pytest.raises(deploy.DeployError, match="--delete-data"):
         lake.teardown()
@@ -214,6 +215,36 @@ def require_nothing_left(aws: Client, outputs: dict[str, str]) -> None:
     assert tagged == []
     left = ec2.describe_snapshots(Filters=[{"Name": "volume-id", "Values": [outputs["WorkerDataVolumeId"]]}])
     assert len(left["Snapshots"]) == 1
+
+
+def test_a_dataset_whose_contract_is_missing_stays_until_it_is_removed_by_name(
+    make_lake: MakeLake, requirements: Path, aws: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("old_returns", "web_orders"):
+        (tmp_path / f"{name}.yaml").touch()
+    monkeypatch.setattr(deploy.dataset_names, "__defaults__", (tmp_path,))
+    lake, glue = make_lake("omission"), aws("glue")
+    lake.deploy(requirements)
+    glue.create_table(DatabaseName="old_returns_db", TableInput={"Name": "old_returns"})
+
+    def there() -> tuple[list[str], list[str]]:
+        crawlers = [one["Name"] for one in glue.get_crawlers()["Crawlers"] if "old_returns" in one["Name"]]
+        return crawlers, [one["Name"] for one in glue.get_tables(DatabaseName="old_returns_db")["TableList"]]
+
+    (tmp_path / "old_returns.yaml").unlink()
+    with pytest.raises(deploy.DeployError, match=r"old_returns_processed_crawler.*old_returns_db.*Nothing was changed"):
+        lake.deploy(requirements)
+    with pytest.raises(deploy.DeployError, match="--remove-dataset web_orders: it has a contract"):
+        lake.deploy(requirements, removed=["web_orders", "old_returns"])
+    assert there() == (["old_returns_processed_crawler"], ["old_returns"])
+    assert lake.deploy(requirements, removed=["old_returns"]) is True
+    assert there() == ([], ["old_returns"])
+    assert lake.deploy(requirements) is False
+    (tmp_path / "old_returns.yaml").touch()
+    assert lake.deploy(requirements) is True
+    assert there() == (["old_returns_processed_crawler"], ["old_returns"])
+    lake.teardown()
+    assert "old_returns_db" not in [one["Name"] for one in glue.get_databases()["DatabaseList"]]
 
 
 # ── What goes wrong ───────────────────────────────────────────────────────────
