@@ -91,6 +91,10 @@ class AirflowApi:
         """Return a run."""
         return self._get(f"dags/{dag_id}/dagRuns/{run_id}")
 
+    def fail(self, dag_id: str, run_id: str) -> None:
+        """Mark a run as failed; it ends once its teardown tasks have run."""
+        self._request("PATCH", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}", json={"state": "failed"})
+
     def end_runs(self, runs: Callable[[], list[dict[str, Any]]], timeout: float = 90) -> None:
         """Fail the unfinished ones of `runs`, and wait until they have ended.
 
@@ -100,8 +104,7 @@ class AirflowApi:
             StackError: when a run has not ended after `timeout` seconds.
         """
         for each in _unfinished(runs()):
-            path = f"/api/v2/dags/{each['dag_id']}/dagRuns/{each['dag_run_id']}"
-            self._request("PATCH", path, json={"state": "failed"})
+            self.fail(each["dag_id"], each["dag_run_id"])
         deadline = time.monotonic() + timeout
         while unfinished := _unfinished(runs()):
             if time.monotonic() > deadline:

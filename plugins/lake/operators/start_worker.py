@@ -11,7 +11,7 @@ from airflow.providers.amazon.aws.operators.ec2 import EC2StartInstanceOperator
 from airflow.sdk.exceptions import AirflowException
 from botocore.exceptions import ClientError, WaiterError
 
-from lake.lease import WorkerLease
+from lake.lease import LeaseError, WorkerLease
 
 POLL_SECONDS = 1
 
@@ -20,7 +20,7 @@ class StartWorkerOperator(EC2StartInstanceOperator):
     """Start an EC2 instance that several runs share, and return when it runs.
 
     Unlike the provider's operator it counts users (`WorkerLease`), copes with an instance that is still stopping,
-    and its wait has a bound.
+    and its wait has a bound. A start that fails or is killed gives the worker back: stop_worker does not run after it.
 
     Args:
         instance_id: the worker.
@@ -30,7 +30,7 @@ class StartWorkerOperator(EC2StartInstanceOperator):
         timeout: bound of the whole start, in seconds.
 
     Raises:
-        AirflowException: when the instance does not run within `timeout`.
+        AirflowException: when the instance does not run within `timeout`, or the task was failed meanwhile.
         LeaseError: when somebody's stop does not end within `timeout`.
     """
 
@@ -44,9 +44,22 @@ class StartWorkerOperator(EC2StartInstanceOperator):
         self.holder = holder
         self.lease_seconds = lease_seconds
         self.timeout = timeout
+        self._ended = False
 
     def execute(self, context: Any) -> None:
         """Acquire the lease, start the instance, wait until it runs."""
+        try:
+            self._execute(context)
+        finally:
+            self._ended = True
+
+    def on_kill(self) -> None:
+        """Break off the start. Nothing else would: Airflow only calls this, and goes on until it kills the process."""
+        if not self._ended:
+            self._ended = True
+            raise SystemExit(f"killed while it started worker {self.instance_id}")
+
+    def _execute(self, context: Any) -> None:
         EC2InstanceLink.persist(
             context=context,
             operator=self,
@@ -57,18 +70,25 @@ class StartWorkerOperator(EC2StartInstanceOperator):
         deadline = time.monotonic() + self.timeout
         s3 = S3Hook(aws_conn_id=self.aws_conn_id).conn
         lease = WorkerLease(s3, self.bucket, self.instance_id)
-        lease.acquire(self.holder, lease_seconds=self.lease_seconds, timeout=self.timeout)
-        self.log.info("%s holds worker %s", self.holder, self.instance_id)
         try:
+            lease.acquire(self.holder, lease_seconds=self.lease_seconds, timeout=self.timeout)
+            self.log.info("%s holds worker %s", self.holder, self.instance_id)
             self._start(deadline)
-        except BaseException:
-            # stop_worker does not run after a start that failed.
-            if not lease.release(self.holder):
-                try:
-                    self.hook.conn.meta.client.stop_instances(InstanceIds=[self.instance_id])
-                finally:
-                    lease.stopped(self.holder)
+            if _failed_meanwhile(context):
+                raise AirflowException(f"the task was marked as failed while it started worker {self.instance_id}")
+        except LeaseError:
             raise
+        except BaseException:
+            self._give_back(lease)
+            raise
+
+    def _give_back(self, lease: WorkerLease) -> None:
+        """Release the lease, and stop the instance when it was the last, without waiting."""
+        if not lease.release(self.holder):
+            try:
+                self.hook.conn.meta.client.stop_instances(InstanceIds=[self.instance_id])
+            finally:
+                lease.stopped(self.holder)
 
     def _start(self, deadline: float) -> None:
         """Start the instance, and wait until it runs."""
@@ -97,3 +117,10 @@ class StartWorkerOperator(EC2StartInstanceOperator):
                 return False
             raise
         return True
+
+
+def _failed_meanwhile(context: Any) -> bool:
+    """Return whether somebody has failed this task since Airflow last looked after its process."""
+    ti, run_id = context["ti"], context["run_id"]
+    states = ti.get_task_states(dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[run_id])
+    return bool(states[run_id][ti.task_id] == "failed")

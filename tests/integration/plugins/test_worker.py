@@ -6,6 +6,7 @@ import threading
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 from botocore.exceptions import ClientError
+from lake.lease import WorkerLease
 from lake.operators import snapshot_volume
 from lake.operators.snapshot_volume import SnapshotVolumeOperator
 from lake.operators.start_worker import StartWorkerOperator
@@ -67,6 +68,41 @@ def test_a_worker_that_does_not_start_is_given_back(aws, settings, context):
     record = aws("s3").get_object(Bucket=settings.artifacts_bucket, Key="leases/i-0123456789abcdef0.json")
     lease = json.load(record["Body"])
     assert (lease["holders"], lease["stopping"]) == ({}, None)
+
+
+def assert_given_back(aws, settings):
+    record = aws("s3").get_object(Bucket=settings.artifacts_bucket, Key=f"leases/{settings.worker_instance_id}.json")
+    lease = json.load(record["Body"])
+    assert (lease["holders"], lease["stopping"]) == ({}, None)
+    eventually(lambda: state(aws, settings) == "stopped")
+
+
+def test_a_start_that_is_marked_as_failed_before_its_end_gives_the_worker_back(aws, settings, context):
+    operator = StartWorkerOperator(
+        task_id="start_worker", instance_id=settings.worker_instance_id, bucket=settings.artifacts_bucket, holder="one"
+    )
+    with pytest.raises(AirflowException, match="was marked as failed while it started worker"):
+        operator.execute(context("start_worker", state="failed"))
+    assert_given_back(aws, settings)
+
+
+@pytest.mark.parametrize("step", ["acquire", "_start"])
+def test_a_start_that_is_killed_gives_the_worker_back(aws, settings, context, monkeypatch, step):
+    operator = StartWorkerOperator(
+        task_id="start_worker", instance_id=settings.worker_instance_id, bucket=settings.artifacts_bucket, holder="one"
+    )
+    patched = operator if step == "_start" else WorkerLease
+    original = getattr(patched, step)
+
+    def killed_when_done(*args, **kwargs):
+        original(*args, **kwargs)
+        operator.on_kill()  # as Airflow's handler of SIGTERM does, in the midst of execute()
+
+    monkeypatch.setattr(patched, step, killed_when_done)
+    with pytest.raises(SystemExit, match="killed while it started worker"):
+        operator.execute(context("start_worker"))
+    assert_given_back(aws, settings)
+    operator.on_kill()  # after the end, as Airflow does when a task has timed out: its own error must stand
 
 
 def test_a_start_while_the_worker_is_stopping_waits_and_starts_it(aws, settings, context):

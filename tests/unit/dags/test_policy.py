@@ -228,6 +228,28 @@ def test_both_dags_of_a_dataset_run_the_same_operators_with_the_same_arguments(b
     assert dag.get_task("validate").arguments["docs"] == many.arguments["docs"]
 
 
+def test_no_run_ends_green_with_work_undone(bag):
+    for dag in bag.dags.values():
+        # A run timeout skips the teardown, and leaves the worker running.
+        assert dag.dagrun_timeout is None, dag.dag_id
+        for task in dag.tasks:
+            name = f"{dag.dag_id}.{task.task_id}"
+            if task.is_teardown:
+                assert task.on_failure_fail_dagrun, name
+            else:
+                assert task.trigger_rule in ("all_success", "none_failed"), name
+
+
+def test_airflow_finds_the_listener_that_fails_runs_marked_as_failed():
+    code = (
+        "from airflow.listeners.listener import get_listener_manager; from airflow import plugins_manager;"
+        "found = get_listener_manager().hook.on_dag_run_failed.get_hookimpls();"
+        "print([type(each.plugin).__name__ for each in found], plugins_manager.get_import_errors())"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert result.stdout.splitlines()[-1:] == ["['FailedRuns'] {}"], result.stdout + result.stderr
+
+
 def test_loading_a_dag_imports_neither_spark_nor_great_expectations():
     code = (
         "import sys; sys.path.insert(0, 'plugins'); sys.path.insert(0, 'dags'); import ingest, reprocess;"
