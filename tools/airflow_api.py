@@ -81,9 +81,9 @@ class AirflowApi:
             if not each["completed_at"]:
                 self._request("PUT", f"/api/v2/backfills/{each['id']}/cancel")
 
-    def trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
-        """Start a run with parameters `conf` and without a date, and return its id."""
-        run = {"logical_date": None, "conf": conf}
+    def trigger(self, dag_id: str, conf: dict[str, Any], logical_date: str | None = None) -> str:
+        """Start a run with parameters `conf`, by default without a date, and return its id."""
+        run = {"logical_date": logical_date, "conf": conf}
         answer: dict[str, Any] = self._request("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=run).json()
         return str(answer["dag_run_id"])
 

@@ -19,7 +19,10 @@ LOGS = LOCAL / "logs"
 ENVIRONMENT_FILE = LOCAL / "env"
 OUTPUTS_FILE = LOCAL / "outputs.env"
 AIRFLOW_HOME = LOCAL / "airflow"
-DATABASE = AIRFLOW_HOME / "airflow.db"
+DATABASE_NAME = "airflow.db"
+# What is tested from the command line stays away from the scheduler's runs: see tools/bin/airflow.
+TEST_HOME = LOCAL / "airflow-test"
+COMMANDS = CHECKOUT / "tools" / "bin"
 
 # Settings of the caller's shell that would send the local stack to a real account.
 FOREIGN_VARIABLES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
@@ -77,6 +80,9 @@ def airflow_variables(ports: Ports, outputs: dict[str, str]) -> dict[str, str]:
     }
     return {
         "LAKE_DATA_DOCS_URL": f"http://127.0.0.1:{ports.data_docs}",
+        "LAKE_DATABASE": connection_of(AIRFLOW_HOME),
+        "LAKE_TEST_HOME": str(TEST_HOME),
+        "LAKE_TEST_DATABASE": connection_of(TEST_HOME),
         "AIRFLOW_HOME": str(AIRFLOW_HOME),
         "AIRFLOW_CONN_AWS_DEFAULT": json.dumps(connection),
         "AIRFLOW__CORE__DAGS_FOLDER": str(CHECKOUT / "dags"),
@@ -89,8 +95,7 @@ def airflow_variables(ports: Ports, outputs: dict[str, str]) -> dict[str, str]:
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
         # The default asks DNS for the machine's full name, which can take seconds on a laptop.
         "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",
-        # Writers wait for each other: the default of 5 s is too short for a scheduler on a busy laptop.
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{DATABASE}?timeout=60",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": connection_of(AIRFLOW_HOME),
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(ports.airflow),
         "AIRFLOW__API__BASE_URL": address,
@@ -104,6 +109,14 @@ def airflow_variables(ports: Ports, outputs: dict[str, str]) -> dict[str, str]:
         # A trigger that fires at once can otherwise overtake the task that deferred, and fail it.
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
     }
+
+
+def connection_of(home: Path) -> str:
+    """Return the address of the metadata database in a home of Airflow.
+
+    Writers wait for each other: the default of 5 s is too short for a scheduler on a busy laptop.
+    """
+    return f"sqlite:///{home / DATABASE_NAME}?timeout=60"
 
 
 def read_variables(path: Path) -> dict[str, str]:
@@ -121,7 +134,8 @@ def write_environment(variables: dict[str, str]) -> None:
     """Write `.local/env`, readable by its owner only, for ``. .local/env`` in a shell."""
     lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     lines.append(f"unset {' '.join(FOREIGN_VARIABLES)}")
-    lines.append(f'export PATH={shlex.quote(str(python_of("airflow").parent))}:"$PATH"')
+    commands = f"{COMMANDS}{os.pathsep}{python_of('airflow').parent}"
+    lines.append(f'export PATH={shlex.quote(commands)}:"$PATH"')
     write_private(ENVIRONMENT_FILE, "# Written by `make up`. Use it with: . .local/env\n" + "\n".join(lines) + "\n")
 
 

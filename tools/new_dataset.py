@@ -303,6 +303,7 @@ def report(name: str, sample_path: Path, repository: Path) -> None:
     . .local/env
     aws s3 cp {shlex.quote(str(sample_path))} s3://$LAKE_RAW_BUCKET/{name}/ds=2025-06-30/
     airflow dags test ingest_{name} 2025-06-30
+                                                    loads it here; tests have a metadata database of their own
 """,
         markup=False,
     )

@@ -123,7 +123,7 @@ def describe(variables: dict[str, str]) -> None:
   Next:
     . .local/env                                    this shell's airflow, boto3 and AWS CLI now talk to it
     aws s3 cp orders.csv s3://$LAKE_RAW_BUCKET/orders/ds=2025-06-30/orders.csv
-    airflow dags test ingest_orders 2025-06-30
+    airflow dags test ingest_orders 2025-06-30      loads it here; tests have a metadata database of their own
     make down                                       stop everything
 """
     )
@@ -206,16 +206,24 @@ def _start_data_docs(ports: Ports, settings: dict[str, str]) -> None:
 
 
 def _migrate(settings: dict[str, str]) -> None:
-    """Make the database fit the installed Airflow, and put our settings where Airflow looks for them."""
-    configuration = environment.AIRFLOW_HOME / "config"
-    configuration.mkdir(parents=True, exist_ok=True)
-    shutil.copy(CHECKOUT / "tools" / "airflow_local_settings.py", configuration)
-    stamp = environment.AIRFLOW_HOME / "migrated"
+    """Make both databases fit the installed Airflow, and put our settings where Airflow looks for them."""
     wanted = version("apache-airflow")
-    if environment.DATABASE.exists() and stamp.exists() and stamp.read_text() == wanted:
-        return
-    _checked(sys.executable, "-m", "airflow", "db", "migrate", env=settings)
-    stamp.write_text(wanted)
+    fresh: Path | None = None
+    for home in (environment.AIRFLOW_HOME, environment.TEST_HOME):
+        configuration = home / "config"
+        configuration.mkdir(parents=True, exist_ok=True)
+        shutil.copy(CHECKOUT / "tools" / "airflow_local_settings.py", configuration)
+        database, stamp = home / environment.DATABASE_NAME, home / "migrated"
+        if database.exists() and stamp.exists() and stamp.read_text() == wanted:
+            continue
+        if fresh and not database.exists():
+            # To make the second one would take as long again.
+            shutil.copy(fresh, database)
+        else:
+            fresh = None if database.exists() else database
+            own = {"AIRFLOW_HOME": str(home), "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": environment.connection_of(home)}
+            _checked(sys.executable, "-m", "airflow", "db", "migrate", env=settings | own)
+        stamp.write_text(wanted)
 
 
 def _start_airflow(ports: Ports, settings: dict[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -48,6 +49,16 @@ class Stack:
             check=False,
             timeout=timeout,
         )
+
+    def lease_holders(self):
+        """Runs that hold the worker."""
+        bucket, worker = self.variables["LAKE_ARTIFACTS_BUCKET"], self.variables["LAKE_WORKER_INSTANCE_ID"]
+        s3 = self.client("s3")
+        try:
+            record = s3.get_object(Bucket=bucket, Key=f"leases/{worker}.json")["Body"].read()
+        except s3.exceptions.NoSuchKey:
+            return []
+        return list(json.loads(record)["holders"])
 
     def query(self, sql, database="orders_db"):
         """Rows of an Athena query as tuples of text."""

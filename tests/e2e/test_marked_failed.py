@@ -1,7 +1,5 @@
 """A run that somebody marks as failed, by the REST API as the UI does: it ends failed and gives the worker back."""
 
-import json
-
 import pytest
 
 from tests.waiting import eventually
@@ -30,23 +28,13 @@ def states(api, dag_id, run_id):
     return {instance["task_id"]: instance["state"] for instance in api.task_instances(dag_id, run_id)}
 
 
-def holders(stack):
-    bucket, worker = stack.variables["LAKE_ARTIFACTS_BUCKET"], stack.variables["LAKE_WORKER_INSTANCE_ID"]
-    s3 = stack.client("s3")
-    try:
-        record = s3.get_object(Bucket=bucket, Key=f"leases/{worker}.json")["Body"].read()
-    except s3.exceptions.NoSuchKey:
-        return []
-    return list(json.loads(record)["holders"])
-
-
 def assert_failed_and_given_back(stack, api, dag_id, run_id):
     """The run ends failed, clearing its failed tasks would leave nothing out, and it no longer holds the worker."""
     eventually(lambda: api.dag_run(dag_id, run_id)["state"] in ("failed", "success"), seconds=120)
     ended = states(api, dag_id, run_id)
     assert api.dag_run(dag_id, run_id)["state"] == "failed", ended
     assert "skipped" not in ended.values(), ended
-    assert not [holder for holder in holders(stack) if holder.startswith(dag_id)]
+    assert not [holder for holder in stack.lease_holders() if holder.startswith(dag_id)]
     return ended
 
 

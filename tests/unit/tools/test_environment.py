@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import stat
 import subprocess
 
@@ -43,7 +44,56 @@ def test_a_shell_that_sources_the_file_has_the_variables_and_no_foreign_ones():
     assert variables.items() <= seen.items()
     assert "AWS_PROFILE" not in seen
     assert "AWS_SESSION_TOKEN" not in seen
-    assert seen["PATH"].split(":")[0] == str(environment.python_of("airflow").parent)
+    assert seen["PATH"].split(":")[:2] == [str(environment.COMMANDS), str(environment.python_of("airflow").parent)]
+
+
+@pytest.fixture
+def command(tmp_path):
+    """`airflow` as a shell finds it, in a checkout where Airflow itself only says where it would have worked."""
+    checkout = tmp_path / "a checkout"
+    for folder in ("tools/bin", ".venvs/airflow/bin", "dags", "include", "plugins", ".local/airflow-test"):
+        (checkout / folder).mkdir(parents=True)
+    shutil.copy(environment.COMMANDS / "airflow", checkout / "tools" / "bin")
+    airflow = checkout / ".venvs" / "airflow" / "bin" / "airflow"
+    airflow.write_text(
+        "#!/bin/sh\n"
+        '[ "$*" = "dags reserialize" ] && echo >>"$AIRFLOW_HOME/reserialized" && exit\n'
+        'echo "$AIRFLOW_HOME $AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" "$@"\n'
+    )
+    airflow.chmod(0o755)
+
+    def run(*words, database="live?timeout=60"):
+        settings = {
+            "PATH": f"{checkout / 'tools' / 'bin'}:/usr/bin:/bin",
+            "AIRFLOW_HOME": "home",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
+            "LAKE_DATABASE": "live?timeout=60",
+            "LAKE_TEST_HOME": str(checkout / ".local" / "airflow-test"),
+            "LAKE_TEST_DATABASE": "test",
+        }
+        result = subprocess.run(["airflow", *words], env=settings, capture_output=True, text=True, check=True)
+        return result.stdout.removesuffix("\n").replace(f"{checkout / '.local'}/", "")
+
+    run.checkout = checkout
+    return run
+
+
+def test_what_is_tested_has_a_database_of_its_own_and_all_else_the_schedulers(command):
+    words = ("dags", "test", "ingest_orders", "2025-06-30", "--conf", '{"a": "b c"}')
+    assert command(*words) == f"airflow-test test {' '.join(words)}"
+    assert command("tasks", "test", "ingest_orders", "clean") == "airflow-test test tasks test ingest_orders clean"
+    for other in ("dags trigger ingest_orders", "backfill create", "tasks states-for-dag-run", "dags", "version"):
+        assert command(*other.split()) == f"home live?timeout=60 {other}"
+    assert command("dags", "test", "x", database="my own") == "home my own dags test x"
+
+
+def test_a_task_is_tested_as_its_dag_is_now(command):
+    reserialized = command.checkout / ".local" / "airflow-test" / "reserialized"
+    for changed, times in ((None, 1), (None, 1), ("include/a new.yaml", 2), (None, 2), ("dags/ingest.py", 3)):
+        if changed:
+            (command.checkout / changed).write_text("")
+        command("tasks", "test", "ingest_orders", "clean")
+        assert len(reserialized.read_text().splitlines()) == times
 
 
 def test_the_file_is_read_back_as_it_was_written():
