@@ -47,7 +47,7 @@ class Lake:
         """The manifest of clean for a date, of the generated file or of what `corrupt` makes of it."""
         source = self.folder / "raw" / dataset / f"ds={ds}"
         if corrupt:
-            (file,) = source.iterdir()
+            (file,) = source.glob("[!_]*")
             source = self.folder / "corrupt" / dataset / f"ds={ds}"
             source.mkdir(parents=True, exist_ok=True)
             (source / file.name).write_bytes(corrupt(file.read_bytes()))
