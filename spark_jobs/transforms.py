@@ -26,6 +26,7 @@ from lake.contract import QUARANTINE_COLUMNS, Action, Contract, Reference, Rule,
 from lake.contract import Column as ContractColumn
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812
+from pyspark.sql.types import DoubleType, FloatType
 
 from spark_jobs.records import END_OF_FILE, UNREADABLE
 
@@ -54,7 +55,7 @@ def parsed(text: Column, column: ContractColumn) -> Column:
 
     Decimals have an optional sign, digits, and at most as many decimals as the type; no exponent, no separators, no
     blanks. Dates and timestamps must read the same when they are written again in the column's
-    format, and there is no year 0.
+    format, and years are 1 to 9999.
     """
     decimal = decimal_parts(column.type)
     if decimal is not None:
@@ -73,11 +74,11 @@ def parsed(text: Column, column: ContractColumn) -> Column:
             return F.when(F.lower(text).isin("true", "false"), F.lower(text) == "true")
         case "date":
             value = F.call_function("try_to_date", text, F.lit(column.date_format))
-            return F.when((F.date_format(value, column.date_format) == text) & (F.year(value) > 0), value)
+            return F.when((F.date_format(value, column.date_format) == text) & F.year(value).between(1, 9999), value)
         case "timestamp":
             value = F.try_to_timestamp(text, F.lit(column.date_format))
             same = F.date_format(value, column.date_format) == text
-            return F.when(same & (F.year(value) > 0), value).cast("timestamp_ntz")
+            return F.when(same & F.year(value).between(1, 9999), value).cast("timestamp_ntz")
     raise ValueError(f"no way to read the type {column.type}")
 
 
@@ -184,30 +185,29 @@ def column_problems(column: ContractColumn, contract: Contract) -> list[Column]:
     return problems
 
 
+def _not_finite(name: str, value: Column) -> Column:
+    """What a computed double that is NaN or infinite breaks: such a value cannot be computed, and is no number."""
+    told = F.concat(value.cast("string"), F.lit(f" is no number: {name} cannot be computed"))
+    return _broken(f"{name}_not_finite", F.isnan(value) | (F.abs(value) == float("inf")), told)
+
+
 def derived(rows: DataFrame, contract: Contract) -> DataFrame:
     """Rows with `_problems`, what is wrong with their columns, and the derived columns, null where there is any."""
     of_columns = [problem for column in contract.columns for problem in column_problems(column, contract)]
     readable = F.col("_record_rule").isNull()
     rows = rows.withColumn("_problems", F.when(readable, F.array_compact(F.array(*of_columns))))
+    taken = [take.name for lookup in contract.lookups for take in lookup.take if take.type == "double"]
+    uncomputable = F.array_compact(F.array(_no_problem(), *(_not_finite(name, F.col(name)) for name in taken)))
+    rows = rows.withColumn("_uncomputable", uncomputable)
     for column in contract.derived:
-        value = F.expr(column.expression).cast(spark_type(column.type))
-        rows = rows.withColumn(column.name, F.when(F.size("_problems") == 0, value))
+        value, good = F.expr(column.expression), F.size("_problems") == 0
+        # Looked at before the cast: NaN is null as a decimal, and true as a boolean.
+        if isinstance(rows.select(value).schema[0].dataType, DoubleType | FloatType):
+            problem = F.when(good, _not_finite(column.name, value))
+            rows = rows.withColumn("_uncomputable", F.concat("_uncomputable", F.array_compact(F.array(problem))))
+            good = good & problem.isNull()
+        rows = rows.withColumn(column.name, F.when(good, value.cast(spark_type(column.type))))
     return rows
-
-
-def not_finite_problems(contract: Contract) -> list[Column]:
-    """Which doubles that are not read from the file are NaN or infinite, each `struct(rule, reason)` or null.
-
-    Such a value is what an expression gives that cannot be computed: it is no number to publish.
-    """
-    return [
-        _broken(
-            rule,
-            F.isnan(name) | (F.abs(name) == float("inf")),
-            F.concat(F.col(name).cast("string"), F.lit(f" is no number: {name} cannot be computed")),
-        )
-        for name, rule in contract.not_finite_rules.items()
-    ]
 
 
 def rule_names(contract: Contract, action: Action) -> list[str]:
@@ -253,10 +253,7 @@ def judged(rows: DataFrame, contract: Contract) -> DataFrame:
         {
             "_refused_for": F.when(
                 sound,
-                F.concat(
-                    rule_problems(contract, "fail"),
-                    F.array_compact(F.array(_no_problem(), *not_finite_problems(contract))),
-                ),
+                F.concat(rule_problems(contract, "fail"), "_uncomputable"),
             ),
             "_quarantined_for": F.when(
                 readable, F.concat("_problems", rule_problems(contract, "quarantine"))
@@ -287,6 +284,7 @@ def judged(rows: DataFrame, contract: Contract) -> DataFrame:
         "_dropped_for",
         "_warned_for",
         "_problems",
+        "_uncomputable",
         "_received",
         "_record_rule",
         "_record_reason",

@@ -543,17 +543,16 @@ class Contract(_Model):
         return (*RECORD_RULES, *of_columns)
 
     @property
-    def not_finite_rules(self) -> dict[str, str]:
-        """By computed column that may be NaN or infinite, the rule that then refuses the batch."""
-        read = {column.name for column in self.columns}
-        doubles = (column.name for column in self.published_columns if column.type == "double")
-        return {name: f"{name}_not_finite" for name in doubles if name not in read}
+    def not_finite_rules(self) -> tuple[str, ...]:
+        """The rules that refuse the batch when a computed value is NaN or infinite."""
+        taken = (take for lookup in self.lookups for take in lookup.take if take.type == "double")
+        return tuple(f"{column.name}_not_finite" for column in (*taken, *self.derived))
 
     @property
     def rule_names(self) -> tuple[str, ...]:
         """Names of every rule that a row of this dataset can break."""
         references, rules = (rule.name for rule in self.references), (rule.name for rule in self.rules)
-        return (*self.built_in_rules, *self.not_finite_rules.values(), *references, *rules)
+        return (*self.built_in_rules, *self.not_finite_rules, *references, *rules)
 
     @property
     def dedupe_by(self) -> Literal["key", "row"] | None:

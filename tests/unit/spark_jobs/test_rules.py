@@ -257,6 +257,19 @@ def test_a_derived_value_that_is_no_number_refuses_the_batch(
         clean.check_batch(clean.counted(transforms.classified(frame, contract, RUN_DATE, "r", {}), contract))
 
 
+@pytest.mark.parametrize("kind", ["decimal(12,2)", "boolean", "string", "int"])
+def test_a_derived_value_that_is_no_number_is_seen_before_it_is_cast(judge: Judge, kind: str) -> None:
+    derived = {"name": "x", "type": kind, "expression": "sqrt(n)", "description": "X"}
+    contract = contract_of({"name": "n", "type": "int"}, derived=(derived,))
+    assert rules(judge(contract, "4\n-1\n")) == [None, "x_not_finite"]
+
+
+def test_years_are_1_to_9999(judge: Judge) -> None:
+    contract = contract_of({"name": "d", "type": "date"}, "o")
+    rows = judge(contract, "9999-12-31,\n+10183-09-21,\n0000-01-01,\n-0001-01-01,\n")
+    assert rules(rows) == [None, "d_invalid", "d_invalid", "d_invalid"]
+
+
 def test_a_double_looked_up_that_is_no_number_refuses_the_batch(judge: Judge, spark: SparkSession) -> None:
     take = {"name": "factor", "from": "factor", "type": "double", "description": "A factor"}
     lookup = {"dataset": "others", "column": "n", "references": "n", "take": (take,)}
