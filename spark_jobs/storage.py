@@ -154,9 +154,9 @@ def store(path: Path, uri: str) -> None:
 
 
 def read_json(uri: str) -> Any:
-    """The document in a JSON file."""
+    """The document in a JSON file; NaN and infinities, which JSON has not but older manifests had, are None."""
     with open_stream(uri) as stream:
-        return json.load(stream)
+        return json.load(stream, parse_constant=lambda _: None)
 
 
 def read_json_if_present(uri: str) -> Any | None:

@@ -28,6 +28,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 import tempfile
 import threading
 from dataclasses import dataclass
@@ -149,10 +150,15 @@ def compared(metrics: dict[str, Any], history: list[dict[str, Any]], ds: date) -
     for name, value in metrics.items():
         # NaN: of a date that was published when a derived value could still be one.
         values = [entry[name] for entry in previous if entry.get(name) is not None and math.isfinite(entry[name])]
-        middle = median(values) if len(values) >= MIN_PREVIOUS_DAYS else None
+        middle = _finite(median(values)) if len(values) >= MIN_PREVIOUS_DAYS else None
         found[f"{name}_previous_median"] = middle
-        found[f"{name}_ratio_to_previous"] = value / middle if middle and value is not None else None
+        found[f"{name}_ratio_to_previous"] = _finite(value / middle) if middle and value is not None else None
     return found
+
+
+def _finite(number: float) -> float:
+    """`number`, or the greatest double where it is beyond: a drift as large as that must be judged, and written."""
+    return max(-sys.float_info.max, min(sys.float_info.max, number))
 
 
 def contract_expectations(contract: Contract) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ in one query; those that do not are evaluated again, with their own tolerance an
 from __future__ import annotations
 
 import html
+import math
 import os
 from datetime import date, datetime
 from decimal import Decimal
@@ -253,6 +254,8 @@ def plain(value: Any) -> Any:
         case list() | tuple() | set():
             return [plain(item) for item in value]
         case Decimal() | date() | datetime():
+            return str(value)
+        case float() if not math.isfinite(value):
             return str(value)
     return value
 

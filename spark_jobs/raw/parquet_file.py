@@ -12,6 +12,7 @@ wants cannot cost a record.
 from __future__ import annotations
 
 import io
+import math
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -44,10 +45,10 @@ def open_parquet(stream: io.BufferedReader, name: str, contract: Contract) -> Ra
             unit: pq.ParquetFile(source, page_checksum_verification=True, coerce_int96_timestamp_unit=unit)
             for unit in UNITS
         }
-    except (pa.ArrowException, OSError) as error:
+        found = by_unit["us"].schema_arrow.names
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _damaged(name, error) from error
     file = by_unit["us"]
-    found = file.schema_arrow.names
     model.check_unique(found, contract, f"{name} line 1")
     return RawFile(name, 1, found, _records(by_unit, name, contract), model.LineCounts(physical=file.metadata.num_rows))
 
@@ -75,7 +76,10 @@ def _records(by_unit: dict[str, pq.ParquetFile], name: str, contract: Contract) 
     by_source = {column.source: column for column in contract.columns}
     found = [column for column in file.schema_arrow.names if keep or column in by_source]
     leaves = (file.schema.column(at) for at in range(len(file.schema)))
-    int96 = [leaf.path for leaf in leaves if leaf.physical_type == "INT96" and leaf.path in found]
+    int96 = [leaf.path for leaf in leaves if leaf.physical_type == "INT96"]
+    if inside := [path for path in int96 if path not in file.schema_arrow.names and path.partition(".")[0] in found]:
+        raise DataError(f"{name}: {inside[0]} is INT96 within a list or object, which cannot be kept exactly")
+    int96 = [path for path in int96 if path in found]
     row = 0
     try:
         others = (by_unit[unit].iter_batches(BATCH_ROWS, columns=int96) for unit in ("ms", "ns")) if int96 else ()
@@ -112,9 +116,11 @@ def _texts(values: pa.Array, column: Column | None) -> list[Any]:
         with suppress(pa.ArrowInvalid, ValueError, OverflowError):
             return [None if value is None else _plain(value) for value in values.to_pylist()]
         return [_nested(value) for value in values]
-    given = values.to_pylist()
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return given
+        with suppress(UnicodeDecodeError):
+            return list(values.to_pylist())
+        values = values.cast(pa.large_binary())
+    given = values.to_pylist()
     written = _writer(column)
     return [None if value is None else written(value) for value in given]
 
@@ -129,13 +135,30 @@ def _temporal_texts(values: pa.Array, column: Column | None) -> list[str | None]
     finest = {"timestamp": pa.timestamp, "duration": pa.duration, "time64": pa.time64}.get(f"{kind}".partition("[")[0])
     whole = finest("us") if finest and kind.unit == "ns" else kind
     written = _writer(column)
-    with suppress(pa.ArrowInvalid, ValueError, OverflowError):
-        return [None if value is None else written(value) for value in values.cast(whole).to_pylist()]
+    if not pa.types.is_time(kind) or _within_a_day(values):
+        with suppress(pa.ArrowInvalid, ValueError, OverflowError):
+            return [None if value is None else written(value) for value in values.cast(whole).to_pylist()]
+    elif len(values) == 1:
+        return [
+            f"<value out of range: {values.cast(pa.int32() if kind.bit_width == 32 else pa.int64())[0]} {kind.unit}>"
+        ]
     if len(values) == 1:
         unit = f" {kind.unit}" if pa.types.is_duration(kind) else ""
         return [f"{shown}{unit}" for shown in values.cast(pa.string()).to_pylist()]
     half = len(values) // 2
     return _temporal_texts(values[:half], column) + _temporal_texts(values[half:], column)
+
+
+def _within_a_day(values: pa.Array) -> bool:
+    """Whether times of day are: others wrap round in silence."""
+    kind = values.type
+    day = 86_400 * {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[kind.unit]
+    return all(0 <= count < day for count in _counts(values.drop_null()))
+
+
+def _counts(values: pa.Array) -> list[Any]:
+    """Dates or times as they are stored: integers of their unit."""
+    return list(values.cast(pa.int32() if values.type.bit_width == 32 else pa.int64()).to_pylist())
 
 
 def _int96_texts(reads: list[pa.Array], column: Column | None) -> list[str | None]:
@@ -191,6 +214,8 @@ def _plain(value: Any) -> Any:
             return {str(key): _plain(item) for key, item in value.items()}
         case list() | tuple():
             return [_plain(item) for item in value]
+        case float() if not math.isfinite(value):
+            return format(Decimal(value), "f")
         case str() | bool() | float() | None:
             return value
         case _:

@@ -141,6 +141,8 @@ def test_what_json_has_no_word_for_is_not_written(tmp_path: Path, number: float)
     with pytest.raises(ValueError, match="not JSON compliant"):
         storage.write_json({"mean": number}, (tmp_path / "manifest.json").as_uri())
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "old.json").write_text(json.dumps({"mean": number}))
+    assert storage.read_json((tmp_path / "old.json").as_uri()) == {"mean": None}
 
 
 @pytest.mark.parametrize("uri", ["/data", "file://host/data", "file:data", "s3://bucket/key"])

@@ -149,6 +149,9 @@ def of_counts(kind: pa.DataType, *counts: int) -> pa.Array:
         (of_counts(pa.date32(), 2_932_897), "10000-01-01"),
         (of_counts(pa.date32(), -800_000), "-0221-09-04"),
         (of_counts(pa.duration("ms"), 2**62), "4611686018427387904 ms"),
+        (of_counts(pa.time32("ms"), -5), "<value out of range: -5 ms>"),
+        (of_counts(pa.time32("ms"), 86_400_000), "<value out of range: 86400000 ms>"),
+        (of_counts(pa.time64("us"), 2**60), "<value out of range: 1152921504606846976 us>"),
         (pa.array([Decimal("1" * 60 + ".5")], pa.decimal256(76, 1)), "1" * 60 + ".5"),
         (pa.array([0.1], pa.float16()), "0.099975586"),
     ],
@@ -158,6 +161,22 @@ def test_what_python_cannot_hold_is_told_to_the_last_digit(values: pa.Array, tex
     others = pa.concat_arrays([values.slice(0, 0), *[values] * 3])
     records = read(stored({"a": others, "b": pa.array(["x"] * 3)}))
     assert [record.values for record in records] == [(text, "x")] * 3
+
+
+def test_a_text_that_is_none_costs_its_own_record() -> None:
+    broken = pa.StringArray.from_buffers(2, pa.py_buffer(b"\x00\0\0\0\x01\0\0\0\x02\0\0\0"), pa.py_buffer(b"\xffx"))
+    first, second = read(stored({"a": broken, "b": ["1", "2"]}))
+    assert (first.rule, second.values) == ("not_text", ("x", "2"))
+
+
+def test_what_is_kept_of_a_list_is_json_and_exact() -> None:
+    (record,) = read(stored({"c": [[math.nan, -math.inf]], "a": ["1"], "b": ["2"]}), KEEP)
+    assert json.loads(record.extra or "", parse_constant=pytest.fail) == {"c": ["NaN", "-Infinity"]}
+    moments = pa.array([[datetime(2025, 1, 2)]])
+    content = stored({"c": moments, "a": ["1"], "b": ["2"]}, use_deprecated_int96_timestamps=True)
+    assert read(content)[0].values == ("1", "2")
+    with pytest.raises(DataError, match=r"c\.list\.element is INT96 within a list or object"):
+        read(content, KEEP)
 
 
 @pytest.mark.parametrize("day", ["9999-12-31", "2262-04-12", "1970-01-01", "1677-09-20", "0001-01-01"])

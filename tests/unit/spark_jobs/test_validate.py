@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -172,6 +173,16 @@ def test_numbers_that_are_none_are_left_out_of_comparisons() -> None:
         {"ds": f"2025-06-0{n}", "mean_x": float(value)} for n, value in enumerate(("1", "nan", "3", "5", "inf"), 1)
     ]
     assert validate.compared({"mean_x": 6.0}, history, DS)["mean_x_ratio_to_previous"] == 2.0
+
+
+def test_a_drift_beyond_a_double_is_the_greatest_there_is() -> None:
+    def ratio(value: float, *means: float) -> Any:
+        history = [{"ds": f"2025-06-0{day}", "mean_x": mean} for day, mean in enumerate(means, 1)]
+        return validate.compared({"mean_x": value}, history, DS)["mean_x_ratio_to_previous"]
+
+    assert ratio(1e300, *[1e-300] * 3) == sys.float_info.max
+    assert ratio(1.0, *[1.7e308] * 4) == pytest.approx(0.0)
+    assert verdict.plain([float("nan"), 1.5]) == ["nan", 1.5]
 
 
 def test_a_mean_that_is_beyond_a_double_is_refused(spark: SparkSession) -> None:
