@@ -44,6 +44,9 @@ COMMENT = re.compile(r"^ *# .*\n", re.MULTILINE)
 STACK_SECONDS = 3600
 """How long CloudFormation may take over one operation."""
 
+SECRET_DAYS = 30
+"""How long the key of personal data can be brought back after a teardown: the most that Secrets Manager gives."""
+
 INSTANCE_SECONDS = 600
 """How long the worker may take to stop."""
 
@@ -176,6 +179,7 @@ class Lake:
         self.ssm = client("ssm", config=config)
         self.ec2 = client("ec2", config=config)
         self.glue = client("glue", config=config)
+        self.secrets = client("secretsmanager", config=config)
 
     def describe(self, identifier: str | None = None) -> dict[str, Any] | None:
         """The stack as CloudFormation describes it, or None when there is none.
@@ -362,6 +366,10 @@ class Lake:
         )
         say(f"Deleting the stack {self.stack}")
         self._delete(stack["StackId"])
+        for secret in [one for one in present if one["ResourceType"] == "AWS::SecretsManager::Secret"]:
+            arn = secret["PhysicalResourceId"]
+            self.secrets.delete_secret(SecretId=arn, RecoveryWindowInDays=SECRET_DAYS)
+            say(f"{arn} can be restored for {SECRET_DAYS} days (aws secretsmanager restore-secret)")
         volumes = [one["PhysicalResourceId"] for one in present if one["ResourceType"] == "AWS::EC2::Volume"]
         self._report_snapshots(volumes)
         return True
@@ -407,6 +415,7 @@ class Lake:
     def _delete_databases(self, databases: list[str]) -> None:
         """Delete what the template retains, with the tables in it."""
         for database in databases:
+            say(f"Deleting the database {database}")
             with contextlib.suppress(self.glue.exceptions.EntityNotFoundException):
                 self.glue.delete_database(Name=database)
 

@@ -180,6 +180,10 @@ def test_a_stack_is_updated_in_place_and_taken_away_without_a_trace(
     assert lake.outputs() == before
     assert lake.teardown(delete_data=True) is True
     require_nothing_left(aws, before)
+    # Whatever was hashed with it may live on elsewhere.
+    secrets, key = aws("secretsmanager"), before["PersonalDataKeyArn"]
+    assert secrets.describe_secret(SecretId=key)["DeletedDate"]
+    assert secrets.restore_secret(SecretId=key)["ARN"] == key
     assert lake.teardown() is False
     with pytest.raises(deploy.DeployError, match="does not exist"):
         lake.outputs()
