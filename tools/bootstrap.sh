@@ -49,7 +49,7 @@ sync_environment() {
     printf '==> installing environment %s from uv.lock\n' "$1"
     started=$(date +%s)
     groups="--only-group $1"
-    [ "$1" = dev ] || groups="$groups --only-group test"
+    case "$1" in dev | scan) ;; *) groups="$groups --only-group test" ;; esac
     # shellcheck disable=SC2086  # two words per group
     UV_PROJECT_ENVIRONMENT=".venvs/$1" .venvs/tools/bin/uv sync --frozen --no-progress --quiet --python "$python" $groups ||
         fail "uv could not install the environment $1: see above. Run the same command again to go on where it stopped."
