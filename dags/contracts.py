@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from lake.contracts import load_contracts
 
-from lake.contract import load_contracts
-
-load_contracts(Path(__file__).resolve().parents[1] / "include" / "datasets")
+load_contracts()

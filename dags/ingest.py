@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param
-from lake.contract import Contract, sound_contracts
+from contract.dataset import Contract
+from lake.contracts import sound_contracts
 from lake.documentation import dag_documentation
 from lake.macros import lake_macros
 from lake.operators.clean import CleanOperator
@@ -20,15 +20,13 @@ from lake.sensors.raw_files import RawFilesSensor
 from lake.settings import Settings
 from lake.wiring import CLEAN, DATA_DOCS, RUN_NAME, STAGE_RAW, dates_of, publication, task_defaults, worker_of
 
-CONTRACTS = Path(__file__).resolve().parents[1] / "include" / "datasets"
-
 
 def ingest_dag(contract: Contract, settings: Settings) -> DAG:
     """Wire the pipeline of one dataset."""
     with DAG(
         dag_id=f"ingest_{contract.dataset}",
         description=contract.description,
-        doc_md=dag_documentation(contract),
+        doc_md=dag_documentation(contract, settings.names(contract.dataset)),
         schedule=CronDataIntervalTimetable(contract.schedule, timezone="UTC"),
         start_date=datetime.combine(contract.start_date, datetime.min.time()),
         catchup=False,
@@ -94,5 +92,5 @@ def ingest_dag(contract: Contract, settings: Settings) -> DAG:
 
 
 SETTINGS = Settings.from_environment()
-for each in sound_contracts(CONTRACTS)[0].values():
+for each in sound_contracts().values():
     globals()[f"ingest_{each.dataset}"] = ingest_dag(each, SETTINGS)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG, Param
-from lake.contract import Contract, sound_contracts
+from contract.dataset import Contract
+from lake.contracts import sound_contracts
 from lake.documentation import reprocess_documentation
 from lake.macros import range_macros
 from lake.operators.plan_reprocess import PlanReprocessOperator
@@ -20,7 +20,6 @@ from lake.operators.worker_job import WorkerJobOperator
 from lake.settings import Settings
 from lake.wiring import CLEAN, DATA_DOCS, RUN_NAME, STAGE_RAW, dates_of, publication, task_defaults, worker_of
 
-CONTRACTS = Path(__file__).resolve().parents[1] / "include" / "datasets"
 LONGEST = timedelta(hours=12)
 
 
@@ -97,5 +96,5 @@ def reprocess_dag(contract: Contract, settings: Settings) -> DAG:
 
 
 SETTINGS = Settings.from_environment()
-for each in sound_contracts(CONTRACTS)[0].values():
+for each in sound_contracts().values():
     globals()[f"reprocess_{each.dataset}"] = reprocess_dag(each, SETTINGS)

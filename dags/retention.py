@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param
-from lake.contract import sound_contracts
+from lake.contracts import sound_contracts
 from lake.operators.apply_retention import ApplyRetentionOperator
 from lake.settings import Settings
 from lake.wiring import task_defaults
 
-CONTRACTS = Path(__file__).resolve().parents[1] / "include" / "datasets"
 DOCUMENTATION = """\
 # retention
 
@@ -39,7 +37,7 @@ with DAG(
         )
     },
 ) as retention:
-    for contract in sound_contracts(CONTRACTS)[0].values():
+    for contract in sound_contracts().values():
         ApplyRetentionOperator(
             task_id=contract.dataset, settings=SETTINGS, contract=contract, **task_defaults(SETTINGS, contract)
         )

@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from lake.contract import Contract
+from contract.dataset import Contract
 from pyspark import StorageLevel
 from pyspark.errors import ArithmeticException, DateTimeException, NumberFormatException
 from pyspark.sql import DataFrame, Observation, SparkSession

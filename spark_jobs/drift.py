@@ -14,7 +14,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from lake.contract import Column, Contract, decimal_parts
+from contract.columns import Column, decimal_parts
+from contract.dataset import Contract
 
 from spark_jobs import raw, storage
 from spark_jobs.errors import DataError

@@ -17,7 +17,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from lake.contract import Contract, load_contract
+from contract.dataset import Contract, load_contract
 
 from spark_jobs.errors import DataError, NotReadyError
 

@@ -21,7 +21,8 @@ from collections.abc import Callable
 from functools import cache
 
 import boto3
-from lake.contract import Column, Contract
+from contract.columns import Column
+from contract.dataset import Contract
 
 from spark_jobs.raw import Record
 
@@ -31,7 +32,7 @@ NORMALIZERS: dict[str, Callable[[str], str]] = {
     "trim": lambda text: text.strip(" "),
     "upper": str.upper,
 }
-"""What the functions of PERSONAL_NORMALIZE (lake.contract) do, as in Spark SQL."""
+"""What the functions of PERSONAL_NORMALIZE (contract.columns) do, as in Spark SQL."""
 NAMELESS = re.compile(r"[-+0-9.,:/TZ ]*|true|false", re.IGNORECASE)
 """How numbers, dates, times and truth values are written, and no name is."""
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from itertools import islice
 
 import pyarrow as pa
-from lake.contract import Contract
+from contract.dataset import Contract
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_jobs import raw, storage

@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
-from lake.contract import Contract
+from contract.dataset import Contract
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_jobs import job, storage, transforms

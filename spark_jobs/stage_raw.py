@@ -26,7 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from lake.contract import Contract
+from contract.dataset import Contract
 
 from spark_jobs import drift, job, storage
 from spark_jobs.errors import DataError

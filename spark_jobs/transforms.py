@@ -22,8 +22,9 @@ from collections.abc import Mapping
 from datetime import date
 from functools import reduce
 
-from lake.contract import QUARANTINE_COLUMNS, Action, Contract, Reference, Rule, decimal_parts
-from lake.contract import Column as ContractColumn
+from contract.columns import QUARANTINE_COLUMNS, decimal_parts
+from contract.columns import Column as ContractColumn
+from contract.dataset import Action, Contract, Reference, Rule
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812
 from pyspark.sql.types import DoubleType, FloatType

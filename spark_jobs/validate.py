@@ -37,7 +37,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from lake.contract import EXTRA, LINEAGE, Contract, TableColumn, decimal_parts
+from contract.columns import EXTRA, LINEAGE, TableColumn, decimal_parts
+from contract.dataset import Contract
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 

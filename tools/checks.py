@@ -67,13 +67,14 @@ def linters() -> Iterator[tuple[str, list[str], str]]:
     yield "ruff format", [f"{DEV}/ruff", "format", "--check", "."], "make format"
     for environment, packages in (
         ("airflow", ["dags", "plugins/lake", "infra", "tools"]),
-        ("worker", ["spark_jobs"]),
+        ("worker", ["plugins/contract", "spark_jobs"]),
         ("localaws", ["localaws"]),
     ):
         interpreter = ["--python-executable", f".venvs/{environment}/bin/python"]
         cache = ["--cache-dir", f".mypy_cache/{environment}"]
         yield f"mypy {' '.join(packages)}", [f"{DEV}/mypy", *interpreter, *cache, *packages], "correct the types named"
     yield "sqlfluff", [f"{DEV}/sqlfluff", "lint", "include/sql"], "make format mends most of it"
+    yield "import-linter", ["env", "PYTHONPATH=.:plugins", f"{DEV}/lint-imports"], "move the import where it belongs"
     pages = ["env", "PYTHONPATH=plugins", f"{python_of('airflow')}", "-m", "tools.dataset_docs", "--check"]
     yield "docs/datasets", pages, "make docs"
     yield "cfn-lint", [f"{DEV}/cfn-lint", "infra/lake.yaml"], "correct infra/lake.yaml where it says"

@@ -1,7 +1,7 @@
 """`python -m tools.dataset_docs [--check]`: write docs/datasets and the contract's JSON Schema, or say what is stale.
 
 The pages come from the contracts, suites and SQL; the schema, which editors use to complete and check contracts, from
-the model in plugins/lake/contract.py.
+the model in plugins/contract/dataset.py.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from lake.contract import Contract, ContractError, load_contracts
+from contract.dataset import Contract
+from contract.reading import ContractError
+from lake.contracts import load_contracts
 from lake.documentation import dataset_page, index_page
 
 from tools.console import console

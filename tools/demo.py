@@ -24,7 +24,9 @@ from statistics import median
 from typing import Any
 
 import boto3
-from lake.contract import Contract, load_contracts
+from contract.dataset import Contract
+from contract.names import Names
+from lake.contracts import load_contracts
 from rich.live import Live
 from rich.table import Table
 
@@ -32,7 +34,7 @@ from tools import samples, stack
 from tools.airflow_api import AirflowApi, moment, seconds
 from tools.athena import query
 from tools.console import console, record, run, save_end_as_svg, step, table
-from tools.environment import CHECKOUT, LOCAL
+from tools.environment import LOCAL
 from tools.processes import StackError
 
 DATASET = "orders"
@@ -158,7 +160,7 @@ def demo(week: Week) -> None:
         StackError: when a run fails, with the end of its log, or when the result is not what the generator expects.
     """
     began = time.monotonic()
-    contracts = load_contracts(CHECKOUT / "include" / "datasets")
+    contracts = load_contracts()
     with running_stack() as variables:
         session = boto3.Session(
             aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
@@ -416,13 +418,13 @@ def check_published(athena: Any, workgroup: str, contract: Contract, expected: d
         StackError: when a date differs.
     """
     amount = AMOUNTS.get(contract.dataset, "0")
-    sql = f"SELECT ds, COUNT(*), SUM({amount}) FROM {contract.table} GROUP BY ds"  # noqa: S608  the contract's
-    rows = query(athena, sql, database=contract.database, workgroup=workgroup)
+    sql = f"SELECT ds, COUNT(*), SUM({amount}) FROM {contract.dataset} GROUP BY ds"  # noqa: S608  the contract's
+    rows = query(athena, sql, database=Names(contract.dataset).database, workgroup=workgroup)
     found = {ds: (int(count), Decimal(amount)) for ds, count, amount in rows}
     for ds, right in expected.items():
         wanted = (right["published"], Decimal(right["published_amount"]))
         if found.get(ds) != wanted:
-            raise StackError(f"{contract.table} has for {ds} (rows, amount) {found.get(ds)}, expected {wanted}")
+            raise StackError(f"{contract.dataset} has for {ds} (rows, amount) {found.get(ds)}, expected {wanted}")
 
 
 def latest_manifest(s3: Any, bucket: str, dataset: str, ds: str) -> dict[str, Any]:
@@ -518,7 +520,7 @@ def show_marts(athena: Any, workgroup: str, week: Week) -> None:
     for extract in EXTRACTS:
         rest = extract.rest.format(first=week.start, last=week.last)
         sql = f"SELECT {', '.join(extract.columns)} {rest}"
-        rows = query(athena, sql, database=f"{extract.dataset}_db", workgroup=workgroup)
+        rows = query(athena, sql, database=Names(extract.dataset).database, workgroup=workgroup)
         table(extract.title, extract.columns, rows, right=extract.columns[extract.texts :])
 
 

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from lake.contract import RESERVED_COLUMNS, SQL_KEYWORDS
+from contract.columns import RESERVED_COLUMNS, SQL_KEYWORDS
 
 from tools.processes import StackError
 

@@ -22,7 +22,9 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import yaml
-from lake.contract import Contract, ContractError, decimal_parts, load_contract
+from contract.columns import decimal_parts
+from contract.dataset import Contract, load_contract
+from contract.reading import ContractError
 
 from tools import dataset_docs
 from tools.console import console, run

@@ -1,1 +1,1 @@
-"""How Airflow talks to AWS, and the dataset contract that the Spark jobs share with it (`lake.contract`)."""
+"""How Airflow talks to AWS."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from airflow.providers.amazon.aws.hooks.sns import SnsHook
 from airflow.sdk.bases.notifier import BaseNotifier
+from contract.dataset import Contract
 
-from lake.contract import Contract
 from lake.macros import run_slug
 from lake.paths import Paths
 from lake.settings import Settings
@@ -43,14 +43,14 @@ def runbook_section(contract: Contract, dag_id: str, task_id: str) -> str:
 
 def visible(contract: Contract, task_id: str, ds: str, many: bool) -> str:
     """Return what readers see while a task of `ingest_*` or, for `many` dates, of `reprocess_*` has failed."""
-    table = f"{contract.table} on all dates" if many else f"{contract.table} ds={ds}"
+    table = f"{contract.dataset} on all dates" if many else f"{contract.dataset} ds={ds}"
     if task_id in {mart.name for mart in contract.marts}:
-        rows = f"{contract.table}: every valid date is published" if many else f"{table} is published"
+        rows = f"{contract.dataset}: every valid date is published" if many else f"{table} is published"
         return f"{rows}; the mart {task_id} shows its previous picture of dates that were not computed yet."
     if task_id == "report":
-        return f"{contract.table} as it was before this run on the dates named, the new rows on all others."
+        return f"{contract.dataset} as it was before this run on the dates named, the new rows on all others."
     if task_id == "publish":
-        each = f"{contract.table} on each date" if many else table
+        each = f"{contract.dataset} on each date" if many else table
         return f"{each} either as it was before this run or the new rows, whole in both cases."
     if task_id == "stop_worker":
         return f"{table} as this run's other tasks leave it: the new rows once publish has succeeded."
@@ -87,10 +87,11 @@ def describe_failure(settings: Settings, contract: Contract, context: Mapping[st
             "What was received is safe: the raw files are untouched.",
         ]
         if ti.task_id not in BEFORE_ROWS:
+            names = settings.names(contract.dataset)
             dates = f"BETWEEN '{params['start']}' AND '{params['end']}'" if many else f"= '{ds}'"
             lines.append(
                 "Bad rows with their reason, as far as rows were read, are in "
-                f"{contract.database}.{contract.quarantine_table} where ds {dates}."
+                f"{names.database}.{names.quarantine_table} where ds {dates}."
             )
         lines += ["", f"Manifests: {paths.range_manifest('*') if many else paths.manifest('*')}"]
     lines += [

@@ -15,8 +15,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PARTS = (
     "spark_jobs/**/*.py",
     "spark_jobs/templates/*",
-    "plugins/lake/__init__.py",
-    "plugins/lake/contract.py",
+    "plugins/contract/*.py",
     "include/datasets/*.yaml",
     "expectations/*.json",
 )

@@ -6,7 +6,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from lake.contract import EXTRA, LINEAGE, QUARANTINE_COLUMNS, Column, Contract, Mart, TableColumn
+from contract.columns import EXTRA, LINEAGE, QUARANTINE_COLUMNS, Column, TableColumn
+from contract.dataset import Contract, Mart
+from contract.names import Names
 
 LOAD_MODES = {
     "append": "a date's files hold facts of that date, which no other date has",
@@ -22,11 +24,12 @@ FORMATS = {
 SCOPES = {"date": "the date only", "month": "the month up to the date", "history": "every date up to the date"}
 
 
-def dag_documentation(contract: Contract) -> str:
+def dag_documentation(contract: Contract, names: Names) -> str:
     """Write the DAG's `doc_md` from the contract.
 
     Args:
         contract: the dataset.
+        names: what everything of it is called in the stack.
 
     Returns:
         Markdown.
@@ -43,9 +46,9 @@ def dag_documentation(contract: Contract) -> str:
 batch is valid → `promote` → `crawl` → `publish` → one task per mart. Until `publish` readers see the date as it was.
 
 To load a date again, clear its run or trigger one with `{{"date": "YYYY-MM-DD"}}`: same input, same tables. Rows
-that break a rule are in `{contract.database}.{contract.quarantine_table}`. When a task fails: `docs/runbook.md`.
+that break a rule are in `{names.database}.{names.quarantine_table}`. When a task fails: `docs/runbook.md`.
 
-## `{contract.database}.{contract.table}`, partitioned by `ds`
+## `{names.database}.{names.table}`, partitioned by `ds`
 
 {_columns(contract.published_columns)}
 
@@ -98,15 +101,16 @@ def dataset_page(contract: Contract, suite: Mapping[str, Any], sql: Mapping[str,
     Raises:
         KeyError: when `sql` lacks a mart.
     """
+    names = Names(contract.dataset)
     sections = (
         f"# {contract.dataset}\n\n<!-- Written by `make docs`, from the contract, the suite and the SQL. -->",
         contract.description,
         _table(("", ""), _facts(contract)),
         f"## Raw files\n\n{_raw_files(contract)}",
-        f"## `{contract.database}.{contract.table}`\n\nPartitioned by `ds`, the run's date.\n\n{_origins(contract)}",
+        f"## `{names.database}.{names.table}`\n\nPartitioned by `ds`, the run's date.\n\n{_origins(contract)}",
         f"## Row rules\n\n{_rules(contract)}",
         f"## Checks on the batch\n\n{_suite(suite)}",
-        f"## Beside it in `{contract.database}`\n\n{_side_tables(contract)}",
+        f"## Beside it in `{names.database}`\n\n{_side_tables(contract)}",
         f"## Marts\n\n{_marts_introduction(contract)}",
         *(_mart(mart, sql[mart.name]) for mart in contract.marts),
     )
@@ -140,7 +144,7 @@ writes, from a sample file (CSV, a JSON array or JSON lines, also gzipped), and 
 
 - `include/datasets/returns.yaml`, the contract: columns and types, what is required, a key, the few values that a
   column has, what looks like personal data. An editor that knows JSON Schema completes and checks it; what each field
-  means is said in `plugins/lake/contract.py`.
+  means is said in `plugins/contract/dataset.py`.
 - `expectations/returns.json`, the Great Expectations suite, on top of what the contract implies.
 - `include/sql/returns/`, the SQL of a first mart, and `tests/integration/sql/returns/`, its test.
 - `docs/datasets/returns.md`, the page. `make docs` writes it again after a change; `make check` says when it is stale.
@@ -180,14 +184,15 @@ def _raw_files(contract: Contract) -> str:
         "refuse": "Columns that the contract does not name are left out, and reported.",
     }[contract.additions]
     return (
-        f"{written}, at `{contract.raw_prefix('<date>')}` in the raw bucket, file names ending in {endings}. "
+        f"{written}, at `{Names(contract.dataset).raw('<date>')}` in the raw bucket, file names ending in {endings}. "
         f"When there is none after {contract.wait.timeout_hours} h, {missing}. {kept} "
         "A column that is missing, or whose values are of another type, fails the batch before it is cleaned."
     )
 
 
 def _facts(contract: Contract) -> Iterator[tuple[str, str]]:
-    view = f"{contract.database}.{contract.current_view}"
+    names = Names(contract.dataset)
+    view = f"{names.database}.{names.current_view}"
     yield "owner", contract.owner
     yield "DAG", f"`ingest_{contract.dataset}`, scheduled `{contract.schedule}` (UTC) from {contract.start_date}"
     yield "load mode", f"{contract.load_mode}: {LOAD_MODES[contract.load_mode].format(view=view)}"
@@ -297,14 +302,15 @@ def _argument(value: Any) -> str:
 
 
 def _side_tables(contract: Contract) -> str:
+    names = Names(contract.dataset)
     quarantine = ", ".join(_code(column.name) for column in QUARANTINE_COLUMNS)
     rows = [
-        (_code(contract.quarantine_table), f"rows that broke a rule, by `ds`: {quarantine}"),
-        (_code(contract.runs_table), "every promoted run, by `ds` and `run`: what was published when, for audit"),
+        (_code(names.quarantine_table), f"rows that broke a rule, by `ds`: {quarantine}"),
+        (_code(names.runs_table), "every promoted run, by `ds` and `run`: what was published when, for audit"),
     ]
     if contract.has_current_view:
         what = {"upsert": "the latest version of each key", "snapshot": "the latest date"}[contract.load_mode]
-        rows.insert(0, (_code(contract.current_view), f"view of {what}"))
+        rows.insert(0, (_code(names.current_view), f"view of {what}"))
     return _table(("table", "what it holds"), rows)
 
 
@@ -313,7 +319,7 @@ def _marts_introduction(contract: Contract) -> str:
         return "None."
     return (
         "Each is partitioned by `ds`: the picture as of that date. In the SQL, `{{ current }}` stands for the rows of "
-        f"`{contract.table}` that count then."
+        f"`{contract.dataset}` that count then."
     )
 
 

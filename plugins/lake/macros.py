@@ -9,8 +9,8 @@ from typing import Any
 
 import jinja2
 from airflow.sdk.exceptions import AirflowFailException
+from contract.dataset import Contract
 
-from lake.contract import Contract
 from lake.paths import Paths
 from lake.settings import Settings
 

@@ -1,12 +1,18 @@
-"""Where everything of one run lies: the key layout of the lake, in one place."""
+"""Where everything of one run lies: the names of the dataset with the stack's buckets before them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from lake.contract import Contract
+from contract.dataset import Contract
+from contract.names import Names
+
+from lake.contracts import raw_wildcard
 from lake.settings import Settings
+
+SUBMISSION = "${LAKE_RUN_ID}"
+"""Minted with each submission: the worker fills it in."""
 
 
 @dataclass(frozen=True)
@@ -26,55 +32,59 @@ class Paths:
     run: str
 
     @property
+    def names(self) -> Names:
+        """What everything of the dataset is called."""
+        return self.settings.names(self.contract.dataset)
+
+    @property
     def raw(self) -> str:
         """Folder in which the files of the date land."""
-        return f"s3://{self.settings.raw_bucket}/{self.contract.raw_prefix(self.ds)}"
+        return f"s3://{self.settings.raw_bucket}/{self.names.raw(self.ds)}"
 
     @property
     def raw_wildcard(self) -> str:
         """Pattern of the raw files of the date, for S3KeySensor."""
-        return f"s3://{self.settings.raw_bucket}/{self.contract.raw_wildcard(self.ds)}"
+        return raw_wildcard(self.raw)
 
     @property
     def staged(self) -> str:
         """Folder of the raw files on the worker's data volume; the worker knows where that is mounted."""
-        return f"file://${{LAKE_DATA_DIR}}/{self.contract.dataset}/ds={self.ds}/run={self.run}/raw/"
+        return f"file://${{LAKE_DATA_DIR}}/{self.names.staged(self.ds, self.run)}"
 
     @property
-    def staging(self) -> str:
-        """Folder of the clean rows before validation; `LAKE_RUN_ID` is minted with each submission."""
-        return (
-            f"s3://{self.settings.processed_bucket}/_staging/{self.contract.dataset}/ds={self.ds}/run=${{LAKE_RUN_ID}}/"
-        )
+    def cleaned(self) -> str:
+        """Folder of the clean rows before validation."""
+        return f"s3://{self.settings.processed_bucket}/{self.names.cleaned(self.ds, SUBMISSION)}"
 
     @property
     def quarantine(self) -> str:
         """Folder of the rows that broke a rule."""
-        return (
-            f"s3://{self.settings.processed_bucket}/{self.contract.quarantine_table}/ds={self.ds}/run=${{LAKE_RUN_ID}}/"
-        )
+        return f"s3://{self.settings.processed_bucket}/{self.names.quarantine(self.ds, SUBMISSION)}"
+
+    @property
+    def promoted(self) -> str:
+        """Folder of the date's valid submissions, each in an immutable folder of its own."""
+        return f"s3://{self.settings.processed_bucket}/{self.names.promoted(self.ds)}"
 
     @property
     def data_docs(self) -> str:
         """Folder of the Data Docs of one validation."""
-        return f"s3://{self.settings.artifacts_bucket}/data-docs/{self.contract.dataset}/ds={self.ds}/run=${{LAKE_RUN_ID}}/"
+        return self._artifact(self.names.data_docs(self.ds, SUBMISSION))
 
     def manifest(self, task_id: str) -> str:
         """Manifest in which a task of this run reports its result."""
-        return f"s3://{self.settings.artifacts_bucket}/manifests/{self.contract.dataset}/ds={self.ds}/run={self.run}/{task_id}.json"
+        return self._artifact(self.names.manifest(self.ds, self.run, task_id))
 
     def range_manifest(self, task_id: str) -> str:
         """Manifest in which a task of a run over many dates reports what became of each."""
-        return f"s3://{self.settings.artifacts_bucket}/manifests/{self.contract.dataset}/ranges/run={self.run}/{task_id}.json"
+        return self._artifact(self.names.range_manifest(self.run, task_id))
 
-    def record(self, name: str) -> str:
-        """Record of which run's result counts for the date, `published` or `quarantined`, whichever run says so."""
-        return f"s3://{self.settings.artifacts_bucket}/manifests/{self.contract.dataset}/ds={self.ds}/{name}.json"
+    def record(self, table: str) -> str:
+        """Record of which submission counts for the date, `published` or `quarantined`, whichever run says so."""
+        return self._artifact(self.names.record(self.ds, table))
 
-    @property
-    def promoted(self) -> str:
-        """Folder of the date's runs, each in an immutable folder of its own."""
-        return f"s3://{self.settings.processed_bucket}/{self.contract.runs_table}/ds={self.ds}/"
+    def _artifact(self, key: str) -> str:
+        return f"s3://{self.settings.artifacts_bucket}/{key}"
 
 
 def paths_of(settings: Settings, contract: Contract, run: str, dates: str) -> list[Paths]:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from lake.contract import Contract
+from contract.dataset import Contract
+from contract.names import Names
+
 from lake.manifest import parsed
+from lake.settings import Settings
 from lake.sql import Dates
 
 HISTORY_DATES = 14
 
 
-def _partitions(glue: Any, dataset: str, expression: str) -> list[dict[str, Any]]:
+def _partitions(glue: Any, names: Names, expression: str) -> list[dict[str, Any]]:
     """Partitions of a dataset's public table that match a Glue expression; none while there is no table yet."""
     pages = glue.get_paginator("get_partitions").paginate(
-        DatabaseName=f"{dataset}_db", TableName=dataset, Expression=expression, ExcludeColumnSchema=True
+        DatabaseName=names.database, TableName=names.table, Expression=expression, ExcludeColumnSchema=True
     )
     try:
         return [partition for page in pages for partition in page["Partitions"]]
@@ -22,11 +25,12 @@ def _partitions(glue: Any, dataset: str, expression: str) -> list[dict[str, Any]
         return []
 
 
-def folders_of_other_datasets(glue: Any, contract: Contract, ds: str) -> dict[str, dict[str, str]]:
+def folders_of_other_datasets(glue: Any, settings: Settings, contract: Contract, ds: str) -> dict[str, dict[str, str]]:
     """Return where the rows are that a dataset's references and lookups read.
 
     Args:
         glue: boto3 Glue client.
+        settings: the stack's names.
         contract: the dataset that reads.
         ds: date as of which it does, `YYYY-MM-DD`; nothing later is returned.
 
@@ -36,18 +40,18 @@ def folders_of_other_datasets(glue: Any, contract: Contract, ds: str) -> dict[st
     return {
         dataset: {
             partition["Values"][0]: partition["StorageDescriptor"]["Location"]
-            for partition in _partitions(glue, dataset, f"ds <= '{ds}'")
+            for partition in _partitions(glue, settings.names(dataset), f"ds <= '{ds}'")
         }
         for dataset in contract.other_datasets
     }
 
 
-def published_runs(glue: Any, contract: Contract, start: str, end: str) -> dict[str, str]:
+def published_runs(glue: Any, names: Names, start: str, end: str) -> dict[str, str]:
     """Return the run that is published for each date of a range that has one.
 
     Args:
         glue: boto3 Glue client.
-        contract: the dataset.
+        names: what everything of the dataset is called.
         start: first date, `YYYY-MM-DD`.
         end: last date.
 
@@ -56,24 +60,23 @@ def published_runs(glue: Any, contract: Contract, start: str, end: str) -> dict[
     """
     return {
         partition["Values"][0]: partition["Parameters"]["run_id"]
-        for partition in _partitions(glue, contract.dataset, Dates(start, end).condition)
+        for partition in _partitions(glue, names, Dates(start, end).condition)
     }
 
 
-def published_rows(glue: Any, contract: Contract, ds: str) -> list[dict[str, Any]]:
+def published_rows(glue: Any, names: Names, ds: str) -> list[dict[str, Any]]:
     """Return how many rows each published date before a date has, and what else `validate` measured of them.
 
     Args:
         glue: boto3 Glue client.
-        contract: the dataset.
+        names: what everything of the dataset is called.
         ds: the date, `YYYY-MM-DD`.
 
     Returns:
         `{"ds": ..., "rows": ..., "mean_<column>": ..., ...}` of each, in order.
     """
     published = {
-        partition["Values"][0]: partition["Parameters"]
-        for partition in _partitions(glue, contract.dataset, f"ds < '{ds}'")
+        partition["Values"][0]: partition["Parameters"] for partition in _partitions(glue, names, f"ds < '{ds}'")
     }
     return [
         {"ds": date, "rows": int(told["numRows"]), **parsed(told.get("profile", "{}"))}
@@ -81,6 +84,6 @@ def published_rows(glue: Any, contract: Contract, ds: str) -> list[dict[str, Any
     ]
 
 
-def rows_before(glue: Any, contract: Contract, ds: str) -> list[dict[str, Any]]:
+def rows_before(glue: Any, names: Names, ds: str) -> list[dict[str, Any]]:
     """Return the last `HISTORY_DATES` of `published_rows`, to judge whether a date's own number is plausible."""
-    return published_rows(glue, contract, ds)[-HISTORY_DATES:]
+    return published_rows(glue, names, ds)[-HISTORY_DATES:]

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from lake.contract import Contract
+from contract.dataset import Contract
+
 from lake.manifest import read_manifest
 from lake.paths import Paths, split_s3
 from lake.settings import Settings
@@ -76,6 +77,7 @@ class Retention:
     def __init__(self, s3: Any, glue: Any, ec2: Any, *, settings: Settings, contract: Contract, now: datetime) -> None:
         self._s3, self._glue, self._ec2 = s3, glue, ec2
         self._settings, self._contract = settings, contract
+        self._names = settings.names(contract.dataset)
         self._before = now - timedelta(days=contract.retention.days)
 
     def expired(self) -> Expired:
@@ -97,11 +99,11 @@ class Retention:
     # ------------------------------------------------------------------ folders
 
     def _places(self) -> Iterator[Place]:
-        contract, processed = self._contract, self._settings.processed_bucket
-        yield Place(f"s3://{processed}/{contract.runs_table}/", contract.table, "published")
-        yield Place(f"s3://{processed}/{contract.quarantine_table}/", contract.quarantine_table, "quarantined")
-        for mart in contract.marts:
-            yield Place(f"s3://{self._settings.enriched_bucket}/{contract.dataset}/{mart.name}/", mart.name)
+        names, processed = self._names, self._settings.processed_bucket
+        yield Place(f"s3://{processed}/{names.runs_table}/", names.table, "published")
+        yield Place(f"s3://{processed}/{names.quarantine_table}/", names.quarantine_table, "quarantined")
+        for mart in self._contract.marts:
+            yield Place(f"s3://{self._settings.enriched_bucket}/{names.mart(mart.name)}", mart.name)
 
     def _superseded(self, place: Place) -> Iterator[Folder]:
         folders = self._folders(place)
@@ -132,7 +134,7 @@ class Retention:
 
     def _partitions(self, table: str) -> Iterable[dict[str, Any]]:
         pages = self._glue.get_paginator("get_partitions").paginate(
-            DatabaseName=self._contract.database, TableName=table, ExcludeColumnSchema=True
+            DatabaseName=self._names.database, TableName=table, ExcludeColumnSchema=True
         )
         try:
             return [partition for page in pages for partition in page["Partitions"]]
@@ -145,7 +147,7 @@ class Retention:
 
     def _in_use(self, folder: Folder) -> bool:
         partition = self._glue.get_partition(
-            DatabaseName=self._contract.database, TableName=folder.table, PartitionValues=[folder.ds]
+            DatabaseName=self._names.database, TableName=folder.table, PartitionValues=[folder.ds]
         )
         return _location(partition["Partition"]) == folder.uri
 
@@ -161,13 +163,13 @@ class Retention:
 
     def _forget_run(self, folder: Folder) -> None:
         """Take a promoted run out of the table of all runs; what is in no table is fine."""
-        prefix = f"s3://{self._settings.processed_bucket}/{self._contract.runs_table}/"
+        prefix = f"s3://{self._settings.processed_bucket}/{self._names.runs_table}/"
         if not folder.uri.startswith(prefix):
             return
         try:
             self._glue.delete_partition(
-                DatabaseName=self._contract.database,
-                TableName=self._contract.runs_table,
+                DatabaseName=self._names.database,
+                TableName=self._names.runs_table,
                 PartitionValues=[folder.ds, _run_of(folder.uri)],
             )
         except self._glue.exceptions.EntityNotFoundException:
@@ -185,7 +187,7 @@ class Retention:
 
     def _old_snapshots(self) -> list[str]:
         # A run id is the run's name and what was minted with the submission: `<run>-<8 hex>`.
-        runs = (_run_of(folder) for folder in self._pointed(self._contract.table).values())
+        runs = (_run_of(folder) for folder in self._pointed(self._names.table).values())
         published = {run.rpartition("-")[0] for run in runs}
         filters = [
             {"Name": "tag:dataset", "Values": [self._contract.dataset]},

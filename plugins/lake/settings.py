@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 
+from contract.names import Names
+
 
 class SettingsError(RuntimeError):
     """An environment variable that the stack's deployment writes is missing."""
@@ -26,6 +28,7 @@ class Settings:
         worker_log_group: CloudWatch log group of the worker's commands.
         alert_topic_arn: SNS topic of the alerts.
         personal_data_key_arn: secret that personal data is hashed with; only the worker may read it.
+        catalog_prefix: what stands before the names of databases and crawlers; nothing in the stack `lake`.
         data_docs_url: where the Data Docs are served, without a slash at the end; empty links to the S3 console.
     """
 
@@ -39,7 +42,12 @@ class Settings:
     worker_log_group: str
     alert_topic_arn: str
     personal_data_key_arn: str
+    catalog_prefix: str = ""
     data_docs_url: str = ""
+
+    def names(self, dataset: str) -> Names:
+        """Return what everything of a dataset is called in this stack."""
+        return Names(dataset, self.catalog_prefix)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 import jinja2
-
-from lake.contract import Contract, Mart
+from contract.dataset import Contract, Mart
+from contract.names import Names
 
 SQL_FOLDER = Path(__file__).resolve().parents[2] / "include" / "sql"
 
@@ -68,7 +68,7 @@ def current_rows(contract: Contract, dates: Dates | None) -> str:
     """
     where = f" WHERE {dates.condition}" if dates else ""
     columns = ", ".join([column.name for column in contract.published_columns] + ["ds"])
-    table = contract.table
+    table = Names(contract.dataset).table
     match contract.load_mode:
         case "append":
             return f"(SELECT {columns} FROM {table}{where})"  # noqa: S608 - names checked by the contract

@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG
+from contract.dataset import Contract
 
 from lake.alerts import AlertNotifier
-from lake.contract import Contract
 from lake.operators.crawl import CrawlOperator
 from lake.operators.mart import MartOperator
 from lake.operators.promote import PromoteOperator
@@ -20,7 +20,7 @@ STAGE_RAW = {"raw": "{{ paths().raw }}", "staged": "{{ paths().staged }}"}
 CLEAN = {
     "run-id": "${LAKE_RUN_ID}",
     "input": "{{ paths().staged }}",
-    "output": "{{ paths().staging }}",
+    "output": "{{ paths().cleaned }}",
     "quarantine": "{{ paths().quarantine }}",
 }
 DATA_DOCS = {"docs": "{{ paths().data_docs }}"}

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from lake.contract import Contract
+from contract.dataset import Contract
 
 from spark_jobs.errors import DataError
 from spark_jobs.raw import model, text

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterator
 
-from lake.contract import Contract
+from contract.dataset import Contract
 
 from spark_jobs.errors import DataError
 from spark_jobs.raw import model, text

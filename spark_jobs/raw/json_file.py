@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple, NoReturn
 
-from lake.contract import Contract
+from contract.dataset import Contract
 
 from spark_jobs.errors import DataError
 from spark_jobs.raw import model, text

@@ -10,12 +10,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from lake.contract import Contract
+from contract.dataset import Contract
 
 from spark_jobs.errors import DataError
 
 NOT_TEXT, MALFORMED, WRONG_FIELD_COUNT = "not_text", "malformed_record", "wrong_field_count"
-"""The rules a record can break before it has columns: `lake.contract.RECORD_RULES`."""
+"""The rules a record can break before it has columns: `contract.dataset.RECORD_RULES`."""
 
 MAX_NAMES = 20
 UNPRINTABLE = re.compile("[\0\ud800-\udfff]")

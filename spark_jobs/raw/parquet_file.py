@@ -23,7 +23,8 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from lake.contract import Column, Contract
+from contract.columns import Column
+from contract.dataset import Contract
 
 from spark_jobs.errors import DataError
 from spark_jobs.raw import dates, model

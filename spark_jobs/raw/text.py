@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import BinaryIO
 
-from lake.contract import FileType
+from contract.dataset import FileType
 
 from spark_jobs.errors import DataError
 

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from lake.contract import Contract, load_contract
+from contract.dataset import Contract, load_contract
 from pyspark.sql import SparkSession
 
 from spark_jobs import clean, job, stage_raw, storage

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import boto3
 import pytest
-from lake.contract import load_contracts
+from lake.contracts import load_contracts
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-CONTRACTS = load_contracts(REPOSITORY / "include" / "datasets")
+CONTRACTS = load_contracts()
 
 
 def free_port():

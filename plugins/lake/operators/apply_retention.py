@@ -9,8 +9,8 @@ from airflow.providers.amazon.aws.hooks.ec2 import EC2Hook
 from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
+from contract.dataset import Contract
 
-from lake.contract import Contract
 from lake.retention import Retention
 from lake.settings import Settings
 

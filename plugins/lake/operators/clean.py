@@ -9,9 +9,10 @@ from typing import Any
 
 from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+from contract.columns import QUARANTINE_COLUMNS
+from contract.dataset import Contract
 
 from lake.catalog import PartitionedTable
-from lake.contract import QUARANTINE_COLUMNS, Contract
 from lake.manifest import read_manifest, write_manifest
 from lake.newest import point_at_newest
 from lake.operators.worker_job import WorkerJobOperator
@@ -62,7 +63,7 @@ class CleanOperator(WorkerJobOperator):
         """Write what other datasets have published, then submit."""
         if self.contract.other_datasets:
             glue = GlueCatalogHook(aws_conn_id=self.aws_conn_id).conn
-            folders = folders_of_other_datasets(glue, self.contract, self.last_date)
+            folders = folders_of_other_datasets(glue, self.settings, self.contract, self.last_date)
             write_manifest(S3Hook(aws_conn_id=self.aws_conn_id).conn, self.arguments["references"], folders)
         return super().execute(context)
 
@@ -78,12 +79,13 @@ class CleanOperator(WorkerJobOperator):
 
     def _show_quarantined(self, folders: Mapping[str, tuple[str, str]]) -> None:
         s3 = S3Hook(aws_conn_id=self.aws_conn_id).conn
+        names = self.settings.names(self.contract.dataset)
         table = PartitionedTable(
             GlueCatalogHook(aws_conn_id=self.aws_conn_id).conn,
-            database=self.contract.database,
-            name=self.contract.quarantine_table,
+            database=names.database,
+            name=names.quarantine_table,
             columns=QUARANTINE_COLUMNS,
-            location=f"s3://{self.settings.processed_bucket}/{self.contract.quarantine_table}/",
+            location=f"s3://{self.settings.processed_bucket}/{names.quarantine_table}/",
             description=f"Rows of {self.contract.dataset} that broke a rule in the latest run of each date",
         )
         table.ensure()

@@ -9,9 +9,9 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.operators.glue_crawler import GlueCrawlerRunOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from botocore.exceptions import ClientError
+from contract.dataset import Contract
 
 from lake.catalog import describe_difference
-from lake.contract import Contract
 from lake.manifest import read_manifest
 from lake.paths import paths_of
 from lake.settings import Settings
@@ -50,7 +50,8 @@ class CrawlOperator(GlueCrawlerRunOperator):
         timeout: float = 1800,
         **kwargs: Any,
     ) -> None:
-        super().__init__(crawler_name=contract.crawler, poll_interval=POLL_SECONDS, **kwargs)
+        self.names = settings.names(contract.dataset)
+        super().__init__(crawler_name=self.names.crawler, poll_interval=POLL_SECONDS, **kwargs)
         self.settings = settings
         self.contract = contract
         self.run_name = run_name
@@ -90,8 +91,8 @@ class CrawlOperator(GlueCrawlerRunOperator):
     def _check(self, promoted: list[dict[str, Any]]) -> None:
         first, last = promoted[0]["ds"], promoted[-1]["ds"]
         pages = self.hook.glue_client.get_paginator("get_partitions").paginate(
-            DatabaseName=self.contract.database,
-            TableName=self.contract.runs_table,
+            DatabaseName=self.names.database,
+            TableName=self.names.runs_table,
             Expression=Dates(first, last).condition,
         )
         try:
@@ -102,7 +103,7 @@ class CrawlOperator(GlueCrawlerRunOperator):
             self._check_run(run, found.get((run["ds"], run["run_id"])))
 
     def _check_run(self, run: dict[str, Any], partition: dict[str, Any] | None) -> None:
-        table = self.contract.runs_table
+        table = self.names.runs_table
         if partition is None:
             raise AirflowFailException(f"crawler {self.crawler_name} did not register {run['uri']} in {table}")
         difference = describe_difference(partition["StorageDescriptor"]["Columns"], self.contract.published_columns)

@@ -10,9 +10,9 @@ from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
 from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk.exceptions import AirflowException
+from contract.dataset import Contract, Mart
 
 from lake.catalog import PartitionedTable
-from lake.contract import Contract, Mart
 from lake.operators.publish import public_table
 from lake.settings import Settings
 from lake.sql import Dates, dates_affected, dates_read, mart_select
@@ -49,9 +49,10 @@ class MartOperator(AthenaOperator):
     def __init__(
         self, *, settings: Settings, contract: Contract, mart: Mart, dates: str, timeout: float = 1800, **kwargs: Any
     ) -> None:
+        self.names = settings.names(contract.dataset)
         super().__init__(
             query="",
-            database=contract.database,
+            database=self.names.database,
             workgroup=settings.athena_workgroup,
             sleep_time=POLL_SECONDS,
             max_polling_attempts=int(timeout / POLL_SECONDS),
@@ -69,7 +70,7 @@ class MartOperator(AthenaOperator):
         source = public_table(glue, self.settings, self.contract)
         target = PartitionedTable(
             glue,
-            database=self.contract.database,
+            database=self.names.database,
             name=self.mart.name,
             columns=self.mart.columns,
             location=self._folder,
@@ -89,7 +90,7 @@ class MartOperator(AthenaOperator):
 
     @property
     def _folder(self) -> str:
-        return f"s3://{self.settings.enriched_bucket}/{self.contract.dataset}/{self.mart.name}/"
+        return f"s3://{self.settings.enriched_bucket}/{self.names.mart(self.mart.name)}"
 
     def _compute(self, context: Any, pictures: dict[str, str], target: PartitionedTable) -> None:
         """Compute pictures, given as digest by date.

@@ -13,9 +13,9 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk.exceptions import DownstreamTasksSkipped
+from contract.dataset import Contract
 
 from lake.bundle import bundle_of_this_process
-from lake.contract import Contract
 from lake.macros import resolve_range, run_slug
 from lake.manifest import read_manifest_if_present, write_manifest
 from lake.paths import Paths
@@ -59,8 +59,8 @@ class PlanReprocessOperator(AwsBaseOperator[S3Hook]):
         s3 = self.hook.conn
         glue = GlueCatalogHook(aws_conn_id=self.aws_conn_id).conn
         files = self._raw_files(s3, start, end)
-        runs = published_runs(glue, self.contract, start, end)
-        others = folders_of_other_datasets(glue, self.contract, end)
+        runs = published_runs(glue, self.settings.names(self.contract.dataset), start, end)
+        others = folders_of_other_datasets(glue, self.settings, self.contract, end)
         dates = days(start, end)
         compare = partial(self._entry, s3, others)
         with ThreadPoolExecutor(PARALLEL_CALLS) as pool:

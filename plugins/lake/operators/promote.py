@@ -10,8 +10,8 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from contract.dataset import Contract
 
-from lake.contract import Contract
 from lake.manifest import read_manifest, write_manifest
 from lake.paths import Paths, paths_of, split_s3
 from lake.settings import Settings

@@ -11,9 +11,9 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk.exceptions import AirflowException
+from contract.dataset import Contract
 
 from lake.catalog import PartitionedTable
-from lake.contract import Contract
 from lake.manifest import read_manifest, write_manifest
 from lake.newest import point_at_newest
 from lake.paths import Paths, paths_of
@@ -31,12 +31,13 @@ def public_table(glue: Any, settings: Settings, contract: Contract) -> Partition
         settings: the stack's names.
         contract: the dataset.
     """
+    names = settings.names(contract.dataset)
     return PartitionedTable(
         glue,
-        database=contract.database,
-        name=contract.table,
+        database=names.database,
+        name=names.table,
         columns=contract.published_columns,
-        location=f"s3://{settings.processed_bucket}/{contract.runs_table}/",
+        location=f"s3://{settings.processed_bucket}/{names.runs_table}/",
         description=contract.description,
     )
 
@@ -113,11 +114,12 @@ class PublishOperator(AwsBaseOperator[GlueCatalogHook]):
             self.log.warning("ds=%s stays with %s, which saw the raw files later", paths.ds, published["run_id"])
 
     def _refresh_view(self) -> None:
-        view = self.contract.current_view
+        names = self.settings.names(self.contract.dataset)
+        view = names.current_view
         athena = AthenaHook(aws_conn_id=self.aws_conn_id)
         query_id = athena.run_query(
             f"CREATE OR REPLACE VIEW {view} AS\n{render_sql(self.contract, view, None)}",
-            {"Database": self.contract.database},
+            {"Database": names.database},
             {},
             workgroup=self.settings.athena_workgroup,
         )

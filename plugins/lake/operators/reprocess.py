@@ -27,7 +27,7 @@ class ReprocessOperator(CleanOperator):
     def execute(self, context: Any) -> Any:
         """Write what is published, then submit."""
         glue = GlueCatalogHook(aws_conn_id=self.aws_conn_id).conn
-        rows = published_rows(glue, self.contract, self.last_date)
+        rows = published_rows(glue, self.settings.names(self.contract.dataset), self.last_date)
         write_manifest(S3Hook(aws_conn_id=self.aws_conn_id).conn, self.arguments["history"], rows)
         return super().execute(context)
 

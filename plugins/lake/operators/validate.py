@@ -7,8 +7,8 @@ from typing import Any
 
 from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+from contract.dataset import Contract
 
-from lake.contract import Contract
 from lake.links import DataDocsLink
 from lake.manifest import read_manifest, write_manifest
 from lake.operators.worker_job import WorkerJobOperator
@@ -33,7 +33,7 @@ class ValidateOperator(WorkerJobOperator):
     def execute(self, context: Any) -> dict[str, Any]:
         """Write the history, then submit."""
         glue = GlueCatalogHook(aws_conn_id=self.aws_conn_id).conn
-        history = rows_before(glue, self.contract, self.arguments["ds"])
+        history = rows_before(glue, self.settings.names(self.contract.dataset), self.arguments["ds"])
         write_manifest(S3Hook(aws_conn_id=self.aws_conn_id).conn, self.arguments["history"], history)
         return super().execute(context)
 

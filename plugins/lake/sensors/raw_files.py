@@ -7,8 +7,8 @@ from typing import Any
 
 from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
 from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
+from contract.dataset import Contract
 
-from lake.contract import Contract
 from lake.macros import resolve_date
 
 

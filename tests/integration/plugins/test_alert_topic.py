@@ -3,8 +3,8 @@
 import json
 from types import SimpleNamespace
 
+from contract.dataset import load_contract
 from lake.alerts import AlertNotifier
-from lake.contract import load_contract
 
 from tools.environment import CHECKOUT
 

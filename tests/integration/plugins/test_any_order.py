@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+from contract.dataset import load_contract
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
-from lake.contract import load_contract
 from lake.operators import mart as mart_module
 from lake.operators import publish as publish_module
 from lake.operators.mart import MartOperator

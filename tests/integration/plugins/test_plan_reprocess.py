@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, DownstreamTasksSkipped
+from contract.dataset import load_contract
 from lake.bundle import bundle_of_this_process
-from lake.contract import load_contract
 from lake.operators.plan_reprocess import PlanReprocessOperator
 from lake.operators.publish import public_table
 from lake.operators.report_range import ReportRangeOperator
@@ -137,7 +137,7 @@ def test_a_date_whose_dimensions_came_later_is_told(aws, s3, settings, plan, wri
         write(paths.manifest("stage_raw"), {"files": [{"key": key, "etag": etag}], "duplicate_files": []})
         write(paths.manifest("clean"), {"versions": {"bundle": bundle_of_this_process()[0]}})
         read = paths.manifest("references") if run == "daily" else paths.range_manifest("references")
-        write(read, folders_of_other_datasets(glue, contract, ds))
+        write(read, folders_of_other_datasets(glue, settings, contract, ds))
     whole = {"contract": contract, "start": "2026-05-01", "end": "2026-05-03"}
     assert plan("before", **whole)[0] == {"nothing changed since": ["2026-05-01", "2026-05-02", "2026-05-03"]}
 

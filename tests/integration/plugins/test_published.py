@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.sdk.exceptions import AirflowException
-from lake.contract import load_contracts
+from lake.contracts import load_contracts
 from lake.links import DataDocsLink, data_docs_url
 from lake.operators.clean import CleanOperator
 from lake.operators.publish import public_table
@@ -14,7 +14,7 @@ from lake.operators.validate import ValidateOperator
 from lake.published import folders_of_other_datasets, rows_before
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-CONTRACTS = load_contracts(REPOSITORY / "include" / "datasets")
+CONTRACTS = load_contracts()
 DATES = {"dataset": "sales", "ds": "2025-03-02", "run": "a-run"}
 
 
@@ -83,7 +83,7 @@ def test_a_dataset_is_read_as_of_the_runs_date(settings, airflow_glue, publish, 
     publish(settings, "customers", "2025-03-01")
     publish(settings, "customers", "2025-03-03")
     wanted = {"customers": {"2025-03-01": folder(settings, "customers", "2025-03-01")}, "products": {}}
-    assert folders_of_other_datasets(airflow_glue, CONTRACTS["sales"], "2025-03-02") == wanted
+    assert folders_of_other_datasets(airflow_glue, settings, CONTRACTS["sales"], "2025-03-02") == wanted
     clean = task(CleanOperator, settings, "sales", DATES, manifest, references=manifest("references"))
     with pytest.raises(AirflowException, match="is stopped"):
         clean.execute(context("clean"))
@@ -100,7 +100,7 @@ def test_only_who_has_personal_columns_is_told_the_key(settings, manifest):
 
 @pytest.mark.usefixtures("stopped_worker")
 def test_the_history_is_that_of_the_last_dates_before(settings, airflow_glue, publish, manifest, read, context):
-    assert rows_before(airflow_glue, CONTRACTS["sales"], "2025-03-02") == []
+    assert rows_before(airflow_glue, settings.names("sales"), "2025-03-02") == []
     for day in range(1, 21):
         publish(settings, "sales", f"2025-02-{day:02}", rows=day)
     publish(settings, "sales", "2025-03-02", rows=1000)
@@ -108,7 +108,7 @@ def test_the_history_is_that_of_the_last_dates_before(settings, airflow_glue, pu
     with pytest.raises(AirflowException, match="is stopped"):
         validate.execute(context("validate"))
     wanted = [{"ds": f"2025-02-{day:02}", "rows": day, "mean_quantity": day / 2} for day in range(7, 21)]
-    assert read(manifest("history")) == wanted == rows_before(airflow_glue, CONTRACTS["sales"], "2025-03-02")
+    assert read(manifest("history")) == wanted == rows_before(airflow_glue, settings.names("sales"), "2025-03-02")
 
 
 def test_a_validation_links_to_the_page_that_it_wrote(aws, settings, manifest):

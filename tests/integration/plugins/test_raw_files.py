@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, TaskDeferralError, TaskDeferred
-from lake.contract import Wait, load_contract
+from contract.dataset import Wait, load_contract
 from lake.sensors.raw_files import RawFilesSensor, expected_since
 
 REPOSITORY = Path(__file__).resolve().parents[3]

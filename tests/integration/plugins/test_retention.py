@@ -9,8 +9,9 @@ import pytest
 from airflow.providers.amazon.aws.hooks.ec2 import EC2Hook
 from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+from contract.columns import QUARANTINE_COLUMNS
+from contract.dataset import load_contract
 from lake.catalog import PartitionedTable
-from lake.contract import QUARANTINE_COLUMNS, load_contract
 from lake.operators.apply_retention import ApplyRetentionOperator
 from lake.operators.publish import public_table
 from lake.paths import Paths, split_s3

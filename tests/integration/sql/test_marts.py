@@ -8,11 +8,12 @@ import csv
 from pathlib import Path
 
 import pytest
-from lake.contract import load_contracts
+from contract.names import Names
+from lake.contracts import load_contracts
 from lake.sql import athena_type, dates_read, mart_select, render_sql
 
 HERE = Path(__file__).parent
-CONTRACTS = load_contracts(HERE.parents[2] / "include" / "datasets")
+CONTRACTS = load_contracts()
 CASES = sorted(HERE.glob("*/*/*.csv"))
 MARTS = [(dataset, mart.name) for dataset, contract in CONTRACTS.items() for mart in contract.marts]
 
@@ -71,7 +72,7 @@ def database(aws, execute):
                 for row in input_rows(dataset)
             )
             execute(
-                f"CREATE TABLE {contract.table} WITH (format = 'PARQUET', partitioned_by = ARRAY['ds'],"
+                f"CREATE TABLE {contract.dataset} WITH (format = 'PARQUET', partitioned_by = ARRAY['ds'],"
                 f" external_location = 's3://mart-tests/{dataset}/')"
                 f" AS SELECT * FROM (VALUES {values}) AS t ({', '.join(types)}, ds)",
                 name,
@@ -105,7 +106,7 @@ def test_the_mart_says_what_the_file_says(case, query, database):
         reader = csv.DictReader(file)
         expected = [{column: value or None for column, value in row.items()} for row in reader]
     contract = CONTRACTS[dataset]
-    if name == contract.current_view:
+    if name == Names(contract.dataset).current_view:
         sql = render_sql(contract, name, None)
     else:
         assert reader.fieldnames == [column.name for column in mart_of(dataset, name).columns]
@@ -116,7 +117,11 @@ def test_the_mart_says_what_the_file_says(case, query, database):
 
 def test_every_mart_and_view_has_a_case():
     tested = {case.parent.relative_to(HERE).parts for case in CASES}
-    views = {(dataset, contract.current_view) for dataset, contract in CONTRACTS.items() if contract.has_current_view}
+    views = {
+        (dataset, Names(contract.dataset).current_view)
+        for dataset, contract in CONTRACTS.items()
+        if contract.has_current_view
+    }
     assert tested == {*MARTS, *views}
 
 

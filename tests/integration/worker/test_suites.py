@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lake.contract import load_contracts
+from contract.together import load_contracts
 from pyspark.sql import SparkSession
 
 from spark_jobs import clean, job, validate, verdict

@@ -15,10 +15,10 @@ from airflow.providers.amazon.aws.operators.glue_crawler import GlueCrawlerRunOp
 from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
 from airflow.serialization.serialized_objects import DagSerialization
 from lake.alerts import AlertNotifier, runbook_section
-from lake.contract import TASKS, load_contracts
+from lake.contracts import DATASETS, TASKS, load_contracts
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-CONTRACTS = load_contracts(REPOSITORY / "include" / "datasets")
+CONTRACTS = load_contracts()
 PIPELINE = [
     "wait_for_raw",
     "start_worker",
@@ -71,12 +71,12 @@ def test_every_file_loads_and_every_contract_has_its_dag(bag):
     assert CONTRACTS, "a lake without datasets would pass every other test of this file"
 
 
-def test_a_wrong_contract_is_an_import_error_and_stops_no_other_dataset(tmp_path):
-    for folder in ("dags", "include"):
-        shutil.copytree(REPOSITORY / folder, tmp_path / folder)
-    contract = tmp_path / "include" / "datasets" / "customers.yaml"
+def test_a_wrong_contract_is_an_import_error_and_stops_no_other_dataset(tmp_path, monkeypatch):
+    shutil.copytree(DATASETS, tmp_path / "datasets")
+    monkeypatch.setattr("lake.contracts.DATASETS", tmp_path / "datasets")
+    contract = tmp_path / "datasets" / "customers.yaml"
     contract.write_text(contract.read_text().replace('schedule: "0 0', 'schedule: "0 25'))
-    bag = DagBag(dag_folder=tmp_path / "dags")
+    bag = DagBag(dag_folder=REPOSITORY / "dags")
     ((at, message),) = bag.import_errors.items()
     assert Path(at).name == "contracts.py"
     assert f"{contract}:" in message

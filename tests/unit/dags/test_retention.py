@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from lake.alerts import AlertNotifier
-from lake.contract import load_contracts
+from lake.contracts import load_contracts
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-CONTRACTS = load_contracts(REPOSITORY / "include" / "datasets")
+CONTRACTS = load_contracts()
 
 
 @pytest.fixture(scope="module")

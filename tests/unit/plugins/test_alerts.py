@@ -4,8 +4,8 @@ import re
 from types import SimpleNamespace
 
 import pytest
+from contract.dataset import load_contract
 from lake.alerts import describe_failure
-from lake.contract import load_contract
 from lake.settings import Settings
 
 from tools.environment import CHECKOUT

@@ -30,8 +30,8 @@ def test_a_changed_job_gives_another_name(checkout):
 def test_it_holds_what_the_jobs_import_and_nothing_of_airflow():
     _, content = build_bundle()
     names = zipfile.ZipFile(io.BytesIO(content)).namelist()
-    assert {"spark_jobs/clean.py", "plugins/lake/contract.py", "include/datasets/orders.yaml"} <= set(names)
-    assert not [name for name in names if "operators" in name or name.startswith("dags/")]
+    assert {"spark_jobs/clean.py", "plugins/contract/dataset.py", "include/datasets/orders.yaml"} <= set(names)
+    assert not [name for name in names if name.startswith(("dags/", "plugins/lake/"))]
 
 
 def test_a_missing_part_is_an_error(checkout):

@@ -1,5 +1,5 @@
+from contract.columns import TableColumn
 from lake.catalog import describe_difference
-from lake.contract import TableColumn
 
 EXPECTED = [
     TableColumn(name="order_id", type="string", description="id"),

@@ -1,12 +1,11 @@
 """A dataset's page says what its contract, suite and SQL say."""
 
-from pathlib import Path
-
 import pytest
-from lake.contract import load_contracts
+from contract.names import Names
+from lake.contracts import load_contracts
 from lake.documentation import dag_documentation, dataset_page, index_page
 
-CONTRACTS = load_contracts(Path(__file__).resolve().parents[3] / "include" / "datasets")
+CONTRACTS = load_contracts()
 SUITE = {
     "expectations": [
         {
@@ -79,4 +78,4 @@ def test_the_index_leads_to_every_page():
 
 
 def test_a_dag_leads_to_its_page():
-    assert "`docs/datasets/sales.md`" in dag_documentation(CONTRACTS["sales"])
+    assert "`docs/datasets/sales.md`" in dag_documentation(CONTRACTS["sales"], Names("sales"))

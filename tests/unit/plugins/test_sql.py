@@ -1,10 +1,10 @@
-from pathlib import Path
-
 import pytest
-from lake.contract import Mart, load_contracts
+from contract.dataset import Mart
+from contract.names import Names
+from lake.contracts import load_contracts
 from lake.sql import SQL_FOLDER, Dates, current_rows, dates_affected, dates_read, render_sql
 
-CONTRACTS = load_contracts(Path(__file__).resolve().parents[3] / "include" / "datasets")
+CONTRACTS = load_contracts()
 MARTS = [(contract, mart) for contract in CONTRACTS.values() for mart in contract.marts]
 READ = {
     "date": "ds = '2024-02-10'",
@@ -55,7 +55,7 @@ def test_a_range_of_dates_includes_its_ends(dates, inside, outside):
 @pytest.mark.parametrize("contract", CONTRACTS.values(), ids=list(CONTRACTS))
 def test_every_sql_file_is_a_mart_or_the_view(contract):
     expected = {mart.name for mart in contract.marts}
-    expected |= {contract.current_view} if contract.has_current_view else set()
+    expected |= {Names(contract.dataset).current_view} if contract.has_current_view else set()
     assert {file.stem for file in (SQL_FOLDER / contract.dataset).glob("*.sql")} == expected
 
 

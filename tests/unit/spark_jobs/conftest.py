@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from lake.contract import Contract, load_contract
+from contract.dataset import Contract, load_contract
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 

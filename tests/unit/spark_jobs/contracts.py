@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from lake.contract import Contract
+from contract.dataset import Contract
 
 
 def contract_of(*columns: str | dict[str, Any], **fields: Any) -> Contract:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lake.contract import Contract
+from contract.dataset import Contract
 
 from spark_jobs import clean, job, stage_raw, storage, validate, verdict
 from spark_jobs.errors import DataError

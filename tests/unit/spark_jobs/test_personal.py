@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 import pytest
-from lake.contract import Contract
+from contract.dataset import Contract
 from pydantic import ValidationError
 
 from spark_jobs.personal import Pseudonyms

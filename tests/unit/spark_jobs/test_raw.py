@@ -6,9 +6,9 @@ import gzip
 import io
 
 import pytest
+from contract.dataset import Contract
 from hypothesis import given
 from hypothesis import strategies as st
-from lake.contract import Contract
 
 from spark_jobs.errors import DataError
 from spark_jobs.raw import LineCounts, Record, open_fitting, text

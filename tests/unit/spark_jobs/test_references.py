@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from lake.contract import Contract
+from contract.dataset import Contract
 from pyspark.sql import SparkSession
 
 from spark_jobs import clean, job

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lake.contract import Contract
+from contract.dataset import Contract
 from pyspark.sql import SparkSession
 
 from spark_jobs import clean, job, ranges, reprocess, storage

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lake.contract import Column, Contract
+from contract.columns import Column
+from contract.dataset import Contract
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 

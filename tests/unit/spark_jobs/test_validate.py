@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from lake.contract import Contract
+from contract.dataset import Contract
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_jobs import transforms, validate, verdict

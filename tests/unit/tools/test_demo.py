@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from lake.contract import load_contracts
+from lake.contracts import load_contracts
 
 from tools import demo
-from tools.environment import CHECKOUT
 from tools.samples.sales import CUSTOMERS, PRODUCTS
 
-CONTRACTS = load_contracts(CHECKOUT / "include" / "datasets")
+CONTRACTS = load_contracts()
 
 
 def day(read: int, published: int, dropped: dict[str, int], quarantined: dict[str, int], duplicates: int = 0) -> dict:

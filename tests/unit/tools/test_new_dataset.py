@@ -4,7 +4,7 @@ import csv
 import shutil
 
 import pytest
-from lake.contract import load_contracts
+from lake.contracts import load_contracts
 
 from tools import dataset_docs, new_dataset
 from tools.environment import CHECKOUT

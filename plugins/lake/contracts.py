@@ -1,0 +1,57 @@
+"""The contracts as Airflow sees them: what it asks of one beyond what the jobs do, and where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from contract import together
+from contract.dataset import Contract
+from contract.reading import Location
+from croniter import CroniterBadCronError, CroniterBadDateError, croniter
+
+DATASETS = Path(__file__).resolve().parents[2] / "include" / "datasets"
+TASKS = (
+    *("wait_for_raw", "start_worker", "stage_raw", "snapshot_raw", "clean", "validate", "stop_worker", "promote"),
+    *("crawl", "publish", "plan", "clean_and_validate", "report"),
+)
+"""Tasks of every dataset's DAGs, beside which each mart is one."""
+
+
+def load_contracts(folder: Path | None = None) -> dict[str, Contract]:
+    """Return every contract in `folder` (`*.yaml`; the checkout's own if absent), by dataset, in alphabetical order.
+
+    Raises:
+        ContractError: naming every problem in every file, and every reference to what another does not have.
+    """
+    return together.load_contracts(folder or DATASETS, airflow_problems)
+
+
+def sound_contracts(folder: Path | None = None) -> dict[str, Contract]:
+    """Return the contracts in `folder` that can be run whatever is wrong with others, which `dags/contracts.py` says.
+
+    Returns:
+        By dataset, in alphabetical order, those without a problem that read no dataset with one.
+    """
+    return together.sound_contracts(folder or DATASETS, airflow_problems)[0]
+
+
+def airflow_problems(contract: Contract) -> Iterator[tuple[Location, str]]:
+    """Yield what Airflow cannot run of a contract, each with its path."""
+    try:
+        # Only a next time shows that there is one: there is no 31 February.
+        croniter(contract.schedule, start_time=0).get_next()
+    except (CroniterBadCronError, CroniterBadDateError) as error:
+        yield ("schedule",), f"{contract.schedule!r} is not a line of cron: {error}"
+    for index, mart in enumerate(contract.marts):
+        if mart.name in TASKS:
+            yield ("marts", index, "name"), f"{mart.name!r} is the name of a task that every dataset has"
+
+
+def raw_wildcard(prefix: str) -> str:
+    """Return the Unix wildcard that any raw file in the folder `prefix` matches, for S3KeySensor.
+
+    It is wider than the endings of a contract's format: a file of another one does not keep a run waiting, but fails
+    its staging. Markers, whose names start with `_` or `.`, do not match.
+    """
+    return f"{prefix}[!_.]*"
