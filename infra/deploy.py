@@ -26,7 +26,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-TEMPLATE = CHECKOUT / "infra" / "lake.yaml"
+TEMPLATES = CHECKOUT / "infra" / "stacks"
 DATASETS = CHECKOUT / "include" / "datasets"
 WORKER_COMMAND = CHECKOUT / "infra" / "worker" / "lake-worker"
 
@@ -71,13 +71,11 @@ def dataset_names(folder: Path = DATASETS) -> list[str]:
     """The datasets that have a contract.
 
     Raises:
-        DeployError: when there is none, two would share their resources' names in the template, or one ends like a
-            folder of another.
+        DeployError: when there is none, or one ends like a folder of another.
     """
     names = sorted(path.stem for path in folder.glob("*.yaml"))
     if not names:
         raise DeployError(f"there is no contract in {folder}: add one, such as orders.yaml, and deploy again")
-    check_logical_ids(names)
     if ambiguous := [name for name in names if name.endswith(("_runs", "_quarantine"))]:
         raise DeployError(
             f"dataset {ambiguous[0]}: the worker could not write it, for names that end in _runs and _quarantine are "
@@ -86,32 +84,18 @@ def dataset_names(folder: Path = DATASETS) -> list[str]:
     return names
 
 
-def check_logical_ids(names: Sequence[str]) -> None:
-    """Refuse datasets whose resources would have the same names in the template.
-
-    Raises:
-        DeployError: when there are some.
-    """
-    if len({name.replace("_", "") for name in names}) < len(names):
-        raise DeployError(f"the datasets {', '.join(names)} must differ in more than underscores: rename one")
-
-
-def dataset_parameters(stack: dict[str, Any] | None, wanted: Sequence[str], removed: Collection[str]) -> dict[str, str]:
-    """The parameters that say which datasets there are, and which databases: all that there ever were.
+def check_removal(deployed: Collection[str], wanted: Collection[str], removed: Collection[str]) -> None:
+    """Refuse to leave a dataset out that nobody asked to remove.
 
     Args:
-        stack: what is deployed, as CloudFormation describes it.
+        deployed: the datasets that have a crawler.
         wanted: the datasets that have a contract.
         removed: those that are to be taken away.
 
     Raises:
         DeployError: when a dataset would go that is not to be removed, or one is to be removed that cannot go.
     """
-    before = {one["ParameterKey"]: one["ParameterValue"] for one in (stack or {}).get("Parameters", [])}
-    deployed, databases = (
-        {name for name in before.get(key, "").split(",") if name} for key in ("Datasets", "Databases")
-    )
-    gone = deployed - set(wanted)
+    gone = set(deployed) - set(wanted)
     if wrong := sorted(set(removed) - gone):
         raise DeployError(f"--remove-dataset {wrong[0]}: it has a contract in this checkout, or is not deployed")
     if unsaid := sorted(gone - set(removed)):
@@ -122,13 +106,10 @@ def dataset_parameters(stack: dict[str, Any] | None, wanted: Sequence[str], remo
             f"or deploy with {' '.join(f'--remove-dataset {name}' for name in unsaid)}; databases, tables and files "
             "stay even then"
         )
-    kept = sorted(databases | deployed | set(wanted))
-    check_logical_ids(kept)
-    return {"Datasets": ",".join(wanted), "Databases": ",".join(kept)}
 
 
-def template_body(path: Path = TEMPLATE) -> str:
-    """The template without the lines that are comments, also those of the worker's start script.
+def template_body(path: Path) -> str:
+    """A template without the lines that are comments, also those of the worker's start script.
 
     Larger templates would need a bucket before there is one; and the worker is not restarted for a comment.
 
@@ -162,11 +143,14 @@ def write_environment(path: Path, outputs: dict[str, str], region: str) -> None:
 
 
 class Lake:
-    """One stack of the lake, through the clients of one boto3 session.
+    """The stacks of one lake, through the clients of one boto3 session.
+
+    They stand beside each other: storage bears the lake's name, the others add theirs to it, and each dataset has a
+    catalog of its own. The outputs of one are the parameters of those after it that have the same name.
 
     Args:
         session: whose credentials and region are used; the endpoint comes from the environment.
-        stack: name of the stack.
+        stack: name of the lake, which is that of its storage stack.
         poll_seconds: pause between two looks at an operation.
     """
 
@@ -181,14 +165,33 @@ class Lake:
         self.glue = client("glue", config=config)
         self.secrets = client("secretsmanager", config=config)
 
-    def describe(self, identifier: str | None = None) -> dict[str, Any] | None:
-        """The stack as CloudFormation describes it, or None when there is none.
+    @property
+    def parts(self) -> dict[str, str]:
+        """The template of each stack but the catalogs, by the stack's name, in the order of their needs."""
+        return {self.stack: "storage"} | {f"{self.stack}-{part}": part for part in ("worker", "query", "access")}
+
+    def catalog_of(self, dataset: str) -> str:
+        """The name of a dataset's catalog stack."""
+        return f"{self.stack}-catalog-{dataset.replace('_', '-')}"
+
+    def catalogs(self) -> dict[str, dict[str, Any]]:
+        """The catalog stacks of the lake as CloudFormation describes them, by dataset."""
+        pages = self.cloudformation.get_paginator("describe_stacks").paginate()
+        found = {}
+        for stack in (one for page in pages for one in page["Stacks"]):
+            parameters = _parameters(stack)
+            if parameters.get("Lake") == self.stack and "Dataset" in parameters:
+                found[parameters["Dataset"]] = stack
+        return found
+
+    def describe(self, identifier: str) -> dict[str, Any] | None:
+        """A stack as CloudFormation describes it, or None when there is none.
 
         Args:
-            identifier: the stack's id, by which a deleted stack is still found; its name if absent.
+            identifier: the stack's name, or its id, by which a deleted stack is still found.
         """
         try:
-            answer = self.cloudformation.describe_stacks(StackName=identifier or self.stack)
+            answer = self.cloudformation.describe_stacks(StackName=identifier)
         except ClientError as problem:
             if "does not exist" in str(problem):
                 return None
@@ -197,15 +200,18 @@ class Lake:
         return stack
 
     def outputs(self) -> dict[str, str]:
-        """The stack's outputs by name.
+        """The stacks' outputs by name.
 
         Raises:
-            DeployError: when there is no stack, or it was never completed.
+            DeployError: when there is no stack, or one was never completed.
         """
-        stack = self.describe()
+        return {name: value for stack in self.parts for name, value in self._outputs(stack).items()}
+
+    def _outputs(self, name: str) -> dict[str, str]:
+        stack = self.describe(name)
         if stack is None or stack["StackStatus"] in NEVER_CREATED or "Outputs" not in stack:
             status = "does not exist" if stack is None else f"is {stack['StackStatus']}"
-            raise DeployError(f"the stack {self.stack} {status}: deploy it first")
+            raise DeployError(f"the stack {name} {status}: deploy it first")
         return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
     # ------------------------------------------------------------------ deploy
@@ -218,11 +224,11 @@ class Lake:
         stage: str | None = None,
         removed: Collection[str] = (),
     ) -> bool:
-        """Create or update the stack, then upload what the worker installs.
+        """Create or update the stacks, then upload what the worker installs.
 
         Args:
             requirements: the worker's locked, hashed packages (`uv export --only-group worker`).
-            parameters: template parameters to set; an update keeps the others as they are.
+            parameters: parameters of the templates to set; an update keeps the others as they are.
             stage: value of the cost tag Environment; an update without it keeps the stack's tags.
             removed: deployed datasets without a contract that may go; their databases and data stay.
 
@@ -236,9 +242,21 @@ class Lake:
         for path in (requirements, WORKER_COMMAND):
             if not path.is_file():
                 raise DeployError(f"{path} does not exist: the worker could not be set up")
-        existing = self._settled()
-        given = {**(parameters or {}), **dataset_parameters(existing, dataset_names(), removed)}
-        changed = self._update(existing, given, stage) if existing else self._create(given, stage)
+        wanted, catalogs = dataset_names(), self.catalogs()
+        check_removal([name for name in catalogs if _parameters(catalogs[name])["Crawled"] == "true"], wanted, removed)
+        templates = {template: self._template(template) for template in (*self.parts.values(), "catalog")}
+        known = {**(parameters or {}), "Lake": self.stack, "Datasets": ",".join(wanted)}
+        if unknown := sorted(
+            (parameters or {}).keys() - set().union(*(declared for _, declared in templates.values()))
+        ):
+            raise DeployError(f"no template has a parameter {unknown[0]}")
+        changed = False
+        for name, template in self.parts.items():
+            changed |= self._apply(name, *templates[template], known, stage)
+            known |= self._outputs(name)
+        for dataset in (*wanted, *removed):
+            given = known | {"Dataset": dataset, "Crawled": str(dataset in wanted).lower()}
+            changed |= self._apply(self.catalog_of(dataset), *templates["catalog"], given, stage)
         bucket = self.outputs()["ArtifactsBucket"]
         uploaded = [self._upload(bucket, "requirements.txt", requirements)]
         uploaded.append(self._upload(bucket, "lake-worker", WORKER_COMMAND))
@@ -246,55 +264,65 @@ class Lake:
             say("The worker's setup is uploaded; an instance takes it up when it next starts.")
         return changed or any(uploaded)
 
-    def _settled(self) -> dict[str, Any] | None:
+    def _template(self, name: str) -> tuple[str, set[str]]:
+        """A template, and the names of its parameters."""
+        body = template_body(TEMPLATES / f"{name}.yaml")
+        summary = self.cloudformation.get_template_summary(TemplateBody=body)
+        return body, {parameter["ParameterKey"] for parameter in summary["Parameters"]}
+
+    def _apply(self, name: str, body: str, declared: set[str], known: dict[str, str], stage: str | None) -> bool:
+        """Create or update one stack with what is known of its parameters; returns whether anything changed."""
+        given = {key: value for key, value in known.items() if key in declared}
+        existing = self._settled(name)
+        if existing:
+            return self._update(existing, body, declared, given, stage)
+        if "WorkerImageId" in declared - given.keys():
+            given["WorkerImageId"] = self.ssm.get_parameter(Name=WORKER_IMAGE)["Parameter"]["Value"]
+        return self._create(name, body, given, stage)
+
+    def _settled(self, name: str) -> dict[str, Any] | None:
         """The stack when no operation is under way, after clearing away one that was never completed."""
-        stack = self.describe()
+        stack = self.describe(name)
         if stack and stack["StackStatus"].endswith("_IN_PROGRESS") and stack["StackStatus"] != "REVIEW_IN_PROGRESS":
-            say(f"{self.stack} is {stack['StackStatus']}; waiting for that to end")
-            self._wait(stack["StackId"], set())
-            stack = self.describe()
+            say(f"{name} is {stack['StackStatus']}; waiting for that to end")
+            self._wait(stack, set())
+            stack = self.describe(name)
         if stack and stack["StackStatus"] in NEVER_CREATED | {"DELETE_FAILED"}:
-            say(f"{self.stack} is {stack['StackStatus']}: deleting what is left of it")
-            self._delete(stack["StackId"])
+            say(f"{name} is {stack['StackStatus']}: deleting what is left of it")
+            self._delete(stack)
             return None
         if stack and stack["StackStatus"] == "UPDATE_ROLLBACK_FAILED":
             raise DeployError(
-                f"{self.stack} could not be rolled back: {stack.get('StackStatusReason', 'no reason given')}. "
-                "Remove the cause, run `aws cloudformation continue-update-rollback --stack-name "
-                f"{self.stack}`, then deploy again"
+                f"{name} could not be rolled back: {stack.get('StackStatusReason', 'no reason given')}. "
+                f"Remove the cause, run `aws cloudformation continue-update-rollback --stack-name {name}`, then deploy "
+                "again"
             )
         return stack
 
-    def _create(self, given: dict[str, str], stage: str | None) -> bool:
-        if "WorkerImageId" not in given:
-            given["WorkerImageId"] = self.ssm.get_parameter(Name=WORKER_IMAGE)["Parameter"]["Value"]
-        say(f"Creating the stack {self.stack}")
+    def _create(self, name: str, body: str, given: dict[str, str], stage: str | None) -> bool:
+        say(f"Creating the stack {name}")
         made = self.cloudformation.create_stack(
-            StackName=self.stack,
-            TemplateBody=template_body(),
+            StackName=name,
+            TemplateBody=body,
             Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()],
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
             Tags=[{"Key": "Project", "Value": "lake"}, {"Key": "Environment", "Value": stage or "dev"}],
         )
-        self._finish(made["StackId"], "CREATE_COMPLETE", set())
+        self._finish({"StackName": name, "StackId": made["StackId"]}, "CREATE_COMPLETE", set())
         return True
 
-    def _update(self, existing: dict[str, Any], given: dict[str, str], stage: str | None) -> bool:
-        identifier = existing["StackId"]
-        body = template_body()
-        declared = {
-            parameter["ParameterKey"]
-            for parameter in self.cloudformation.get_template_summary(TemplateBody=body)["Parameters"]
-        }
+    def _update(
+        self, existing: dict[str, Any], body: str, declared: set[str], given: dict[str, str], stage: str | None
+    ) -> bool:
         # Among them the worker's image: a newer one would replace the instance.
-        kept = {parameter["ParameterKey"] for parameter in existing.get("Parameters", [])} & declared - given.keys()
+        kept = _parameters(existing).keys() & declared - given.keys()
         tags = {tag["Key"]: tag["Value"] for tag in existing.get("Tags", [])}
         if stage:
             tags["Environment"] = stage
-        seen = {event["EventId"] for event in self._events(identifier)}
+        seen = {event["EventId"] for event in self._events(existing)}
         try:
             self.cloudformation.update_stack(
-                StackName=self.stack,
+                StackName=existing["StackName"],
                 TemplateBody=body,
                 Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()]
                 + [{"ParameterKey": key, "UsePreviousValue": True} for key in sorted(kept)],
@@ -303,11 +331,11 @@ class Lake:
             )
         except ClientError as problem:
             if "No updates are to be performed" in str(problem):
-                say(f"The stack {self.stack} is up to date")
+                say(f"The stack {existing['StackName']} is up to date")
                 return False
             raise
-        say(f"Updating the stack {self.stack}")
-        self._finish(identifier, "UPDATE_COMPLETE", seen)
+        say(f"Updating the stack {existing['StackName']}")
+        self._finish(existing, "UPDATE_COMPLETE", seen)
         return True
 
     def _upload(self, bucket: str, name: str, source: Path) -> bool:
@@ -327,7 +355,7 @@ class Lake:
     # ---------------------------------------------------------------- teardown
 
     def teardown(self, *, delete_data: bool = False) -> bool:
-        """Delete the stack; the data volume leaves a snapshot.
+        """Delete the stacks; the data volume leaves a snapshot.
 
         Args:
             delete_data: empty the buckets first, all versions. Without it nothing is deleted while one holds data.
@@ -338,14 +366,16 @@ class Lake:
         Raises:
             DeployError: when buckets hold data that may not be deleted, or the deletion fails.
         """
-        stack = self.describe()
-        if stack is None:
+        catalogs = {self.catalog_of(name): stack for name, stack in self.catalogs().items()}
+        stacks = [*catalogs.values(), *filter(None, map(self.describe, reversed(self.parts)))]
+        if not stacks:
             say(f"There is no stack {self.stack}")
             return False
-        pages = self.cloudformation.get_paginator("list_stack_resources").paginate(StackName=self.stack)
+        paginator = self.cloudformation.get_paginator("list_stack_resources")
         present = [
             one
-            for page in pages
+            for stack in stacks
+            for page in paginator.paginate(StackName=stack["StackName"])
             for one in page["StackResourceSummaries"]
             if one["ResourceStatus"] != "DELETE_COMPLETE" and "PhysicalResourceId" in one
         ]
@@ -364,8 +394,9 @@ class Lake:
         self._delete_databases(
             [one["PhysicalResourceId"] for one in present if one["ResourceType"] == "AWS::Glue::Database"]
         )
-        say(f"Deleting the stack {self.stack}")
-        self._delete(stack["StackId"])
+        for stack in stacks:
+            say(f"Deleting the stack {stack['StackName']}")
+            self._delete(stack)
         for secret in [one for one in present if one["ResourceType"] == "AWS::SecretsManager::Secret"]:
             arn = secret["PhysicalResourceId"]
             self.secrets.delete_secret(SecretId=arn, RecoveryWindowInDays=SECRET_DAYS)
@@ -419,10 +450,10 @@ class Lake:
             with contextlib.suppress(self.glue.exceptions.EntityNotFoundException):
                 self.glue.delete_database(Name=database)
 
-    def _delete(self, identifier: str) -> None:
-        seen = {event["EventId"] for event in self._events(identifier)}
-        self.cloudformation.delete_stack(StackName=identifier)
-        self._finish(identifier, "DELETE_COMPLETE", seen)
+    def _delete(self, stack: dict[str, Any]) -> None:
+        seen = {event["EventId"] for event in self._events(stack)}
+        self.cloudformation.delete_stack(StackName=stack["StackId"])
+        self._finish(stack, "DELETE_COMPLETE", seen)
 
     def _report_snapshots(self, volumes: list[str]) -> None:
         if not volumes:
@@ -435,15 +466,15 @@ class Lake:
 
     # ---------------------------------------------------------------- progress
 
-    def _events(self, identifier: str) -> list[dict[str, Any]]:
-        pages = self.cloudformation.get_paginator("describe_stack_events").paginate(StackName=identifier)
+    def _events(self, stack: dict[str, Any]) -> list[dict[str, Any]]:
+        pages = self.cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack["StackId"])
         return [event for page in pages for event in page["StackEvents"]]
 
-    def _finish(self, identifier: str, wanted: str, seen: set[str]) -> None:
+    def _finish(self, stack: dict[str, Any], wanted: str, seen: set[str]) -> None:
         """Wait for the end of an operation.
 
         Args:
-            identifier: the stack's id.
+            stack: the stack as it is described, its name and id at least.
             wanted: the state in which it succeeded.
             seen: ids of the events from before.
 
@@ -451,39 +482,46 @@ class Lake:
             DeployError: when it ended in another state, or took too long.
         """
         started = time.monotonic()
-        status = self._wait(identifier, seen)
+        status = self._wait(stack, seen)
         if status == wanted:
             say(f"{wanted} after {time.monotonic() - started:.0f} s")
             return
         failed = [
             event
-            for event in reversed(self._events(identifier))
+            for event in reversed(self._events(stack))
             if event["EventId"] not in seen and event["ResourceStatus"].endswith("_FAILED")
         ]
-        raise DeployError(f"{self.stack} is {status}, not {wanted}.\n{_failures(failed)}{_advice(status, self.stack)}")
+        name = stack["StackName"]
+        raise DeployError(f"{name} is {status}, not {wanted}.\n{_failures(failed)}{_advice(status, name)}")
 
-    def _wait(self, identifier: str, seen: set[str]) -> str:
+    def _wait(self, stack: dict[str, Any], seen: set[str]) -> str:
         """Wait until no operation is under way, saying how far it is, and return the stack's state."""
         started = said = time.monotonic()
         while True:
-            stack = self.describe(identifier)
-            status = "DELETE_COMPLETE" if stack is None else str(stack["StackStatus"])
+            found = self.describe(stack["StackId"])
+            status = "DELETE_COMPLETE" if found is None else str(found["StackStatus"])
             if not status.endswith("_IN_PROGRESS"):
                 return status
             now = time.monotonic()
             if now - started > STACK_SECONDS:
                 raise DeployError(
-                    f"{self.stack} is still {status} after {STACK_SECONDS} s: look at its events, then try again"
+                    f"{stack['StackName']} is still {status} after {STACK_SECONDS} s: look at its events, then "
+                    "try again"
                 )
             if now - said > PROGRESS_SECONDS:
                 said = now
                 done = {
                     event["LogicalResourceId"]
-                    for event in self._events(identifier)
+                    for event in self._events(stack)
                     if event["EventId"] not in seen and event["ResourceStatus"].endswith("_COMPLETE")
                 }
                 say(f"  {now - started:4.0f} s  {status}, {len(done)} resources done")
             time.sleep(self.poll_seconds)
+
+
+def _parameters(stack: dict[str, Any]) -> dict[str, str]:
+    """The parameters of a stack that CloudFormation described."""
+    return {one["ParameterKey"]: one["ParameterValue"] for one in stack.get("Parameters", [])}
 
 
 def _pace(poll_seconds: float, limit_seconds: float) -> dict[str, float]:
@@ -527,7 +565,7 @@ def _arguments(command_line: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m infra.deploy", description=(__doc__ or "").splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
 
-    deploy = commands.add_parser("deploy", help="create or update the stack")
+    deploy = commands.add_parser("deploy", help="create or update the stacks")
     deploy.add_argument("--requirements", type=Path, required=True, help="the worker's locked packages, with hashes")
     deploy.add_argument("--environment", dest="stage", help="value of the cost tag Environment (dev when created)")
     deploy.add_argument(
@@ -536,7 +574,7 @@ def _arguments(command_line: Sequence[str] | None) -> argparse.Namespace:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="set a parameter of the template, such as WorkerInstanceType=m7i.xlarge or AlertEmail=me@example.com",
+        help="set a parameter of a template, such as WorkerInstanceType=m7i.xlarge or AlertEmail=me@example.com",
     )
     deploy.add_argument(
         "--remove-dataset",
@@ -546,11 +584,11 @@ def _arguments(command_line: Sequence[str] | None) -> argparse.Namespace:
         help="take away a dataset that has no contract any more; its database and data stay",
     )
     env = commands.add_parser("env", help="say where everything is, as shell exports")
-    teardown = commands.add_parser("teardown", help="delete the stack")
+    teardown = commands.add_parser("teardown", help="delete the stacks")
     teardown.add_argument("--delete-data", action="store_true", help="delete all objects in its buckets too")
 
     for command in (deploy, env, teardown):
-        command.add_argument("--stack", default="lake", help="name of the stack (%(default)s)")
+        command.add_argument("--stack", default="lake", help="name of the lake, and of its storage stack (%(default)s)")
     for command in (deploy, env):
         command.add_argument("--environment-file", type=Path, help="file for the exports")
     return parser.parse_args(command_line)

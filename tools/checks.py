@@ -77,7 +77,7 @@ def linters() -> Iterator[tuple[str, list[str], str]]:
     yield "import-linter", ["env", "PYTHONPATH=.:plugins", f"{DEV}/lint-imports"], "move the import where it belongs"
     pages = ["env", "PYTHONPATH=plugins", f"{python_of('airflow')}", "-m", "tools.dataset_docs", "--check"]
     yield "docs/datasets", pages, "make docs"
-    yield "cfn-lint", [f"{DEV}/cfn-lint", "infra/lake.yaml"], "correct infra/lake.yaml where it says"
+    yield "cfn-lint", [f"{DEV}/cfn-lint", "infra/stacks/*.yaml"], "correct the template where it says"
     for schema, file in (
         ("vendor.compose-spec", "docker-compose.yaml"),
         ("vendor.github-workflows", ".github/workflows/ci.yaml"),

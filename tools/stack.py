@@ -1,6 +1,6 @@
 """`python -m tools.stack up|down|status`: the local AWS and Airflow of this checkout.
 
-`up` is safe to repeat: it starts what does not run, restarts what runs with old settings, and deploys the template.
+`up` is safe to repeat: it starts what does not run, restarts what runs with old settings, and deploys the templates.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def up(schedule: bool = True) -> dict[str, str]:
     _require_ports(ports)
     with step("local AWS"):
         _start_localaws(ports, environment.process_environment(local_aws))
-    with step("stack lake (infra/lake.yaml)"):
+    with step("stacks of the lake (infra/stacks)"):
         outputs = _deploy(environment.process_environment(local_aws))
     variables = local_aws | environment.airflow_variables(ports, outputs) | outputs
     environment.write_environment(variables)
@@ -177,7 +177,7 @@ def _worker_home() -> Path:
 
 
 def _deploy(settings: dict[str, str]) -> dict[str, str]:
-    """Deploy the stack `lake` to the local AWS and return its outputs as LAKE_ variables."""
+    """Deploy the lake `lake` to the local AWS and return its outputs as LAKE_ variables."""
     requirements = LOCAL / "worker-requirements.txt"
     uv = CHECKOUT / ".venvs" / "tools" / "bin" / "uv"
     _checked(

@@ -15,7 +15,7 @@ class SettingsError(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The outputs of `infra/lake.yaml` that Airflow needs, and what may be set beside them.
+    """The outputs of `infra/stacks` that Airflow needs, and what may be set beside them.
 
     Args:
         raw_bucket: bucket in which files land.
