@@ -52,7 +52,7 @@ class Worker:
             "LAKE_WORKER_HOME": str(folder / "home"),
             "LAKE_WORKER_VENV": str(REPOSITORY / ".venvs" / "worker"),
             "LAKE_DATA_DIR": str(folder / "data"),
-            "LAKE_RUN_ID": f"{RUN}-1",
+            "LAKE_RUN_ID": f"{RUN}-00000001",
             "AWS_DEFAULT_REGION": "us-east-1",
         }
 
@@ -99,7 +99,7 @@ class Worker:
     def cleaning(self, ds: str = "{ds}") -> dict[str, str]:
         """What the jobs that clean are told."""
         return {
-            "run_id": f"{RUN}-1",
+            "submission": f"{RUN}-00000001",
             "input": self.uri("raw", ds),
             "output": self.uri("published", ds),
             "quarantine": self.uri("quarantine", ds),

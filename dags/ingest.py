@@ -11,6 +11,9 @@ from lake.contracts import sound_contracts
 from lake.documentation import dag_documentation
 from lake.macros import lake_macros
 from lake.operators.clean import CleanOperator
+from lake.operators.crawl import CrawlOperator
+from lake.operators.promote import PromoteOperator
+from lake.operators.publish import PublishOperator
 from lake.operators.snapshot_volume import SnapshotVolumeOperator
 from lake.operators.start_worker import StartWorkerOperator
 from lake.operators.stop_worker import StopWorkerOperator
@@ -18,7 +21,7 @@ from lake.operators.validate import ValidateOperator
 from lake.operators.worker_job import WorkerJobOperator
 from lake.sensors.raw_files import RawFilesSensor
 from lake.settings import Settings
-from lake.wiring import CLEAN, DATA_DOCS, RUN_NAME, STAGE_RAW, dates_of, publication, task_defaults, worker_of
+from lake.wiring import CLEAN, DATA_DOCS, RUN_NAME, STAGE_RAW, dates_of, marts_of, task_defaults, worker_of
 
 
 def ingest_dag(contract: Contract, settings: Settings) -> DAG:
@@ -47,6 +50,7 @@ def ingest_dag(contract: Contract, settings: Settings) -> DAG:
         worker = worker_of(settings, dag)
         job: dict[str, Any] = {"settings": settings, "run_name": RUN_NAME}
         dates = dates_of(contract)
+        valid: dict[str, Any] = {**job, "contract": contract, "dates": "{{ run_date() }}"}
 
         wait_for_raw = RawFilesSensor(
             task_id="wait_for_raw", contract=contract, bucket_key="{{ paths().raw_wildcard }}", poke_interval=60
@@ -83,11 +87,14 @@ def ingest_dag(contract: Contract, settings: Settings) -> DAG:
             **job,
         )
         stop_worker = StopWorkerOperator(task_id="stop_worker", **worker)
-        promote = publication(settings, contract, "{{ run_date() }}")[0]
+        promote = PromoteOperator(task_id="promote", **valid)
+        crawl = CrawlOperator(task_id="crawl", **valid)
+        publish = PublishOperator(task_id="publish", **valid)
+        marts = marts_of(settings, contract, valid["dates"])
 
-        wait_for_raw >> start_worker >> stage_raw >> snapshot_raw >> clean >> validate
+        wait_for_raw >> start_worker >> stage_raw >> snapshot_raw >> clean >> validate >> promote >> crawl >> publish
+        publish >> marts
         validate >> stop_worker.as_teardown(setups=start_worker, on_failure_fail_dagrun=True)
-        validate >> promote
     return dag
 
 

@@ -9,16 +9,19 @@ from airflow.sdk import DAG, Param
 from contract.dataset import Contract
 from lake.contracts import sound_contracts
 from lake.documentation import reprocess_documentation
-from lake.macros import range_macros
+from lake.macros import reprocess_macros
+from lake.operators.crawl import CrawlOperator
 from lake.operators.plan_reprocess import PlanReprocessOperator
-from lake.operators.report_range import ReportRangeOperator
+from lake.operators.promote import PromoteOperator
+from lake.operators.publish import PublishOperator
+from lake.operators.report_reprocess import ReportReprocessOperator
 from lake.operators.reprocess import ReprocessOperator
 from lake.operators.snapshot_volume import SnapshotVolumeOperator
 from lake.operators.start_worker import StartWorkerOperator
 from lake.operators.stop_worker import StopWorkerOperator
 from lake.operators.worker_job import WorkerJobOperator
 from lake.settings import Settings
-from lake.wiring import CLEAN, DATA_DOCS, RUN_NAME, STAGE_RAW, dates_of, publication, task_defaults, worker_of
+from lake.wiring import CLEAN, DATA_DOCS, RUN_NAME, STAGE_RAW, dates_of, marts_of, task_defaults, worker_of
 
 LONGEST = timedelta(hours=12)
 
@@ -44,54 +47,60 @@ def reprocess_dag(contract: Contract, settings: Settings) -> DAG:
                 description="Only say, in the log of the task plan, what would change. Nothing is written.",
             ),
         },
-        user_defined_macros=range_macros(settings, contract),
+        user_defined_macros=reprocess_macros(settings, contract),
         default_args={**task_defaults(settings, contract), "execution_timeout": LONGEST},
     ) as dag:
         worker = worker_of(settings, dag)
         job: dict[str, Any] = {"settings": settings, "run_name": RUN_NAME, "timeout": LONGEST.total_seconds() / 2}
         dates = {**dates_of(contract), "date-manifest": "{{ paths().manifest('{step}') }}"}
+        valid: dict[str, Any] = {
+            "settings": settings,
+            "contract": contract,
+            "run_name": RUN_NAME,
+            "dates": "{{ ti.xcom_pull(task_ids='reprocess') | join(' ') }}",
+        }
 
         plan = PlanReprocessOperator(task_id="plan", settings=settings, contract=contract)
         start_worker = StartWorkerOperator(task_id="start_worker", lease_seconds=LONGEST.total_seconds(), **worker)
         stage_raw = WorkerJobOperator(
             task_id="stage_raw",
-            job="stage_range",
+            job="reprocess_stage_raw",
             program="python",
-            arguments={**dates, **STAGE_RAW, "dates": "{{ paths().range_manifest('plan') }}"},
-            manifest="{{ paths().range_manifest('stage_raw') }}",
+            arguments={**dates, **STAGE_RAW, "dates": "{{ paths().reprocess_manifest('plan') }}"},
+            manifest="{{ paths().reprocess_manifest('stage_raw') }}",
             do_xcom_push=False,  # it lists the files of all dates
             **job,
         )
         snapshot_raw = SnapshotVolumeOperator(
             task_id="snapshot_raw",
             volume_id=settings.worker_data_volume_id,
-            staged_manifest="{{ paths().range_manifest('stage_raw') }}",
+            staged_manifest="{{ paths().reprocess_manifest('stage_raw') }}",
             tags={**dates_of(contract), "Name": f"{contract.dataset} {{{{ run_date() }}}}"},
         )
-        clean_and_validate = ReprocessOperator(
-            task_id="clean_and_validate",
+        reprocess = ReprocessOperator(
+            task_id="reprocess",
             contract=contract,
-            references="{{ paths().range_manifest('references') }}",
-            history="{{ paths().range_manifest('history') }}",
-            arguments={**dates, **CLEAN, **DATA_DOCS, "dates": "{{ paths().range_manifest('stage_raw') }}"},
-            manifest="{{ paths().range_manifest('clean_and_validate') }}",
+            references="{{ paths().reprocess_manifest('references') }}",
+            history="{{ paths().reprocess_manifest('history') }}",
+            arguments={**dates, **CLEAN, **DATA_DOCS, "dates": "{{ paths().reprocess_manifest('stage_raw') }}"},
+            manifest="{{ paths().reprocess_manifest('reprocess') }}",
             **job,
         )
         stop_worker = StopWorkerOperator(task_id="stop_worker", **worker)
-        promote, publish = publication(
-            settings, contract, "{{ ti.xcom_pull(task_ids='clean_and_validate') | join(' ') }}"
-        )
+        promote = PromoteOperator(task_id="promote", **valid)
+        crawl = CrawlOperator(task_id="crawl", **valid)
+        publish = PublishOperator(task_id="publish", **valid)
+        marts = marts_of(settings, contract, valid["dates"])
         # Without a valid date all of publishing is skipped, and the report still says why.
-        report = ReportRangeOperator(
+        report = ReportReprocessOperator(
             task_id="report",
-            range_manifest="{{ paths().range_manifest('clean_and_validate') }}",
+            reprocess_manifest="{{ paths().reprocess_manifest('reprocess') }}",
             trigger_rule="none_failed",
         )
 
-        plan >> start_worker >> stage_raw >> snapshot_raw >> clean_and_validate
-        clean_and_validate >> stop_worker.as_teardown(setups=start_worker, on_failure_fail_dagrun=True)
-        clean_and_validate >> promote
-        publish >> report
+        plan >> start_worker >> stage_raw >> snapshot_raw >> reprocess >> promote >> crawl >> publish
+        publish >> [*marts, report]
+        reprocess >> stop_worker.as_teardown(setups=start_worker, on_failure_fail_dagrun=True)
     return dag
 
 

@@ -13,10 +13,10 @@ from lake.wiring import task_defaults
 DOCUMENTATION = """\
 # retention
 
-Each task deletes, of one dataset, the folders of promoted runs, quarantine and marts that a newer one has replaced, and
-the snapshots of runs that are not published, once they are older than `retention.days` in the contract. What is
-published, and any date of which nothing is published, stays whatever its age. Deleted files can be brought back for 30
-days, as the buckets are versioned; a snapshot cannot.
+Each task deletes, of one dataset, the folders of promoted submissions, quarantine and marts that a newer one has
+replaced, and the snapshots of runs that are not published, once they are older than `retention.days` in the contract.
+What is published, and any date of which nothing is published, stays whatever its age. Deleted files can be brought back
+for 30 days, as the buckets are versioned; a snapshot cannot.
 
 Trigger it with `{"dry_run": true}` to see, in the tasks' logs, what it would delete.
 """

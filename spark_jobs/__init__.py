@@ -4,7 +4,7 @@
         --raw s3://RAW/orders/ds=2025-06-30/ --staged 'file://${LAKE_DATA_DIR}/orders/ds=2025-06-30/run=RUN/raw' \\
         --manifest s3://ARTIFACTS/manifests/orders/ds=2025-06-30/run=RUN/stage_raw.json
 
-    lake-worker <bundle> spark-submit clean --dataset orders --ds 2025-06-30 --run RUN --run-id RUN-1a2b3c4d \\
+    lake-worker <bundle> spark-submit clean --dataset orders --ds 2025-06-30 --run RUN --submission RUN-1a2b3c4d \\
         --input 'file://${LAKE_DATA_DIR}/orders/ds=2025-06-30/run=RUN/raw' \\
         --output s3://PROCESSED/_staging/orders/ds=2025-06-30/run=RUN-1a2b3c4d/ \\
         --quarantine s3://PROCESSED/orders_quarantine/ds=2025-06-30/run=RUN-1a2b3c4d/ \\

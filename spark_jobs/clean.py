@@ -6,7 +6,7 @@ and dates; a timestamp is INT64 microseconds without a zone, which Athena (engin
 same wall clock reading (INT96 is deprecated and has no defined zone). A date on which nothing is left to publish has
 one Parquet file without rows, so that crawler and Athena still see the schema; an empty quarantine has no file.
 
-Manifest: `step, dataset, ds, run, run_id, rows {read, published, quarantined, duplicates, dropped {rule: n}},
+Manifest: `step, dataset, ds, run, submission, rows {read, published, quarantined, duplicates, dropped {rule: n}},
 quarantined_by_rule {rule: n}, warned_by_rule {rule: n}, input {uri, files [{name, uri, bytes, rows, lines {physical,
 header, blank, records}}]}, output {uri, files [{key, bytes, sha256, rows}]}, quarantine {the same}, seconds {phase: s},
 versions`. `key` is the whole key in
@@ -35,6 +35,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 from contract.dataset import Contract
+from contract.submission import Submission
 from pyspark import StorageLevel
 from pyspark.errors import ArithmeticException, DateTimeException, NumberFormatException
 from pyspark.sql import DataFrame, Observation, SparkSession
@@ -51,7 +52,7 @@ STEP = "clean"
 class Arguments(job.Arguments):
     """What `clean` is told; the folders are URIs."""
 
-    run_id: str
+    submission: Submission
     input: str
     output: str
     quarantine: str
@@ -270,7 +271,7 @@ def clean_date(
         received = records.read(context.spark, files, contract, context.pseudonyms)
         is_row = F.coalesce(F.col("record_rule") != records.END_OF_FILE, F.lit(True))
         observed = received.observe(reader, F.count_if(is_row).alias("rows"))
-        rows = transforms.classified(observed, contract, arguments.ds, arguments.run_id, others)
+        rows = transforms.classified(observed, contract, arguments.ds, arguments.submission, others)
         rows.persist(StorageLevel.MEMORY_AND_DISK)
         try:
             with phases("classify"), expressions_checked():
@@ -310,7 +311,7 @@ def clean_date(
     manifest = job.frame(
         STEP,
         arguments,
-        run_id=arguments.run_id,
+        submission=str(arguments.submission),
         **counts,
         input={"uri": arguments.input, "files": described},
         output=output,
@@ -339,7 +340,7 @@ def run(parsed: argparse.Namespace) -> None:
 
 def add_options(arguments: argparse.ArgumentParser) -> None:
     """Add what cleaning is told besides where things are."""
-    arguments.add_argument("--run-id", required=True, type=job.run_slug, help="this submission of the run")
+    arguments.add_argument("--submission", required=True, type=Submission.parse, help="name of this try")
     arguments.add_argument("--references", metavar="URI", help="JSON {dataset: {ds: folder}} of public partitions")
     arguments.add_argument("--personal-key", metavar="ARN", help="secret with the key of the hashes of personal data")
 

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from contract.columns import Column, decimal_parts
+from contract.columns import DOUBLE, INTEGER, Column, decimal_parts, decimal_pattern
 from contract.dataset import Contract
 
 from spark_jobs import raw, storage
@@ -25,9 +25,6 @@ RECORDS, VALUES, LEAST = 10_000, 1_000, 2
 EXAMPLES = 3
 BLANKS = " \t\n\x0b\f\r"
 
-INTEGER = re.compile(r"[+-]?[0-9]+")
-DECIMAL = re.compile(r"[+-]?([0-9]+)(?:[.]([0-9]+))?")
-DOUBLE = re.compile(r"[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?")
 BITS = {"int": 32, "bigint": 64}
 
 
@@ -45,7 +42,7 @@ def type_check(column: Column) -> Callable[[str], bool] | None:
         case "int" | "bigint":
             return lambda text: _is_integer(text, BITS[column.type])
         case "double":
-            return lambda text: bool(DOUBLE.fullmatch(text)) and abs(float(text)) < float("inf")
+            return lambda text: bool(re.fullmatch(DOUBLE, text)) and abs(float(text)) < float("inf")
         case "boolean":
             return lambda text: text.lower() in ("true", "false")
     read = dates.reader(column.date_format)
@@ -53,13 +50,13 @@ def type_check(column: Column) -> Callable[[str], bool] | None:
 
 
 def _is_decimal(text: str, precision: int, scale: int) -> bool:
-    found = DECIMAL.fullmatch(text)
-    return bool(found) and len(found[1].lstrip("0")) <= precision - scale and len(found[2] or "") <= scale  # type: ignore[index]
+    whole = text.partition(".")[0].lstrip("+-0")
+    return bool(re.fullmatch(decimal_pattern(scale), text)) and len(whole) <= precision - scale
 
 
 def _is_integer(text: str, bits: int) -> bool:
     # Longer than any integer of 64 bits that has no leading zeros, which Python would take long to read.
-    if not INTEGER.fullmatch(text) or len(text.lstrip("+-0")) > 19:
+    if not re.fullmatch(INTEGER, text) or len(text.lstrip("+-0")) > 19:
         return False
     return -(1 << bits - 1) <= int(text) < 1 << bits - 1
 

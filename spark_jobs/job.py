@@ -24,7 +24,7 @@ from spark_jobs.errors import DataError, NotReadyError
 BUNDLE = Path(__file__).resolve().parents[1]
 """The folder that holds spark_jobs/, include/ and expectations/: on the worker, the unpacked code bundle."""
 
-RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
+RUN_SLUG = re.compile(r"[A-Za-z0-9_-]{1,200}")
 EX_DATAERR = 65
 EX_TEMPFAIL = 75
 
@@ -70,11 +70,11 @@ def parser(step: str, ds_type: Any = date.fromisoformat, **uris: str) -> argpars
 
 
 def run_slug(text: str) -> str:
-    """A run or run id as it appears in keys.
+    """A run as it appears in keys.
 
     :raises ValueError: it has other characters than letters, digits, `_` and `-`.
     """
-    if not RUN_ID.fullmatch(text):
+    if not RUN_SLUG.fullmatch(text):
         raise ValueError(text)
     return text
 

@@ -6,8 +6,9 @@ suite, does not stop the others. One on which something crashed is tried once mo
 no longer answers, the job fails, and its next submission in the same run goes on where this one ended: what is loaded
 from the same staged files by the same code is not done again.
 
-Manifest, beyond what every range manifest has (spark_jobs/ranges.py), written after each date: `seconds`, `versions`,
-and for each date that got that far `run_id, rows`, `profile` and `quarantine`, the folder of its bad rows.
+Manifest, beyond what every reprocess manifest has (spark_jobs/reprocessing.py), written after each date: `seconds`,
+`versions`, and for each date that got that far `submission, rows`, `profile` and `quarantine`, the folder of its bad
+rows.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from spark_jobs import clean, job, ranges, storage, validate
+from spark_jobs import clean, job, reprocessing, storage, validate
 from spark_jobs.session import spark_session
 
 STEP = "reprocess"
@@ -54,7 +55,7 @@ class Reprocess:
         return {
             ds: entry
             for ds, entry in before["dates"].items()
-            if entry["outcome"] == ranges.LOADED and entry["staged"] == self.dates.get(ds, {}).get("staged")
+            if entry["outcome"] == reprocessing.LOADED and entry["staged"] == self.dates.get(ds, {}).get("staged")
         }
 
     def load(self, outcome: str, clean_one: Step, validate_one: Step) -> None:
@@ -67,13 +68,13 @@ class Reprocess:
         def validated(cleaned: dict[str, Any], ds: str) -> dict[str, Any]:
             if cleaned["outcome"] != CLEANED:
                 return cleaned
-            return cleaned | ranges.outcome_of(partial(validate_one, ds), ranges.LOADED)
+            return cleaned | reprocessing.outcome_of(partial(validate_one, ds), reprocessing.LOADED)
 
-        staged = [ds for ds in ranges.with_outcome(self.dates, outcome) if "staged" in self.dates[ds]]
+        staged = [ds for ds in reprocessing.with_outcome(self.dates, outcome) if "staged" in self.dates[ds]]
         with ThreadPoolExecutor(max_workers=1) as validator:
             before: tuple[str, Future[dict[str, Any]]] | None = None
             for ds in staged:
-                cleaned = ranges.outcome_of(partial(clean_one, ds), CLEANED)
+                cleaned = reprocessing.outcome_of(partial(clean_one, ds), CLEANED)
                 if before:
                     self._ended(*before)
                 before = ds, validator.submit(validated, cleaned, ds)
@@ -90,12 +91,12 @@ class Reprocess:
         """What other dates have, as `validate` wants it: those loaded here, and what is published of others."""
         loaded = {
             ds: {"ds": ds, "rows": self.dates[ds]["rows"]["published"], **self.dates[ds]["profile"]}
-            for ds in ranges.with_outcome(self.dates, ranges.LOADED)
+            for ds in reprocessing.with_outcome(self.dates, reprocessing.LOADED)
         }
         return list((self.published | loaded).values())
 
     def report(self) -> None:
-        """Write the range manifest."""
+        """Write the reprocess manifest."""
         manifest = job.frame(STEP, self.parsed, dates=self.dates, seconds=self.phases.seconds, versions=self.versions)
         storage.write_json(manifest, self.parsed.manifest)
 
@@ -108,7 +109,7 @@ def clean_one(context: clean.Context, dates: Reprocess, ds: str, found: dict[str
     parsed = dates.parsed
     arguments = clean.Arguments(
         **common(parsed, ds, clean.STEP),
-        run_id=parsed.run_id,
+        submission=parsed.submission,
         input=parsed.input.format(ds=ds),
         output=parsed.output.format(ds=ds),
         quarantine=parsed.quarantine.format(ds=ds),
@@ -118,7 +119,7 @@ def clean_one(context: clean.Context, dates: Reprocess, ds: str, found: dict[str
     with dates.phases(clean.STEP):
         files = clean.input_files(arguments.input, context.contract)
         cleaned = clean.clean_date(context, arguments, files, job.Phases())
-    found.update(run_id=parsed.run_id, rows=cleaned["rows"], quarantine=cleaned["quarantine"]["uri"])
+    found.update(submission=str(parsed.submission), rows=cleaned["rows"], quarantine=cleaned["quarantine"]["uri"])
 
 
 def validate_one(context: clean.Context, dates: Reprocess, ds: str, found: dict[str, Any]) -> None:
@@ -164,13 +165,13 @@ def run(parsed: argparse.Namespace) -> None:
         importing.join()
     with clean.cleaning(spark, contract, parsed.references, parsed.personal_key) as context:
         steps = partial(clean_one, context, dates), partial(validate_one, context, dates)
-        dates.load(ranges.STAGED, *steps)
-        if ranges.with_outcome(dates.dates, ranges.CRASHED):
+        dates.load(reprocessing.STAGED, *steps)
+        if reprocessing.with_outcome(dates.dates, reprocessing.CRASHED):
             check_alive(spark)
-            dates.load(ranges.CRASHED, *steps)
+            dates.load(reprocessing.CRASHED, *steps)
     dates.report()
     spark.stop()
-    job.say(f"{ranges.told(dates.dates)} {phases.seconds}")
+    job.say(f"{reprocessing.told(dates.dates)} {phases.seconds}")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -182,7 +183,7 @@ def parser() -> argparse.ArgumentParser:
         "docs": "folder for a date's Data Docs, with {ds}",
         "history": "JSON [{ds, rows, ...}] of what is published",
     }
-    arguments = ranges.parser(STEP, **uris)
+    arguments = reprocessing.parser(STEP, **uris)
     clean.add_options(arguments)
     return arguments
 

@@ -27,6 +27,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from contract.dataset import Contract
+from contract.files import is_hidden, split_s3
 
 from spark_jobs import drift, job, storage
 from spark_jobs.errors import DataError
@@ -45,7 +46,7 @@ def raw_objects(raw: str, contract: Contract) -> tuple[list[dict[str, Any]], lis
 
     :raises DataError: there is none, or one that the contract's format does not cover or whose key is no path.
     """
-    prefix = storage.split_s3(raw)[1].rstrip("/") + "/"
+    prefix = split_s3(raw)[1].rstrip("/") + "/"
     wanted, ignored = [], []
     for item in storage.list_s3(raw):
         name = item["Key"].removeprefix(prefix)
@@ -53,7 +54,7 @@ def raw_objects(raw: str, contract: Contract) -> tuple[list[dict[str, Any]], lis
             ignored.append(item["Key"])
         elif problem := path_problem(name):
             raise DataError(f"{item['Key']!r}: {problem}, so it cannot be staged under its name: send it under another")
-        elif storage.is_hidden(name):
+        elif is_hidden(name):
             ignored.append(item["Key"])
         elif not name.endswith(contract.format.suffixes):
             raise DataError(
@@ -181,7 +182,7 @@ def run(arguments: argparse.Namespace) -> None:
     with phases("copy"):
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        bucket = storage.split_s3(arguments.raw)[0]
+        bucket = split_s3(arguments.raw)[0]
         copied = [stage(item, bucket, partial) for item in wanted]
     with phases("check"):
         files, copies, differences = settled(partial, copied, contract)

@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 import boto3
 from botocore.config import Config
+from contract.files import is_hidden, split_s3
 
 CHUNK = 1 << 20
 
@@ -44,17 +45,6 @@ def s3() -> Any:
     return boto3.client("s3", config=Config(retries={"mode": "standard", "max_attempts": 6}))
 
 
-def split_s3(uri: str) -> tuple[str, str]:
-    """`(bucket, key)` of an `s3://` URI.
-
-    :raises ValueError: it is not one.
-    """
-    parts = urlsplit(uri)
-    if parts.scheme != "s3" or not parts.netloc:
-        raise ValueError(f"{uri!r} is not an s3:// URI")
-    return parts.netloc, uri.removeprefix(f"s3://{parts.netloc}").removeprefix("/")
-
-
 def local_path(uri: str) -> Path:
     """The path of a `file://` URI.
 
@@ -74,11 +64,6 @@ def is_local(uri: str) -> bool:
 def join(folder: str, name: str) -> str:
     """The URI of `name` in the folder."""
     return f"{folder.rstrip('/')}/{name}"
-
-
-def is_hidden(name: str) -> bool:
-    """Whether a name is that of a marker rather than of data: a part of it starts with `_` or `.`, and is more."""
-    return any(part.startswith(("_", ".")) and part not in (".", "..") for part in name.split("/"))
 
 
 def list_s3(uri: str) -> Iterator[dict[str, Any]]:

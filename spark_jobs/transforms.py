@@ -22,9 +22,10 @@ from collections.abc import Mapping
 from datetime import date
 from functools import reduce
 
-from contract.columns import QUARANTINE_COLUMNS, decimal_parts
+from contract.columns import DOUBLE, INTEGER, QUARANTINE_COLUMNS, decimal_parts, decimal_pattern
 from contract.columns import Column as ContractColumn
 from contract.dataset import Action, Contract, Reference, Rule
+from contract.submission import Submission
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812
 from pyspark.sql.types import DoubleType, FloatType
@@ -35,8 +36,6 @@ PUBLISHED, QUARANTINED, DROPPED, DUPLICATE, FAILED = "published", "quarantined",
 NO_ROW = "no_row"
 """The outcome of a record that tells of its file instead of being a row: see `END_OF_FILE`."""
 
-INTEGER = r"\A[+-]?[0-9]+\z"
-DOUBLE = r"\A[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?\z"
 SPARK_TYPES = {"timestamp": "timestamp_ntz"}
 """Where Spark's name for a contract type differs: a timestamp is a wall clock reading without a zone, as in Hive."""
 
@@ -51,6 +50,11 @@ def is_blank(text: Column) -> Column:
     return text.isNull() | text.rlike(r"\A\s*\z")
 
 
+def _is_whole(text: Column, pattern: str) -> Column:
+    """Whether the whole of a text matches."""
+    return text.rlike(rf"\A(?:{pattern})\z")
+
+
 def parsed(text: Column, column: ContractColumn) -> Column:
     """`text` as a value of the column's type, or null where it is not written exactly as such a value is.
 
@@ -60,16 +64,14 @@ def parsed(text: Column, column: ContractColumn) -> Column:
     """
     decimal = decimal_parts(column.type)
     if decimal is not None:
-        _, scale = decimal
-        pattern = rf"\A[+-]?[0-9]+([.][0-9]{{1,{scale}}})?\z" if scale else INTEGER
-        return F.when(text.rlike(pattern), text.try_cast(column.type))
+        return F.when(_is_whole(text, decimal_pattern(decimal[1])), text.try_cast(column.type))
     match column.type:
         case "string":
             return text
         case "int" | "bigint":
-            return F.when(text.rlike(INTEGER), text.try_cast(column.type))
+            return F.when(_is_whole(text, INTEGER), text.try_cast(column.type))
         case "double":
-            value = F.when(text.rlike(DOUBLE), text.try_cast("double"))
+            value = F.when(_is_whole(text, DOUBLE), text.try_cast("double"))
             return F.when(F.abs(value) < float("inf"), value)
         case "boolean":
             return F.when(F.lower(text).isin("true", "false"), F.lower(text) == "true")
@@ -321,7 +323,7 @@ def deduplicated(rows: DataFrame, contract: Contract) -> DataFrame:
 
 
 def classified(
-    records: DataFrame, contract: Contract, run_date: date, run_id: str, others: Mapping[str, DataFrame]
+    records: DataFrame, contract: Contract, run_date: date, submission: Submission, others: Mapping[str, DataFrame]
 ) -> DataFrame:
     """Records (see spark_jobs/records.py) as rows of the published columns with `_raw_row`, `_outcome`, `_rule`,
     `_reason`, `_warnings`.
@@ -337,7 +339,7 @@ def classified(
         lambda frame: derived(frame, contract),
         lambda frame: judged(frame, contract).drop("run_date"),
         lambda frame: deduplicated(frame, contract),
-        lambda frame: frame.withColumn("run_id", F.lit(run_id)),
+        lambda frame: frame.withColumn("run_id", F.lit(str(submission))),
     )
     return reduce(lambda frame, step: step(frame), steps, records)
 

@@ -17,7 +17,7 @@ Expectations with `"meta": {"batch": "run"}` are about the run as a whole: a tab
   `null_share_<column>` that the history tells, as in `mean_amount_ratio_to_previous`. They are null with fewer than 3
   such dates, and a ratio also where the median is 0: an expectation about a null value passes.
 
-Manifest: `step, dataset, ds, run, run_id, success, expectations (how many), failed [{expectation, column, severity,
+Manifest: `step, dataset, ds, run, submission, success, expectations (how many), failed [{expectation, column, severity,
 batch, rows_failed, rows_checked, observed, kwargs, notes}], metrics {name: value}, profile (those metrics that the
 dates after this one are compared with), docs (URI of index.html, one page of Data Docs), seconds {phase: s},
 versions`. It is written whether the batch passes or fails.
@@ -38,7 +38,8 @@ from statistics import median
 from typing import Any
 
 from contract.columns import EXTRA, LINEAGE, TableColumn, decimal_parts
-from contract.dataset import Contract
+from contract.dataset import HISTORY_DATES, Contract
+from contract.submission import Submission
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
@@ -58,7 +59,6 @@ from spark_jobs.verdict import (
 )
 
 STEP = "validate"
-HISTORY_DAYS = 14
 MIN_PREVIOUS_DAYS = 3
 
 
@@ -146,7 +146,7 @@ def compared(metrics: dict[str, Any], history: list[dict[str, Any]], ds: date) -
     :param history: entries with `ds` and any of the same metrics, in any order.
     """
     earlier = sorted((entry for entry in history if entry["ds"] < ds.isoformat()), key=lambda entry: entry["ds"])
-    previous = earlier[-HISTORY_DAYS:]
+    previous = earlier[-HISTORY_DATES:]
     found: dict[str, Any] = {"previous_days": len(previous)}
     for name, value in metrics.items():
         # NaN: of a date that was published when a derived value could still be one.
@@ -243,14 +243,14 @@ def validate_date(
     ]
     with phases("docs"):
         docs = storage.join(arguments.docs, "index.html")
-        html = page(results, failed, clean["rows"], contract.dataset, arguments.ds, clean["run_id"])
+        html = page(results, failed, clean["rows"], contract.dataset, arguments.ds, Submission.told(clean))
         storage.write_text(html, docs)
     critical = [item for item in failed if item["severity"] == "critical"]
     evaluated = sum(len(found) for found in results.values())
     manifest = job.frame(
         STEP,
         arguments,
-        run_id=clean["run_id"],
+        submission=str(Submission.told(clean)),
         success=not critical,
         expectations=evaluated,
         failed=failed,

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from contract.submission import Submission
 from pyspark.sql import DataFrame
 
 SHARES = {f"{outcome}_share": f"rows_{outcome}" for outcome in ("quarantined", "dropped", "duplicates")}
@@ -144,7 +145,7 @@ def page(
     rows: dict[str, Any],
     dataset: str,
     ds: date,
-    run_id: str,
+    submission: Submission,
 ) -> str:
     """All results as one page of Data Docs, which stands alone: HTML.
 
@@ -167,7 +168,7 @@ def page(
             "unsuccessful_expectations": len(found) - good,
             "success_percent": 100 * good / len(found) if found else None,
         },
-        meta={"run_id": {"run_name": run_id, "run_time": ds.isoformat()}},
+        meta={"run_id": {"run_name": str(submission), "run_time": ds.isoformat()}},
     )
     rendered = _escaped(ValidationResultsPageRenderer().render(document).to_json_dict())
     # The overview is of the site that this page is not part of; what it counts stands in the page's head.
@@ -176,7 +177,7 @@ def page(
         rendered,
         dataset=dataset,
         ds=ds.isoformat(),
-        run_id=run_id,
+        submission=submission,
         verdict=verdict_of(failed),
         expectations=len(found),
         rows=accounted(rows),

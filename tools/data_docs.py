@@ -25,9 +25,11 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
+from contract.names import Names
+from contract.submission import PATTERN, Submission
 
 PREFIX = "data-docs/"
-INDEX = re.compile(rf"{PREFIX}(?P<dataset>[^/]+)/ds=(?P<ds>[^/]+)/run=(?P<run>[^/]+)/index\.html")
+INDEX = re.compile(rf"{PREFIX}(?P<dataset>[^/]+)/ds=(?P<ds>[^/]+)/run=(?P<submission>{PATTERN})/index\.html")
 SHOWN = 200
 PARALLEL_READS = 8
 LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost"})
@@ -46,23 +48,23 @@ nav a { margin-right: .75rem } nav a[aria-current] { font-weight: 600; text-deco
 table { border-collapse: collapse; width: 100%; margin-top: 1rem; font-variant-numeric: tabular-nums }
 th, td { text-align: left; padding: .4rem .75rem .4rem 0; border-bottom: 1px solid #8884 }
 td.failed { color: #c0392b; font-weight: 600 }
-td.run { overflow-wrap: anywhere; font-size: .87em; opacity: .8 } td.written, td.ds { white-space: nowrap }
+td.submission { overflow-wrap: anywhere; font-size: .87em; opacity: .8 } td.written, td.ds { white-space: nowrap }
 """
 
 
 @dataclass(frozen=True)
 class Validation:
-    """One validation that has Data Docs: its dataset, date and run, and when they were written."""
+    """One validation that has Data Docs: its dataset, date and submission, and when they were written."""
 
     dataset: str
     ds: str
-    run: str
+    submission: str
     written: datetime
 
     @property
     def page(self) -> str:
         """Its first page, below `data-docs/`."""
-        return f"{self.dataset}/ds={self.ds}/run={self.run}/index.html"
+        return f"{self.dataset}/ds={self.ds}/run={self.submission}/index.html"
 
     @property
     def href(self) -> str:
@@ -71,8 +73,8 @@ class Validation:
 
     @property
     def manifest(self) -> str:
-        """Key of the manifest in which its job says what came out: the run's name is its id without what was minted."""
-        return f"manifests/{self.dataset}/ds={self.ds}/run={self.run.rpartition('-')[0]}/validate.json"
+        """Key of the manifest in which its job says what came out."""
+        return Names(self.dataset).manifest(self.ds, Submission.parse(self.submission).run, "validate")
 
 
 class DataDocs:
@@ -97,7 +99,7 @@ class DataDocs:
             for entry in page.get("Contents", [])
             if (match := INDEX.fullmatch(entry["Key"]))
         )
-        return sorted(found, key=lambda each: (each.written, each.ds, each.run), reverse=True)
+        return sorted(found, key=lambda each: (each.written, each.ds, each.submission), reverse=True)
 
     def verdicts(self, validations: Sequence[Validation]) -> dict[Validation, str]:
         """What came out of each: `passed`, `passed, 2 warnings` or `failed`; nothing where a later try replaced it."""
@@ -149,7 +151,8 @@ def index_page(docs: DataDocs, dataset: str | None) -> str:
         f'<tr><td><a href="{html.escape(each.href)}">{html.escape(each.dataset)}</a></td>'
         f'<td class="ds"><a href="{html.escape(each.href)}">{html.escape(each.ds)}</a></td>'
         f'<td class="{verdicts.get(each, "").partition(",")[0]}">{verdicts.get(each, "")}</td>'
-        f'<td class="run">{html.escape(each.run)}</td><td class="written">{each.written:%Y-%m-%d %H:%M:%S}</td></tr>'
+        f'<td class="submission">{html.escape(each.submission)}</td>'
+        f'<td class="written">{each.written:%Y-%m-%d %H:%M:%S}</td></tr>'
         for each in chosen[:SHOWN]
     )
     names = [None, *sorted({each.dataset for each in everything})]

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from contract.columns import RESERVED_COLUMNS, SQL_KEYWORDS
+from contract.columns import DOUBLE, INTEGER, RESERVED_COLUMNS, SQL_KEYWORDS, decimal_pattern
 
 from tools.processes import StackError
 
@@ -48,9 +48,6 @@ PERSONAL = re.compile(
     r"(_.*)?|((first|last|full|family|given|middle|sur|maiden)_?|"
     r"(customer|person|user|member|patient|employee|student|contact|holder)_)name"
 )
-INTEGER = re.compile(r"[+-]?(0|[1-9][0-9]*)")
-DECIMAL = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
-DOUBLE = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 MAX_ALLOWED, ROWS_PER_ALLOWED = 12, 4
 """A column has a list of allowed values when it has few, each on several rows."""
 
@@ -223,12 +220,14 @@ def _type(name: str, values: Sequence[str]) -> tuple[str, list[str]]:
         return "string", []
     if every(lambda value: value.lower() in ("true", "false")):
         return "boolean", []
-    if every(INTEGER.fullmatch):
+    # Numbers with leading zeros name something: what was written could not be told from the value.
+    bare = not any(re.match(r"[+-]?0[0-9]", value) for value in values)
+    if bare and every(re.compile(INTEGER).fullmatch):
         widest = max(abs(int(value)) for value in values)
         return ("int" if widest < 2**31 else "bigint" if widest < 2**63 else "string"), []
-    if every(DECIMAL.fullmatch) and not any(re.match(r"[+-]?0[0-9]", value) for value in values):
+    if bare and every(re.compile(decimal_pattern(38)).fullmatch):
         return _decimal(values), []
-    if every(DOUBLE.fullmatch) and any("e" in value.lower() for value in values):
+    if every(re.compile(DOUBLE).fullmatch) and any("e" in value.lower() for value in values):
         return "double", []
     for type_name, patterns in (("date", DATE_FORMATS), ("timestamp", TIMESTAMP_FORMATS)):
         formats = [ours for ours, theirs in patterns.items() if every(lambda value, f=theirs: _is_date(value, f))]  # type: ignore[misc]

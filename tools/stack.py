@@ -197,7 +197,7 @@ def _start_data_docs(ports: Ports, settings: dict[str, str]) -> None:
     service = Service(
         name=DATA_DOCS,
         command=(sys.executable, "-m", "tools.data_docs", "--port", str(ports.data_docs)),
-        environment=settings | {"PYTHONPATH": str(CHECKOUT)},
+        environment=settings | {"PYTHONPATH": f"{CHECKOUT}:{CHECKOUT / 'plugins'}"},
         log=LOGS / f"{DATA_DOCS}.log",
         run_folder=RUN,
     )

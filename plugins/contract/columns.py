@@ -14,6 +14,10 @@ from contract.reading import Model, problem
 
 SIMPLE_TYPES = ("string", "int", "bigint", "double", "date", "timestamp", "boolean")
 DECIMAL_TYPE = re.compile(r"decimal\((\d{1,2}),\s*(\d{1,2})\)")
+INTEGER = "[+-]?[0-9]+"
+"""How an integer is written: no separators, no blanks. These patterns are of the syntax that Java and Python share."""
+DOUBLE = "[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?"
+"""How a double is written: neither NaN nor an infinity is one."""
 DEFAULT_FORMATS = {"date": "yyyy-MM-dd", "timestamp": "yyyy-MM-dd HH:mm:ss"}
 RESERVED_COLUMNS = frozenset({"ds", "extra", "run", "run_date", "run_id", "source_file", "source_line"})
 SQL_KEYWORDS = frozenset(
@@ -35,6 +39,11 @@ def decimal_parts(type_name: str) -> tuple[int, int] | None:
     """`(precision, scale)` of a decimal type name, or None when `type_name` is another type."""
     match = DECIMAL_TYPE.fullmatch(type_name)
     return (int(match[1]), int(match[2])) if match else None
+
+
+def decimal_pattern(scale: int) -> str:
+    """How a decimal is written: an integer, and at most `scale` digits after a point; no exponent."""
+    return rf"{INTEGER}([.][0-9]{{1,{scale}}})?" if scale else INTEGER
 
 
 def _check_type(type_name: str) -> str:

@@ -20,6 +20,9 @@ from contract.reading import ContractError, Lines, Location, Model, problem, rea
 CRON_FIELD = r"[\d*/,\-A-Za-z#?]+"
 RECORD_RULES = ("wrong_field_count", "malformed_record", "not_text")
 """Rules that a record breaks before it has columns: see spark_jobs/raw."""
+HISTORY_DATES = 14
+"""How many published dates before a date its numbers are compared with."""
+
 Character = Annotated[str, StringConstraints(min_length=1, max_length=1)]
 Action = Literal["warn", "quarantine", "drop", "fail"]
 """What becomes of a row that breaks a rule: published and counted; kept apart with its reason; left out and counted;

@@ -84,9 +84,9 @@ class Names:
         """Artifacts bucket: what a task of a run reports of a date."""
         return f"manifests/{self.dataset}/ds={ds}/run={run}/{task_id}.json"
 
-    def range_manifest(self, run: str, task_id: str) -> str:
+    def reprocess_manifest(self, run: str, task_id: str) -> str:
         """Artifacts bucket: what a task of a run over many dates reports of all of them."""
-        return f"manifests/{self.dataset}/ranges/run={run}/{task_id}.json"
+        return f"manifests/{self.dataset}/reprocess/run={run}/{task_id}.json"
 
     def record(self, ds: str, table: str) -> str:
         """Artifacts bucket: which submission counts for a date, of what is `published` or `quarantined`."""

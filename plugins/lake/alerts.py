@@ -93,7 +93,7 @@ def describe_failure(settings: Settings, contract: Contract, context: Mapping[st
                 "Bad rows with their reason, as far as rows were read, are in "
                 f"{names.database}.{names.quarantine_table} where ds {dates}."
             )
-        lines += ["", f"Manifests: {paths.range_manifest('*') if many else paths.manifest('*')}"]
+        lines += ["", f"Manifests: {paths.reprocess_manifest('*') if many else paths.manifest('*')}"]
     lines += [
         "",
         f"Log: {getattr(ti, 'log_url', 'see the task in the Airflow UI')}",

@@ -78,7 +78,7 @@ Loads every date from `start` to `end`, both included, that has a raw file, in o
 `ingest_{contract.dataset}` loads it. With `dry_run`, the default, the task `plan` only says in its log what would
 change for each date: what is published, and whether raw files or code changed since. Nothing is written then.
 
-`plan` → `start_worker` → `stage_raw` → `snapshot_raw` → `clean_and_validate` → `stop_worker`, then for the valid dates
+`plan` → `start_worker` → `stage_raw` → `snapshot_raw` → `reprocess` → `stop_worker`, then for the valid dates
 `promote` → `crawl` → `publish` → one task per mart → and `report`.
 
 A date whose files or rows are refused does not stop the others: it stays as it was, the others are published, and
@@ -306,7 +306,7 @@ def _side_tables(contract: Contract) -> str:
     quarantine = ", ".join(_code(column.name) for column in QUARANTINE_COLUMNS)
     rows = [
         (_code(names.quarantine_table), f"rows that broke a rule, by `ds`: {quarantine}"),
-        (_code(names.runs_table), "every promoted run, by `ds` and `run`: what was published when, for audit"),
+        (_code(names.runs_table), "every promoted submission, by `ds` and `run`: what was published when, for audit"),
     ]
     if contract.has_current_view:
         what = {"upsert": "the latest version of each key", "snapshot": "the latest date"}[contract.load_mode]

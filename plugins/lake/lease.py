@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from lake.record import Record, change_record
+from lake.manifest import Record, change_record
 
 
 class LeaseError(RuntimeError):

@@ -6,8 +6,8 @@ from typing import Any
 from urllib.parse import quote
 
 from airflow.sdk import BaseOperatorLink
+from contract.files import split_s3
 
-from lake.paths import split_s3
 from lake.settings import Settings
 
 DATA_DOCS_PREFIX = "data-docs/"

@@ -43,7 +43,7 @@ def resolve_date(context: Any) -> str:
         raise AirflowFailException(f"parameter date is {given!r}: it must be a date, YYYY-MM-DD") from None
 
 
-def resolve_range(context: Any) -> tuple[str, str]:
+def resolve_dates(context: Any) -> tuple[str, str]:
     """Return the first and the last date (`YYYY-MM-DD`) that a run over many dates is about.
 
     Raises:
@@ -59,7 +59,7 @@ def resolve_range(context: Any) -> tuple[str, str]:
     return start, end
 
 
-def range_macros(settings: Settings, contract: Contract) -> dict[str, Callable[..., Any]]:
+def reprocess_macros(settings: Settings, contract: Contract) -> dict[str, Callable[..., Any]]:
     """Return the `user_defined_macros` of a DAG whose runs are about many dates of a dataset.
 
     Args:
@@ -72,7 +72,7 @@ def range_macros(settings: Settings, contract: Contract) -> dict[str, Callable[.
 
     @jinja2.pass_context
     def run_date(context: jinja2.runtime.Context) -> str:
-        return "..".join(resolve_range(context))
+        return "..".join(resolve_dates(context))
 
     @jinja2.pass_context
     def paths(context: jinja2.runtime.Context) -> Paths:

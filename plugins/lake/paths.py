@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from contract.dataset import Contract
 from contract.names import Names
@@ -75,9 +74,9 @@ class Paths:
         """Manifest in which a task of this run reports its result."""
         return self._artifact(self.names.manifest(self.ds, self.run, task_id))
 
-    def range_manifest(self, task_id: str) -> str:
+    def reprocess_manifest(self, task_id: str) -> str:
         """Manifest in which a task of a run over many dates reports what became of each."""
-        return self._artifact(self.names.range_manifest(self.run, task_id))
+        return self._artifact(self.names.reprocess_manifest(self.run, task_id))
 
     def record(self, table: str) -> str:
         """Record of which submission counts for the date, `published` or `quarantined`, whichever run says so."""
@@ -97,15 +96,3 @@ def paths_of(settings: Settings, contract: Contract, run: str, dates: str) -> li
         dates: dates `YYYY-MM-DD`, separated by spaces.
     """
     return [Paths(settings, contract, ds, run) for ds in sorted(dates.split())]
-
-
-def split_s3(uri: str) -> tuple[str, str]:
-    """Split `s3://bucket/key` into bucket and key.
-
-    Raises:
-        ValueError: when the URI is not of that form.
-    """
-    parts = urlsplit(uri)
-    if parts.scheme != "s3" or not parts.netloc:
-        raise ValueError(f"{uri!r} is not of the form s3://bucket/key")
-    return parts.netloc, parts.path.lstrip("/")

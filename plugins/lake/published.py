@@ -1,17 +1,52 @@
-"""What is published at the moment, as far as a run on a date needs to know it."""
+"""What counts for a date: the submission whose run looked at the raw files last, and what is published at the moment.
+
+Which submission that is stands in a record on S3, one for what is published and one for what is quarantined.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from contract.dataset import Contract
+from contract.dataset import HISTORY_DATES, Contract
 from contract.names import Names
+from contract.submission import Submission
 
-from lake.manifest import parsed
+from lake.catalog import PartitionedTable
+from lake.manifest import Record, change_record, parsed, read_manifest
 from lake.settings import Settings
 from lake.sql import Dates
 
-HISTORY_DATES = 14
+
+def point_at_newest(s3: Any, record: str, table: PartitionedTable, run: Record) -> tuple[Record, str | None]:
+    """Point a table's partition at what the newest run of a date has made.
+
+    Which run that is stands in a record on S3, changed by compare-and-swap. Every run first sees to the record, then
+    points the partition at what the record says, and looks at it once more: whatever the order in which two runs do
+    so, the partition ends where the record says.
+
+    Args:
+        s3: boto3 S3 client.
+        record: URI of the record of this table and date.
+        table: the table.
+        run: what the caller has made: `ds`, `submission`, `uri` (the folder to point at), `listed` (when its run looked
+            at the raw files, as ISO text), `parameters` (what to record with the partition), and whatever else the
+            record should hold.
+
+    Returns:
+        The newest run's record, and the folder that the partition pointed at before, or None for a new partition.
+    """
+
+    def newest(known: Record | None) -> Record | None:
+        return run if known is None or known["listed"] <= run["listed"] else None
+
+    change_record(s3, record, newest)
+    replaced: str | None = None
+    pointed: Record = {}
+    while (now := read_manifest(s3, record)) != pointed:
+        pointed = now
+        before = table.point(pointed["ds"], pointed["uri"], pointed["parameters"])
+        replaced = replaced or before
+    return pointed, replaced
 
 
 def _partitions(glue: Any, names: Names, expression: str) -> list[dict[str, Any]]:
@@ -46,8 +81,8 @@ def folders_of_other_datasets(glue: Any, settings: Settings, contract: Contract,
     }
 
 
-def published_runs(glue: Any, names: Names, start: str, end: str) -> dict[str, str]:
-    """Return the run that is published for each date of a range that has one.
+def published_submissions(glue: Any, names: Names, start: str, end: str) -> dict[str, Submission]:
+    """Return the submission that is published for each of many dates that has one.
 
     Args:
         glue: boto3 Glue client.
@@ -56,10 +91,10 @@ def published_runs(glue: Any, names: Names, start: str, end: str) -> dict[str, s
         end: last date.
 
     Returns:
-        The id of the run by date.
+        The submission by date.
     """
     return {
-        partition["Values"][0]: partition["Parameters"]["run_id"]
+        partition["Values"][0]: Submission.told(partition["Parameters"])
         for partition in _partitions(glue, names, Dates(start, end).condition)
     }
 

@@ -9,9 +9,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from contract.dataset import Contract
+from contract.files import split_s3
+from contract.submission import Submission
 
 from lake.manifest import read_manifest
-from lake.paths import Paths, split_s3
+from lake.paths import Paths
 from lake.settings import Settings
 
 DATE_OF_FOLDER = re.compile(r"/ds=(?P<ds>\d{4}-\d{2}-\d{2})/")
@@ -162,7 +164,7 @@ class Retention:
         return bool(changed < self._before and read_manifest(self._s3, uri)["uri"] != folder.uri)
 
     def _forget_run(self, folder: Folder) -> None:
-        """Take a promoted run out of the table of all runs; what is in no table is fine."""
+        """Take a promoted submission out of the table of all runs; what is in no table is fine."""
         prefix = f"s3://{self._settings.processed_bucket}/{self._names.runs_table}/"
         if not folder.uri.startswith(prefix):
             return
@@ -170,7 +172,7 @@ class Retention:
             self._glue.delete_partition(
                 DatabaseName=self._names.database,
                 TableName=self._names.runs_table,
-                PartitionValues=[folder.ds, _run_of(folder.uri)],
+                PartitionValues=[folder.ds, str(Submission.of_folder(folder.uri))],
             )
         except self._glue.exceptions.EntityNotFoundException:
             return
@@ -186,9 +188,7 @@ class Retention:
     # ---------------------------------------------------------------- snapshots
 
     def _old_snapshots(self) -> list[str]:
-        # A run id is the run's name and what was minted with the submission: `<run>-<8 hex>`.
-        runs = (_run_of(folder) for folder in self._pointed(self._names.table).values())
-        published = {run.rpartition("-")[0] for run in runs}
+        published = {Submission.of_folder(uri).run for uri in self._pointed(self._names.table).values()}
         filters = [
             {"Name": "tag:dataset", "Values": [self._contract.dataset]},
             {"Name": "status", "Values": ["completed", "error"]},
@@ -204,8 +204,3 @@ class Retention:
 
 def _location(partition: dict[str, Any]) -> str:
     return str(partition["StorageDescriptor"]["Location"]).rstrip("/") + "/"
-
-
-def _run_of(uri: str) -> str:
-    """Run id in the name of a promoted run's folder."""
-    return uri.rstrip("/").rpartition("/run=")[2]

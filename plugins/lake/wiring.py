@@ -1,4 +1,4 @@
-"""What the DAGs of a dataset have in common: how tasks fail, what jobs are told, and how valid dates are published."""
+"""What the DAGs of a dataset have in common: how tasks fail, and what jobs and other tasks are told."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ from airflow.sdk import DAG
 from contract.dataset import Contract
 
 from lake.alerts import AlertNotifier
-from lake.operators.crawl import CrawlOperator
 from lake.operators.mart import MartOperator
-from lake.operators.promote import PromoteOperator
-from lake.operators.publish import PublishOperator
+from lake.paths import SUBMISSION
 from lake.settings import Settings
 
 RUN_NAME = "{{ paths().run }}"
 STAGE_RAW = {"raw": "{{ paths().raw }}", "staged": "{{ paths().staged }}"}
 CLEAN = {
-    "run-id": "${LAKE_RUN_ID}",
+    "submission": SUBMISSION,
     "input": "{{ paths().staged }}",
     "output": "{{ paths().cleaned }}",
     "quarantine": "{{ paths().quarantine }}",
@@ -52,25 +50,17 @@ def worker_of(settings: Settings, dag: DAG) -> dict[str, Any]:
     }
 
 
-def publication(settings: Settings, contract: Contract, dates: str) -> tuple[PromoteOperator, PublishOperator]:
-    """Make the tasks `promote`, `crawl`, `publish` and one per mart, wired in this order.
+def marts_of(settings: Settings, contract: Contract, dates: str) -> list[MartOperator]:
+    """Make the task of each mart.
 
     Args:
         settings: the stack's names.
         contract: the dataset.
-        dates: the valid dates, separated by spaces; a template.
-
-    Returns:
-        The tasks `promote` and `publish`.
+        dates: the dates that were published, separated by spaces; a template.
     """
-    run: dict[str, Any] = {"settings": settings, "contract": contract, "run_name": RUN_NAME, "dates": dates}
-    promote = PromoteOperator(task_id="promote", **run)
-    publish = PublishOperator(task_id="publish", **run)
-    marts = [
+    return [
         MartOperator(
             task_id=mart.name, settings=settings, contract=contract, mart=mart, dates=dates, doc_md=mart.description
         )
         for mart in contract.marts
     ]
-    promote >> CrawlOperator(task_id="crawl", **run) >> publish >> marts
-    return promote, publish

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from contract.dataset import Contract, load_contract
+from contract.submission import Submission
 from pyspark.sql import SparkSession
 
 from spark_jobs import clean, job, stage_raw, storage
@@ -53,7 +54,7 @@ def cleaned(spark: SparkSession, folder: Path, contract: Contract) -> dict[str, 
         dataset=contract.dataset,
         ds=date(2025, 6, 30),
         run="run",
-        run_id="run-1",
+        submission=Submission("run", "00000001"),
         manifest=(folder / "clean.json").as_uri(),
         input=(folder / "raw").as_uri(),
         output=(folder / "output").as_uri(),

@@ -44,7 +44,7 @@ def test_a_range_with_good_bad_and_missing_days(stack):
     stack.upload("2025-08-05", file_of("2025-08-05", range(8030, 8031)))
     stack.upload("2025-08-06", file_of("2025-08-06", [8040]))
 
-    worker, manifests = stack.worker_state(), objects(stack, "LAKE_ARTIFACTS_BUCKET", "manifests/orders/ranges/")
+    worker, manifests = stack.worker_state(), objects(stack, "LAKE_ARTIFACTS_BUCKET", "manifests/orders/reprocess/")
     dry = reprocess(stack, "2025-08-01", "2025-08-05", dry_run=True)
     said = dry.stdout + dry.stderr
     assert dry.returncode == 0, said[-4000:]
@@ -52,7 +52,7 @@ def test_a_range_with_good_bad_and_missing_days(stack):
     assert "1 dates: there is no raw file" in said
     assert stack.worker_state() == worker, "a dry run leaves the worker alone"
     assert published_dates(stack) == []
-    assert objects(stack, "LAKE_ARTIFACTS_BUCKET", "manifests/orders/ranges/") == manifests
+    assert objects(stack, "LAKE_ARTIFACTS_BUCKET", "manifests/orders/reprocess/") == manifests
 
     wet = reprocess(stack, "2025-08-01", "2025-08-05", dry_run=False)
     said = wet.stdout + wet.stderr

@@ -14,10 +14,9 @@ from contract.dataset import Contract
 
 from lake.catalog import PartitionedTable
 from lake.manifest import read_manifest, write_manifest
-from lake.newest import point_at_newest
 from lake.operators.worker_job import WorkerJobOperator
 from lake.paths import Paths
-from lake.published import folders_of_other_datasets
+from lake.published import folders_of_other_datasets, point_at_newest
 from lake.settings import Settings
 
 PARALLEL_CALLS = 8
@@ -74,8 +73,8 @@ class CleanOperator(WorkerJobOperator):
         return manifest
 
     def quarantined(self, manifest: dict[str, Any]) -> dict[str, tuple[str, str]]:
-        """Run id and folder of bad rows for each date that the job's manifest says was cleaned."""
-        return {manifest["ds"]: (manifest["run_id"], manifest["quarantine"]["uri"])}
+        """Submission and folder of bad rows for each date that the job's manifest says was cleaned."""
+        return {manifest["ds"]: (manifest["submission"], manifest["quarantine"]["uri"])}
 
     def _show_quarantined(self, folders: Mapping[str, tuple[str, str]]) -> None:
         s3 = S3Hook(aws_conn_id=self.aws_conn_id).conn
@@ -93,8 +92,9 @@ class CleanOperator(WorkerJobOperator):
             list(pool.map(partial(self._show, s3, table), folders, folders.values()))
 
     def _show(self, s3: Any, table: PartitionedTable, ds: str, folder: tuple[str, str]) -> None:
-        run_id, uri = folder
+        submission, uri = folder
         paths = Paths(self.settings, self.contract, ds, self.run_name)
         listed = read_manifest(s3, paths.manifest("stage_raw"))["listed"]
-        run = {"ds": ds, "run_id": run_id, "uri": uri, "listed": listed, "parameters": {"run_id": run_id}}
+        told = {"submission": submission}
+        run = {"ds": ds, **told, "uri": uri, "listed": listed, "parameters": told}
         point_at_newest(s3, paths.record("quarantined"), table, run)

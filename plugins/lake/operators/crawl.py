@@ -1,4 +1,4 @@
-"""Let the Glue crawler register the promoted runs, and compare what it found with the contract."""
+"""Let the Glue crawler register the promoted submissions, and compare what it found with the contract."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from airflow.providers.amazon.aws.operators.glue_crawler import GlueCrawlerRunOp
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from botocore.exceptions import ClientError
 from contract.dataset import Contract
+from contract.submission import Submission
 
 from lake.catalog import describe_difference
 from lake.manifest import read_manifest
@@ -100,7 +101,7 @@ class CrawlOperator(GlueCrawlerRunOperator):
         except self.hook.glue_client.exceptions.EntityNotFoundException:
             found = {}
         for run in promoted:
-            self._check_run(run, found.get((run["ds"], run["run_id"])))
+            self._check_run(run, found.get((run["ds"], str(Submission.told(run)))))
 
     def _check_run(self, run: dict[str, Any], partition: dict[str, Any] | None) -> None:
         table = self.names.runs_table

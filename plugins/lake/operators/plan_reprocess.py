@@ -14,20 +14,20 @@ from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk.exceptions import DownstreamTasksSkipped
 from contract.dataset import Contract
+from contract.files import is_hidden
+from contract.submission import Submission
 
 from lake.bundle import bundle_of_this_process
-from lake.macros import resolve_range, run_slug
+from lake.macros import resolve_dates, run_slug
 from lake.manifest import read_manifest_if_present, write_manifest
 from lake.paths import Paths
-from lake.published import folders_of_other_datasets, published_runs
+from lake.published import folders_of_other_datasets, published_submissions
 from lake.settings import Settings
 
 PLANNED, SKIPPED = "planned", "skipped"
 PARALLEL_CALLS = 8
 Folders = Mapping[str, Mapping[str, str]]
 """Folder by date by dataset."""
-# A run's submissions are named <run>-<8 hex digits>.
-SUBMISSION_SUFFIX = 9
 
 
 class PlanReprocessOperator(AwsBaseOperator[S3Hook]):
@@ -55,16 +55,16 @@ class PlanReprocessOperator(AwsBaseOperator[S3Hook]):
 
     def execute(self, context: Any) -> None:
         """Compare, show, and write the plan unless it is a dry run."""
-        start, end = resolve_range(context)
+        start, end = resolve_dates(context)
         s3 = self.hook.conn
         glue = GlueCatalogHook(aws_conn_id=self.aws_conn_id).conn
         files = self._raw_files(s3, start, end)
-        runs = published_runs(glue, self.settings.names(self.contract.dataset), start, end)
+        published = published_submissions(glue, self.settings.names(self.contract.dataset), start, end)
         others = folders_of_other_datasets(glue, self.settings, self.contract, end)
         dates = days(start, end)
         compare = partial(self._entry, s3, others)
         with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
-            entries = list(pool.map(compare, dates, map(files.get, dates), map(runs.get, dates)))
+            entries = list(pool.map(compare, dates, map(files.get, dates), map(published.get, dates)))
         for ds, entry in zip(dates, entries, strict=True):
             self.log.info("%s %s: %s (published: %s)", ds, entry["outcome"], entry["why"], entry["published"])
         by_reason = {
@@ -86,7 +86,7 @@ class PlanReprocessOperator(AwsBaseOperator[S3Hook]):
             "run": paths.run,
             "dates": dict(zip(dates, entries, strict=True)),
         }
-        write_manifest(s3, paths.range_manifest(self.task_id), manifest)
+        write_manifest(s3, paths.reprocess_manifest(self.task_id), manifest)
 
     def _raw_files(self, s3: Any, start: str, end: str) -> dict[str, set[tuple[str, str]]]:
         """Key and ETag of the raw files of each date that has any.
@@ -105,23 +105,23 @@ class PlanReprocessOperator(AwsBaseOperator[S3Hook]):
                 if ds > end:
                     return found
                 is_folder = (not name or name.endswith("/")) and item["Size"] == 0
-                is_marker = any(part.startswith(("_", ".")) and part not in (".", "..") for part in name.split("/"))
-                if not (is_folder or is_marker):
+                if not (is_folder or is_hidden(name)):
                     found.setdefault(ds, set()).add((item["Key"], item["ETag"].strip('"')))
         return found
 
     def _entry(
-        self, s3: Any, others: Folders, ds: str, files: set[tuple[str, str]] | None, published: str | None
+        self, s3: Any, others: Folders, ds: str, files: set[tuple[str, str]] | None, published: Submission | None
     ) -> dict[str, Any]:
+        name = str(published) if published else None
         if not files:
             stays = ", what is published stays" if published else ""
-            return {"outcome": SKIPPED, "why": f"there is no raw file{stays}", "published": published}
+            return {"outcome": SKIPPED, "why": f"there is no raw file{stays}", "published": name}
         changed = self._changed(s3, others, ds, files, published) if published else "is new"
-        return {"outcome": PLANNED, "why": changed, "published": published}
+        return {"outcome": PLANNED, "why": changed, "published": name}
 
-    def _changed(self, s3: Any, others: Folders, ds: str, files: set[tuple[str, str]], published: str) -> str:
-        """What is not as it was when the run that is published was made."""
-        paths = Paths(self.settings, self.contract, ds, published[:-SUBMISSION_SUFFIX])
+    def _changed(self, s3: Any, others: Folders, ds: str, files: set[tuple[str, str]], published: Submission) -> str:
+        """What is not as it was when the submission that is published was made."""
+        paths = Paths(self.settings, self.contract, ds, published.run)
         staged = read_manifest_if_present(s3, paths.manifest("stage_raw"))
         cleaned = read_manifest_if_present(s3, paths.manifest("clean"))
         if staged is None or cleaned is None:
@@ -129,7 +129,7 @@ class PlanReprocessOperator(AwsBaseOperator[S3Hook]):
         read = None
         if self.contract.other_datasets:
             read = read_manifest_if_present(s3, paths.manifest("references"))
-            read = read or read_manifest_if_present(s3, paths.range_manifest("references"))
+            read = read or read_manifest_if_present(s3, paths.reprocess_manifest("references"))
         was = {(file["key"], file["etag"]) for file in (*staged["files"], *staged["duplicate_files"])}
         changes: Mapping[str, bool] = {
             "raw files": was != files,

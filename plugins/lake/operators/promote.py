@@ -1,4 +1,4 @@
-"""Promote what passed validation to folders of its run, which never change again."""
+"""Promote what passed validation to folders of its submission, which never change again."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from contract.dataset import Contract
+from contract.files import split_s3
+from contract.submission import Submission
 
 from lake.manifest import read_manifest, write_manifest
-from lake.paths import Paths, paths_of, split_s3
+from lake.paths import Paths, paths_of
 from lake.settings import Settings
 
 PARALLEL_CALLS = 8
 
 
 class PromoteOperator(AwsBaseOperator[S3Hook]):
-    """Copy a run's staged files on the server side into immutable run folders, one per date.
+    """Copy a run's cleaned files on the server side into immutable folders, one per date.
 
-    Running it again copies only what is missing; a file that is there already must have the size that was staged.
+    Running it again copies only what is missing; a file that is there already must have the size of the cleaned one.
 
     Args:
         settings: the stack's names.
@@ -53,36 +55,37 @@ class PromoteOperator(AwsBaseOperator[S3Hook]):
         if not paths:
             raise AirflowSkipException("no date is valid: there is nothing to promote")
         with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
-            staged = list(pool.map(partial(self._judged, s3), paths))
+            cleaned = list(pool.map(partial(self._judged, s3), paths))
             copies = [
                 pool.submit(self._copy, s3, file, _folder(place, clean))
-                for place, clean in zip(paths, staged, strict=True)
+                for place, clean in zip(paths, cleaned, strict=True)
                 for file in clean["output"]["files"]
             ]
             for copy in copies:
                 copy.result()
-            list(pool.map(partial(self._report, s3), paths, staged))
+            list(pool.map(partial(self._report, s3), paths, cleaned))
 
     def _judged(self, s3: Any, paths: Paths) -> dict[str, Any]:
-        """Return the manifest of the job that staged a date's files, which are valid."""
-        staged = read_manifest(s3, paths.manifest("clean"))
+        """Return the manifest of `clean` for a date whose rows are valid."""
+        cleaned = read_manifest(s3, paths.manifest("clean"))
         verdict = read_manifest(s3, paths.manifest("validate"))
-        if not verdict["success"] or verdict["run_id"] != staged["run_id"]:
+        submission, judged = Submission.told(cleaned), Submission.told(verdict)
+        if not verdict["success"] or judged != submission:
             raise AirflowFailException(
-                f"{paths.manifest('validate')} does not say that submission {staged['run_id']} is valid "
-                f"(it says {verdict['run_id']}: {'passed' if verdict['success'] else 'failed'}): run validate again"
+                f"{paths.manifest('validate')} does not say that submission {submission} is valid "
+                f"(it says {judged}: {'passed' if verdict['success'] else 'failed'}): run validate again"
             )
-        return staged
+        return cleaned
 
-    def _report(self, s3: Any, paths: Paths, staged: dict[str, Any]) -> None:
+    def _report(self, s3: Any, paths: Paths, cleaned: dict[str, Any]) -> None:
         manifest = {
             "step": "promote",
             "ds": paths.ds,
-            "run_id": staged["run_id"],
-            "uri": _folder(paths, staged),
-            "rows": staged["rows"]["published"],
+            "submission": str(Submission.told(cleaned)),
+            "uri": _folder(paths, cleaned),
+            "rows": cleaned["rows"]["published"],
             "profile": read_manifest(s3, paths.manifest("validate")).get("profile", {}),
-            "files": len(staged["output"]["files"]),
+            "files": len(cleaned["output"]["files"]),
             "listed": read_manifest(s3, paths.manifest("stage_raw"))["listed"],
         }
         write_manifest(s3, paths.manifest("promote"), manifest)
@@ -94,11 +97,11 @@ class PromoteOperator(AwsBaseOperator[S3Hook]):
         if s3.list_objects_v2(Bucket=bucket, Prefix=key).get("KeyCount"):
             present = s3.head_object(Bucket=bucket, Key=key)["ContentLength"]
             if present != file["bytes"]:
-                raise AirflowFailException(f"s3://{bucket}/{key} has {present} bytes, {file['bytes']} were staged")
+                raise AirflowFailException(f"s3://{bucket}/{key} has {present} bytes, {file['bytes']} were cleaned")
             return
         # boto3's managed copy splits what CopyObject cannot take in one call (above 5 GB).
         s3.copy({"Bucket": self.settings.processed_bucket, "Key": file["key"]}, bucket, key)
 
 
-def _folder(paths: Paths, staged: dict[str, Any]) -> str:
-    return f"{paths.promoted}run={staged['run_id']}/"
+def _folder(paths: Paths, cleaned: dict[str, Any]) -> str:
+    return f"{paths.promoted}run={Submission.told(cleaned)}/"

@@ -1,4 +1,4 @@
-"""Publish promoted runs: for each date, the atomic step after which readers see it."""
+"""Publish promoted submissions: for each date, the atomic step after which readers see it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk.exceptions import AirflowException
 from contract.dataset import Contract
+from contract.submission import Submission
 
 from lake.catalog import PartitionedTable
 from lake.manifest import read_manifest, write_manifest
-from lake.newest import point_at_newest
 from lake.paths import Paths, paths_of
+from lake.published import point_at_newest
 from lake.settings import Settings
 from lake.sql import render_sql
 
@@ -43,7 +44,7 @@ def public_table(glue: Any, settings: Settings, contract: Contract) -> Partition
 
 
 class PublishOperator(AwsBaseOperator[GlueCatalogHook]):
-    """Point the public table's partitions at the promoted runs, date by date, and keep the current view up to date.
+    """Point the public table's partitions at promoted submissions, date by date, and keep the current view up to date.
 
     Of several runs of one date, that counts which looked at the raw files last (`point_at_newest`).
 
@@ -91,8 +92,9 @@ class PublishOperator(AwsBaseOperator[GlueCatalogHook]):
 
     def _publish(self, s3: Any, table: PartitionedTable, paths: Paths) -> None:
         promoted = read_manifest(s3, paths.manifest("promote"))
+        submission = str(Submission.told(promoted))
         parameters = {
-            "run_id": promoted["run_id"],
+            "submission": submission,
             "numRows": str(promoted["rows"]),
             "profile": json.dumps(promoted.get("profile", {}), allow_nan=False),
         }
@@ -102,16 +104,16 @@ class PublishOperator(AwsBaseOperator[GlueCatalogHook]):
         manifest = {
             "step": "publish",
             "ds": paths.ds,
-            "run_id": promoted["run_id"],
+            "submission": submission,
             "uri": published["uri"],
             "replaced": replaced,
             "rows": published["rows"],
-            "published": published["run_id"],
+            "published": str(Submission.told(published)),
         }
         write_manifest(s3, paths.manifest("publish"), manifest)
         self.log.info("%s ds=%s reads %s (before: %s)", table.name, paths.ds, published["uri"], replaced)
-        if published["run_id"] != promoted["run_id"]:
-            self.log.warning("ds=%s stays with %s, which saw the raw files later", paths.ds, published["run_id"])
+        if manifest["published"] != submission:
+            self.log.warning("ds=%s stays with %s, which saw the raw files later", paths.ds, manifest["published"])
 
     def _refresh_view(self) -> None:
         names = self.settings.names(self.contract.dataset)

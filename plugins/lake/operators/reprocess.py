@@ -39,7 +39,7 @@ class ReprocessOperator(CleanOperator):
     def quarantined(self, manifest: dict[str, Any]) -> dict[str, tuple[str, str]]:
         """Run id and folder of bad rows for each date that was cleaned, valid or not."""
         return {
-            ds: (entry["run_id"], entry["quarantine"])
+            ds: (entry["submission"], entry["quarantine"])
             for ds, entry in manifest["dates"].items()
             if "quarantine" in entry
         }

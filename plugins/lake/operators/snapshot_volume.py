@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from airflow.providers.amazon.aws.hooks.ec2 import EC2Hook
@@ -14,6 +13,7 @@ from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk.exceptions import AirflowException
 from botocore.exceptions import ClientError, WaiterError
+from contract.files import content_digest
 
 from lake.manifest import read_manifest
 
@@ -68,7 +68,7 @@ class SnapshotVolumeOperator(AwsBaseOperator[EC2Hook]):
         deadline = time.monotonic() + self.timeout
         ec2 = self.hook.conn
         staged = read_manifest(S3Hook(aws_conn_id=self.aws_conn_id).conn, self.staged_manifest)
-        tags = {**self.tags, "staged": _digest(staged["files"])}
+        tags = {**self.tags, "staged": content_digest(staged["files"])}
         snapshot_id = self._existing(ec2, tags) or self._create(ec2, tags, deadline)
         attempts = max(1, int((deadline - time.monotonic()) / POLL_SECONDS))
         try:
@@ -108,9 +108,3 @@ class SnapshotVolumeOperator(AwsBaseOperator[EC2Hook]):
                 time.sleep(TOO_MANY_SECONDS * random.uniform(1, 1.5))  # noqa: S311  runs that wait must not meet again
             else:
                 return str(response["SnapshotId"])
-
-
-def _digest(files: Sequence[Mapping[str, Any]]) -> str:
-    """Digest of the staged files' names and contents."""
-    lines = sorted(f"{file['sha256']} {file['key']}\n" for file in files)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -8,11 +8,11 @@ from typing import Any
 from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from contract.dataset import Contract
+from contract.files import split_s3
 
 from lake.links import DataDocsLink
 from lake.manifest import read_manifest, write_manifest
 from lake.operators.worker_job import WorkerJobOperator
-from lake.paths import split_s3
 from lake.published import rows_before
 
 

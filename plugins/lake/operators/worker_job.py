@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
 import shlex
 import time
 from collections.abc import Mapping
@@ -18,9 +17,10 @@ from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from botocore.exceptions import ClientError
+from contract.files import split_s3
+from contract.submission import Submission
 
 from lake.bundle import upload_bundle
-from lake.paths import split_s3
 from lake.settings import Settings
 from lake.triggers.ssm_command import RUNNING, SsmCommandTrigger
 
@@ -192,8 +192,8 @@ class WorkerJobOperator(AwsBaseOperator[SsmHook]):
         for option, value in options.items():
             words += [f"--{option}", value]
         # A new id for every submission: nothing that an earlier one wrote is ever overwritten.
-        run_id = f"{self.run_name}-{secrets.token_hex(4)}"
-        line = f"LAKE_RUN_ID={shlex.quote(run_id)} {shlex.join(words)}"
+        submission_id = f"{Submission.new(self.run_name)}"
+        line = f"LAKE_RUN_ID={shlex.quote(submission_id)} {shlex.join(words)}"
         response = self.hook.conn.send_command(
             InstanceIds=[self.instance_id],
             DocumentName="AWS-RunShellScript",

@@ -103,13 +103,13 @@ class Lake:
         return run
 
     def _stage(self, run, ds, rows):
-        run_id = f"{run.name}-0123abcd"
-        folder = f"_staging/{CONTRACT.dataset}/ds={ds}/run={run_id}/"
+        submission = f"{run.name}-0123abcd"
+        folder = f"_staging/{CONTRACT.dataset}/ds={ds}/run={submission}/"
         bucket, s3 = self.settings.processed_bucket, self.aws("s3")
         names = "order_id, customer, amount, status, order_date"
         self.query(
             f"UNLOAD (SELECT order_id, customer, CAST(amount AS DECIMAL(12, 2)) AS amount, status, order_date,"
-            f" 'orders.csv' AS source_file, CAST(1 AS BIGINT) AS source_line, '{run_id}' AS run_id"
+            f" 'orders.csv' AS source_file, CAST(1 AS BIGINT) AS source_line, '{submission}' AS run_id"
             f" FROM (VALUES {', '.join(rows)}) AS t ({names}))"
             f" TO 's3://{bucket}/{folder}' WITH (format = 'PARQUET')"
         )
@@ -118,11 +118,11 @@ class Lake:
             for item in s3.list_objects_v2(Bucket=bucket, Prefix=folder)["Contents"]
         ]
         paths = Paths(self.settings, CONTRACT, ds, run.name)
-        clean = {"ds": ds, "run_id": run_id, "rows": {"published": len(rows)}, "output": {"files": files}}
+        clean = {"ds": ds, "submission": submission, "rows": {"published": len(rows)}, "output": {"files": files}}
         for task, manifest in {
             "stage_raw": {"ds": ds, "listed": run.listed},
             "clean": clean,
-            "validate": {"success": True, "run_id": run_id},
+            "validate": {"success": True, "submission": submission},
         }.items():
             _, _, bucket_name, key = paths.manifest(task).split("/", 3)
             s3.put_object(Bucket=bucket_name, Key=key, Body=json.dumps(manifest).encode())

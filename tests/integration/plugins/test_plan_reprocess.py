@@ -10,7 +10,7 @@ from contract.dataset import load_contract
 from lake.bundle import bundle_of_this_process
 from lake.operators.plan_reprocess import PlanReprocessOperator
 from lake.operators.publish import public_table
-from lake.operators.report_range import ReportRangeOperator
+from lake.operators.report_reprocess import ReportReprocessOperator
 from lake.paths import Paths
 from lake.published import folders_of_other_datasets
 
@@ -58,7 +58,7 @@ def world(aws, s3, settings, write):
                 s3.put_object(Bucket=settings.raw_bucket, Key=f"orders/ds={ds}/{name}", Body=b"")
         if change in {"is new", "there is no raw file"}:
             continue
-        table.point(ds, f"s3://anywhere/{ds}/", {"run_id": "earlier-0123abcd", "numRows": "1"})
+        table.point(ds, f"s3://anywhere/{ds}/", {"submission": "earlier-0123abcd", "numRows": "1"})
         if "known" in change or "stays" in change:
             continue
         etag = s3.head_object(Bucket=settings.raw_bucket, Key=key)["ETag"].strip('"')
@@ -98,7 +98,7 @@ def plan(settings):
 
 
 def manifests(s3, settings):
-    prefix = "manifests/orders/ranges/"
+    prefix = "manifests/orders/reprocess/"
     return [e["Key"] for e in s3.list_objects_v2(Bucket=settings.artifacts_bucket, Prefix=prefix).get("Contents", [])]
 
 
@@ -115,7 +115,7 @@ def test_a_dry_run_says_what_would_change_and_writes_nothing(s3, settings, plan)
 def test_a_run_plans_the_dates_that_have_a_file(s3, settings, plan):
     _, skipped = plan("wet", dry_run=False)
     assert skipped == []
-    key = "manifests/orders/ranges/run=wet/plan.json"
+    key = "manifests/orders/reprocess/run=wet/plan.json"
     planned = json.load(s3.get_object(Bucket=settings.artifacts_bucket, Key=key)["Body"])
     assert planned["ds"] == "2025-04-01..2025-04-09"
     outcomes = {ds: "skipped" if "no raw file" in why else "planned" for ds, why in CHANGES.items()}
@@ -136,7 +136,7 @@ def test_a_date_whose_dimensions_came_later_is_told(aws, s3, settings, plan, wri
         paths = Paths(settings, contract, ds, run)
         write(paths.manifest("stage_raw"), {"files": [{"key": key, "etag": etag}], "duplicate_files": []})
         write(paths.manifest("clean"), {"versions": {"bundle": bundle_of_this_process()[0]}})
-        read = paths.manifest("references") if run == "daily" else paths.range_manifest("references")
+        read = paths.manifest("references") if run == "daily" else paths.reprocess_manifest("references")
         write(read, folders_of_other_datasets(glue, settings, contract, ds))
     whole = {"contract": contract, "start": "2026-05-01", "end": "2026-05-03"}
     assert plan("before", **whole)[0] == {"nothing changed since": ["2026-05-01", "2026-05-02", "2026-05-03"]}
@@ -156,8 +156,8 @@ def test_a_range_without_files_does_nothing(s3, settings, plan):
 
 
 def test_a_report_fails_when_a_date_could_not_be_loaded(settings, write, context):
-    uri = Paths(settings, ORDERS, "{ds}", "a-report").range_manifest("clean_and_validate")
-    report = ReportRangeOperator(task_id="report", range_manifest=uri)
+    uri = Paths(settings, ORDERS, "{ds}", "a-report").reprocess_manifest("reprocess")
+    report = ReportReprocessOperator(task_id="report", reprocess_manifest=uri)
     with pytest.raises(AirflowException, match="no manifest at"):
         report.execute(context("report"))
     loaded = {"2025-04-01": {"outcome": "loaded"}, "2025-04-02": {"outcome": "skipped", "why": "no file"}}

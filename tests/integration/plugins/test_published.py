@@ -30,7 +30,7 @@ def publish(aws):
         table.point(
             ds,
             folder(settings, dataset, ds),
-            {"run_id": "a-run", "numRows": f"{rows}", "profile": json.dumps({"mean_quantity": rows / 2})},
+            {"submission": "a-run-0123abcd", "numRows": f"{rows}", "profile": json.dumps({"mean_quantity": rows / 2})},
         )
 
     return publish

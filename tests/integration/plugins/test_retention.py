@@ -11,10 +11,11 @@ from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from contract.columns import QUARANTINE_COLUMNS
 from contract.dataset import load_contract
+from contract.files import split_s3
 from lake.catalog import PartitionedTable
 from lake.operators.apply_retention import ApplyRetentionOperator
 from lake.operators.publish import public_table
-from lake.paths import Paths, split_s3
+from lake.paths import Paths
 from lake.retention import Retention
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -58,7 +59,7 @@ class Lake:
         return uri
 
     def publish(self, ds, uri, name="published", table=None):
-        (table or self.public).point(ds, uri, {"numRows": "1", "run_id": "x"})
+        (table or self.public).point(ds, uri, {"numRows": "1", "submission": "x-0123abcd"})
         bucket, key = split_s3(Paths(self.settings, CONTRACT, ds, "").record(name))
         self.s3.put_object(Bucket=bucket, Key=key, Body=json.dumps({"uri": uri}))
 
@@ -167,7 +168,7 @@ def test_what_is_used_again_stays(lake, retention):
     expired = later.expired()
     assert uris(expired) == {old}
     # Somebody goes back to the earlier run while retention is under way.
-    lake.public.point("2025-01-01", old, {"numRows": "1", "run_id": OLD})
+    lake.public.point("2025-01-01", old, {"numRows": "1", "submission": OLD})
     later.delete(expired)
     assert (lake.files(old), lake.files(new)) == (2, 2)
     # And what the record of the newest run names stays too, though no partition points there.

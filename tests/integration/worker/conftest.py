@@ -49,7 +49,7 @@ class Worker:
         options = {
             "stage_raw": {"raw": f"s3://raw/{key}/", "staged": staged},
             "clean": {
-                "run-id": "${LAKE_RUN_ID}",
+                "submission": "${LAKE_RUN_ID}",
                 "input": staged,
                 "output": f"s3://processed/_staging/{key}/run={run}-1/",
                 "quarantine": f"s3://processed/{self.dataset}_quarantine/ds={ds}/run={run}-1/",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from contract.submission import Submission
 from contract.together import load_contracts
 from pyspark.sql import SparkSession
 
@@ -61,7 +62,7 @@ class Lake:
             dataset=dataset,
             ds=date.fromisoformat(ds),
             run="run",
-            run_id="run-1",
+            submission=Submission("run", "00000001"),
             manifest=(place / "manifest.json").as_uri(),
             input=source.as_uri(),
             output=(place / "published").as_uri(),

@@ -31,12 +31,12 @@ PIPELINE = [
     "crawl",
     "publish",
 ]
-RANGE_PIPELINE = [
+REPROCESS_PIPELINE = [
     "plan",
     "start_worker",
     "stage_raw",
     "snapshot_raw",
-    "clean_and_validate",
+    "reprocess",
     "stop_worker",
     "promote",
     "crawl",
@@ -177,9 +177,11 @@ def test_crawl_and_marts_stand_on_the_providers_operators(any_dag):
 def test_a_range_goes_through_the_same_tasks(reprocess):
     dag, contract = reprocess
     marts = [mart.name for mart in contract.marts]
-    assert set(dag.task_ids) == {*RANGE_PIPELINE, *marts}
+    assert set(dag.task_ids) == {*REPROCESS_PIPELINE, *marts}
     assert {task.task_id for task in dag.get_task("publish").downstream_list} == {"report", *marts}
-    for before, after in itertools.pairwise(task for task in RANGE_PIPELINE if task not in {"stop_worker", "report"}):
+    for before, after in itertools.pairwise(
+        task for task in REPROCESS_PIPELINE if task not in {"stop_worker", "report"}
+    ):
         assert after in {task.task_id for task in dag.get_task(before).downstream_list}
 
 
@@ -202,16 +204,16 @@ def test_a_range_stops_its_worker_publishes_valid_dates_only_and_says_which_were
     stop = dag.get_task("stop_worker")
     assert stop.is_teardown
     assert stop.on_failure_fail_dagrun
-    assert {task.task_id for task in stop.upstream_list} == {"start_worker", "clean_and_validate"}
+    assert {task.task_id for task in stop.upstream_list} == {"start_worker", "reprocess"}
     for task_id in ("promote", "crawl", "publish"):
         task = dag.get_task(task_id)
         assert task.trigger_rule == "all_success"
-        assert "clean_and_validate" in task.dates
+        assert "reprocess" in task.dates
     # When no date is valid publishing is skipped, and the run must fail and say why all the same.
     assert dag.get_task("report").trigger_rule == "none_failed"
     assert dag.get_task("report").downstream_list == []
     # The lease must outlast what the jobs may take.
-    jobs = sum(dag.get_task(task_id).timeout for task_id in ("stage_raw", "clean_and_validate"))
+    jobs = sum(dag.get_task(task_id).timeout for task_id in ("stage_raw", "reprocess"))
     assert dag.get_task("start_worker").lease_seconds >= jobs
 
 
@@ -220,7 +222,7 @@ def test_both_dags_of_a_dataset_run_the_same_operators_with_the_same_arguments(b
     other = bag.dags[f"reprocess_{contract.dataset}"]
     for task_id in ("snapshot_raw", "promote", "crawl", "publish", *(mart.name for mart in contract.marts)):
         assert type(dag.get_task(task_id)) is type(other.get_task(task_id)), task_id
-    one, many = dag.get_task("clean"), other.get_task("clean_and_validate")
+    one, many = dag.get_task("clean"), other.get_task("reprocess")
     assert isinstance(many, type(one))
     differing = {"references", "ds"}
     assert {k: v for k, v in one.arguments.items() if k not in differing}.items() <= many.arguments.items()
@@ -268,4 +270,4 @@ def test_the_alert_of_every_task_leads_to_a_section_of_the_runbook(bag):
             section = runbook_section(notifier.contract, dag.dag_id, task.task_id)
             assert section in sections, f"{dag.dag_id}.{task.task_id}: docs/runbook.md#{section}"
             walked += 1
-    assert walked > len(CONTRACTS) * (len(PIPELINE) + len(RANGE_PIPELINE))
+    assert walked > len(CONTRACTS) * (len(PIPELINE) + len(REPROCESS_PIPELINE))

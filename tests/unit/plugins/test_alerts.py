@@ -33,7 +33,7 @@ def test_the_alert_of_a_range_names_its_dates():
     reason = "1 of 3 dates could not be loaded:\n2025-06-02 refused: no header"
     subject, text = alert("report", {"start": "2025-06-01", "end": "2025-06-03"}, exception=reason)
     assert subject == "a_dag 2025-06-01..2025-06-03: report failed"
-    for said in (reason, "ds BETWEEN '2025-06-01' AND '2025-06-03'", "ranges/run=manual__x/", "on the dates named"):
+    for said in (reason, "ds BETWEEN '2025-06-01' AND '2025-06-03'", "reprocess/run=manual__x/", "on the dates named"):
         assert said in text
 
 
@@ -54,7 +54,7 @@ def test_an_alert_fits_what_sns_takes_however_much_there_is_to_say(word):
         ("clean", {"date": "2025-06-30"}, "orders ds=2025-06-30 as it was before this run."),
         ("publish", {"date": "2025-06-30"}, "either as it was before this run or the new rows"),
         ("status_summary", {"date": "2025-06-30"}, "the mart status_summary shows its previous picture"),
-        ("clean_and_validate", RANGE, "orders on all dates as it was before this run."),
+        ("reprocess", RANGE, "orders on all dates as it was before this run."),
         ("publish", RANGE, "orders on each date either as it was"),
         ("status_summary", RANGE, "every valid date is published"),
     ],

@@ -2,7 +2,7 @@ import re
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
-from lake.macros import resolve_date, resolve_range, run_slug
+from lake.macros import resolve_date, resolve_dates, run_slug
 from lake.operators.plan_reprocess import days
 
 
@@ -35,10 +35,10 @@ def test_a_parameter_that_is_no_date_is_refused():
 
 
 def test_a_range_has_two_ends_in_order():
-    assert resolve_range({"params": {"start": "2024-02-28", "end": "2024-03-01"}}) == ("2024-02-28", "2024-03-01")
+    assert resolve_dates({"params": {"start": "2024-02-28", "end": "2024-03-01"}}) == ("2024-02-28", "2024-03-01")
     assert days("2024-02-28", "2024-03-01") == ["2024-02-28", "2024-02-29", "2024-03-01"]
     assert days("2024-02-28", "2024-02-28") == ["2024-02-28"]
     with pytest.raises(AirflowFailException, match="start, 2024-03-01, is after end, 2024-02-28"):
-        resolve_range({"params": {"start": "2024-03-01", "end": "2024-02-28"}})
+        resolve_dates({"params": {"start": "2024-03-01", "end": "2024-02-28"}})
     with pytest.raises(AirflowFailException, match="must be dates"):
-        resolve_range({"params": {"start": "yesterday", "end": "2024-02-28"}})
+        resolve_dates({"params": {"start": "yesterday", "end": "2024-02-28"}})

@@ -11,7 +11,7 @@ import pytest
 from contract.dataset import Contract
 from pyspark.sql import SparkSession
 
-from spark_jobs import clean, job, ranges, reprocess, storage
+from spark_jobs import clean, job, reprocess, reprocessing, storage
 from spark_jobs.errors import DataError
 from tests.staging import as_staged
 
@@ -37,7 +37,7 @@ class Range:
             raw.mkdir(parents=True)
             (raw / "orders.csv").write_text(text)
             as_staged(raw)
-        self.dates = {ds: {"outcome": ranges.STAGED, "staged": f"digest of {ds}"} for ds in FILES}
+        self.dates = {ds: {"outcome": reprocessing.STAGED, "staged": f"digest of {ds}"} for ds in FILES}
         self.dates["2025-06-06"] = {"outcome": "skipped", "why": "there is no raw file"}
 
     def uri(self, name: str) -> str:
@@ -50,10 +50,10 @@ class Range:
             "dataset": "orders",
             "ds": "2025-06-01..2025-06-06",
             "run": "a-run",
-            "run-id": "a-run-1",
+            "submission": "a-run-00000001",
             "dates": self.uri("stage_raw.json"),
             "date-manifest": self.uri("ds={ds}/{step}.json"),
-            "manifest": self.uri("clean_and_validate.json"),
+            "manifest": self.uri("reprocess.json"),
             "input": self.uri("raw/ds={ds}"),
             "output": self.uri("published/ds={ds}"),
             "quarantine": self.uri("quarantined/ds={ds}"),
@@ -76,9 +76,9 @@ def test_a_date_that_fails_does_not_stop_the_others(spark: SparkSession, orders:
     in_the_way = tmp_path / "published" / "ds=2025-06-04"
     in_the_way.parent.mkdir()
     in_the_way.write_text("not a folder")
-    submission.load(ranges.STAGED, *steps)
+    submission.load(reprocessing.STAGED, *steps)
 
-    found = storage.read_json(of_range.uri("clean_and_validate.json"))["dates"]
+    found = storage.read_json(of_range.uri("reprocess.json"))["dates"]
     assert {ds: entry["outcome"] for ds, entry in found.items()} == {
         "2025-06-01": "loaded",
         "2025-06-02": "refused",
@@ -92,16 +92,16 @@ def test_a_date_that_fails_does_not_stop_the_others(spark: SparkSession, orders:
     assert "expectations failed" in found["2025-06-03"]["why"]
     assert found["2025-06-03"]["quarantine"] == of_range.uri("quarantined/ds=2025-06-03")
     assert "ds=2025-06-04" in found["2025-06-04"]["why"]
-    assert ranges.told(found) == "2 loaded, 2 refused, 1 crashed, 1 skipped"
+    assert reprocessing.told(found) == "2 loaded, 2 refused, 1 crashed, 1 skipped"
 
     for ds, success in (("2025-06-01", True), ("2025-06-03", False), ("2025-06-05", True)):
         verdict = storage.read_json(of_range.uri(f"ds={ds}/validate.json"))
-        assert (verdict["success"], verdict["run_id"], verdict["ds"]) == (success, "a-run-1", ds)
+        assert (verdict["success"], verdict["submission"], verdict["ds"]) == (success, "a-run-00000001", ds)
     assert verdict["metrics"]["previous_days"] == 2, "2025-05-31 was loaded before, 2025-06-01 just now"
     assert [entry["ds"] for entry in submission.history()] == ["2025-05-31", "2025-06-01", "2025-06-05"]
 
     in_the_way.unlink()
-    submission.load(ranges.CRASHED, *steps)
+    submission.load(reprocessing.CRASHED, *steps)
     assert submission.dates["2025-06-04"]["outcome"] == "loaded"
 
 
@@ -122,8 +122,8 @@ def test_a_date_is_validated_while_the_next_is_cleaned_and_after_those_before_it
         validated.append((ds, [entry["ds"] for entry in submission.history()]))
         found.update(profile={})
 
-    submission.load(ranges.STAGED, clean_one, validate_one)
-    assert ranges.with_outcome(submission.dates, ranges.LOADED) == [ds for ds in dates if ds != dates[1]]
+    submission.load(reprocessing.STAGED, clean_one, validate_one)
+    assert reprocessing.with_outcome(submission.dates, reprocessing.LOADED) == [ds for ds in dates if ds != dates[1]]
     assert submission.dates[dates[1]] == {"staged": f"digest of {dates[1]}", "outcome": "refused", "why": "refused"}
     assert validated == [
         (dates[0], ["2025-05-31"]),
@@ -139,14 +139,14 @@ def test_the_next_submission_goes_on_where_the_last_one_ended(
     of_range = Range(tmp_path)
     of_range.dates = {ds: of_range.dates[ds] for ds in ("2025-06-01", "2025-06-05")}
     submission, steps = of_range.start(spark, orders)
-    submission.load(ranges.STAGED, *steps)
+    submission.load(reprocessing.STAGED, *steps)
     of_range.dates["2025-06-05"]["staged"] = "digest of other files"
     again, _ = of_range.start(spark, orders)
-    assert ranges.with_outcome(again.dates, ranges.LOADED) == ["2025-06-01"]
-    assert ranges.with_outcome(again.dates, ranges.STAGED) == ["2025-06-05"]
+    assert reprocessing.with_outcome(again.dates, reprocessing.LOADED) == ["2025-06-01"]
+    assert reprocessing.with_outcome(again.dates, reprocessing.STAGED) == ["2025-06-05"]
 
 
 def test_a_range_is_two_dates() -> None:
-    assert ranges.span("2025-06-01..2025-06-30") == "2025-06-01..2025-06-30"
+    assert reprocessing.span("2025-06-01..2025-06-30") == "2025-06-01..2025-06-30"
     with pytest.raises(ValueError, match="2025-06-01"):
-        ranges.span("2025-06-01")
+        reprocessing.span("2025-06-01")

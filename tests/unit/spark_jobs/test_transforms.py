@@ -31,7 +31,7 @@ def classify(spark: SparkSession, orders: Contract, tmp_path: Path) -> Classify:
         for number, lines in enumerate(files):
             (tmp_path / f"{number}.csv").write_text(HEADER + lines, encoding="utf-8")
         frame = records.read(spark, storage.list_files(tmp_path.as_uri()), orders, None)
-        rows = transforms.classified(frame, orders, RUN_DATE, "run-1", {})
+        rows = transforms.classified(frame, orders, RUN_DATE, "run-00000001", {})
         rows = rows.where(F.col("_outcome") != transforms.NO_ROW).orderBy("source_file", "source_line")
         return [row.asDict() for row in rows.collect()]
 
@@ -119,7 +119,7 @@ def test_a_bad_row_is_quarantined_as_it_came_with_all_reasons(
 ) -> None:
     row, good = classify(f"{line}\nO2,Bob,1.00,shipped,2025-06-30\n")
     assert (row["_outcome"], row["_rule"], row["_reason"], row["_raw_row"]) == ("quarantined", rule, reason, line)
-    assert (row["source_file"], row["source_line"], row["run_id"]) == ("0.csv", 2, "run-1")
+    assert (row["source_file"], row["source_line"], row["run_id"]) == ("0.csv", 2, "run-00000001")
     assert (good["_outcome"], good["_rule"], good["_reason"]) == ("published", None, None)
 
 

@@ -61,7 +61,9 @@ def test_a_started_service_is_found_and_starting_it_again_changes_nothing(servic
 
 def test_a_service_with_new_settings_is_restarted(service):
     first = start_and_wait(service(AWS_REGION="eu-central-1"))
-    second = start_and_wait(service(AWS_REGION="us-east-1"))
+    again = service(AWS_REGION="us-east-1")
+    second = start_and_wait(again)
+    processes.wait_until(lambda: again.log.read_text().count("ready") == 2, 20, again, "its first line", every=0.05)
     assert not processes.is_alive(first)
     assert second.environ()["AWS_REGION"] == "us-east-1"
 

@@ -1,8 +1,9 @@
 """Stage the raw files of many dates, each exactly as the job `stage_raw` does.
 
-A date whose files do not fit the contract is refused, and the others go on. Manifest, beyond what every range manifest
-has (spark_jobs/ranges.py): `files`, those of all dates, as `stage_raw` describes them, `seconds`, `versions`, and for
-each date that is staged `staged`, a digest of its files. Dates that the step before had left out are handed on.
+A date whose files do not fit the contract is refused, and the others go on. Manifest, beyond what every reprocess
+manifest has (spark_jobs/reprocessing.py): `files`, those of all dates, as `stage_raw` describes them, `seconds`,
+`versions`, and for each date that is staged `staged`, a digest of its files. Dates that the step before had left out
+are handed on.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from datetime import date
 from functools import partial
 from typing import Any
 
-from spark_jobs import job, ranges, stage_raw, storage
+from contract.files import content_digest
 
-STEP = "stage_range"
+from spark_jobs import job, reprocessing, stage_raw, storage
+
+STEP = "reprocess_stage_raw"
 PLANNED = "planned"
 
 
@@ -24,13 +27,13 @@ def run(parsed: argparse.Namespace) -> None:
     dates: dict[str, dict[str, Any]] = storage.read_json(parsed.dates)["dates"]
     files: list[dict[str, Any]] = []
     with phases("stage"):
-        for ds in ranges.with_outcome(dates, PLANNED):
-            dates[ds] = ranges.outcome_of(partial(stage, parsed, ds, files), ranges.STAGED)
+        for ds in reprocessing.with_outcome(dates, PLANNED):
+            dates[ds] = reprocessing.outcome_of(partial(stage, parsed, ds, files), reprocessing.STAGED)
     storage.write_json(
         job.frame(STEP, parsed, dates=dates, files=files, seconds=phases.seconds, versions=job.versions("boto3")),
         parsed.manifest,
     )
-    job.say(f"{ranges.told(dates)} {phases.seconds}")
+    job.say(f"{reprocessing.told(dates)} {phases.seconds}")
 
 
 def stage(parsed: argparse.Namespace, ds: str, files: list[dict[str, Any]], found: dict[str, Any]) -> None:
@@ -46,7 +49,7 @@ def stage(parsed: argparse.Namespace, ds: str, files: list[dict[str, Any]], foun
     stage_raw.run(arguments)
     staged = storage.read_json(storage.join(arguments.staged, stage_raw.MANIFEST))["files"]
     files.extend(staged)
-    found["staged"] = ranges.content_digest(staged)
+    found["staged"] = content_digest(staged)
 
 
 def main() -> None:
@@ -55,7 +58,7 @@ def main() -> None:
         "raw": "s3:// folder of a date's raw files, with {ds}",
         "staged": "file:// folder to fill for a date, with {ds}",
     }
-    job.main(STEP, ranges.parser(STEP, **uris), run)
+    job.main(STEP, reprocessing.parser(STEP, **uris), run)
 
 
 if __name__ == "__main__":

@@ -14,27 +14,27 @@ from lake.manifest import read_manifest
 FINE = frozenset({"loaded", "skipped"})
 
 
-class ReportRangeOperator(AwsBaseOperator[S3Hook]):
-    """Read the range manifest of a run and show the outcome of each date.
+class ReportReprocessOperator(AwsBaseOperator[S3Hook]):
+    """Read the reprocess manifest of a run and show the outcome of each date.
 
     Args:
-        range_manifest: manifest of the job that loaded the dates; templated.
+        reprocess_manifest: manifest of the job that loaded the dates; templated.
 
     Raises:
         AirflowFailException: when a date was refused or crashed; it names each, and why.
     """
 
     aws_hook_class = S3Hook
-    template_fields = aws_template_fields("range_manifest")
+    template_fields = aws_template_fields("reprocess_manifest")
     ui_color = "#dbe9f5"
 
-    def __init__(self, *, range_manifest: str, **kwargs: Any) -> None:
+    def __init__(self, *, reprocess_manifest: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.range_manifest = range_manifest
+        self.reprocess_manifest = reprocess_manifest
 
     def execute(self, context: Any) -> dict[str, int]:
         """Return how many dates had each outcome."""
-        dates = read_manifest(self.hook.conn, self.range_manifest)["dates"]
+        dates = read_manifest(self.hook.conn, self.reprocess_manifest)["dates"]
         outcomes = [entry["outcome"] for entry in dates.values()]
         for ds, entry in sorted(dates.items()):
             self.log.info("%s %s %s", ds, entry["outcome"], entry.get("why", entry.get("rows", "")))

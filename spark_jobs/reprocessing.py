@@ -1,6 +1,6 @@
-"""Many dates of a dataset in one job: what the jobs for ranges do alike.
+"""Many dates of a dataset in one job: what the jobs of `reprocess_<dataset>` do alike.
 
-Such a job reads which dates there are from the range manifest of the step before it, and writes one of its own:
+Such a job reads which dates there are from the reprocess manifest of the step before it, and writes one of its own:
 `step, dataset, ds (START..END), run, dates {ds: {outcome, why, ...}}`. A URI among its arguments names the date as
 `{ds}`, and where it is a manifest's, the step as `{step}`. What goes wrong with one date is that date's outcome, not
 the job's.
@@ -9,7 +9,6 @@ the job's.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import re
 import traceback
 from collections.abc import Callable
@@ -35,13 +34,13 @@ def span(text: str) -> str:
 
 
 def parser(step: str, **uris: str) -> argparse.ArgumentParser:
-    """The arguments of a job for a range: `--ds START..END`, the range manifest of the step before, and those of a job.
+    """The arguments of a job for many dates: those of a job, `--ds START..END`, and the manifest of the step before.
 
     :param uris: help by the name of an argument.
     """
-    uris["dates"] = "range manifest of the step before"
+    uris["dates"] = "reprocess manifest of the step before"
     uris["date_manifest"] = "JSON to write for a step of a date, with {ds} and {step}"
-    uris["manifest"] = "range manifest to write"
+    uris["manifest"] = "reprocess manifest to write"
     return job.parser(step, ds_type=span, **uris)
 
 
@@ -64,7 +63,7 @@ def outcome_of(work: Callable[[dict[str, Any]], None], good: str) -> dict[str, A
 
 
 def with_outcome(dates: dict[str, dict[str, Any]], outcome: str) -> list[str]:
-    """The dates of a range manifest that ended so, in order."""
+    """The dates of a reprocess manifest that ended so, in order."""
     return sorted(ds for ds, entry in dates.items() if entry["outcome"] == outcome)
 
 
@@ -72,9 +71,3 @@ def told(dates: dict[str, dict[str, Any]]) -> str:
     """How many dates had each outcome, `3 loaded, 1 refused`."""
     outcomes = [entry["outcome"] for entry in dates.values()]
     return ", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in dict.fromkeys(outcomes))
-
-
-def content_digest(files: list[dict[str, Any]]) -> str:
-    """One digest for the names and contents of files that `stage_raw` describes."""
-    lines = sorted(f"{file['sha256']} {file['name']}\n" for file in files)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
