@@ -36,6 +36,7 @@ TEST_DATES = ("2025-01-30", "2025-01-31", "2025-02-01")
 """Dates of the SQL test's rows: several, in several months, so that a mart can be seen to read its own only."""
 TEST_ROWS = 12
 
+PRIVACY = "columns are marked as personal by their names only; judge each, and say why the others are not"
 WHOLE_NUMBERS = ("int", "bigint")
 ADDS_UP = re.compile(r"amount|total|value|revenue|cost|sum")
 """Names of numbers whose sum says something; the sum of unit prices does not."""
@@ -173,6 +174,7 @@ def contract_text(name: str, sample_name: str, sample: Sample, columns: Sequence
         f"dataset: {name}",
         f"description: {_scalar(f'{name} as received; say what a row is, and who sends it')}",
         "owner: data-platform",
+        f"privacy: {_scalar(PRIVACY)}",
         'schedule: "0 0 * * *"',
         "start_date: 2020-01-01",
         "",

@@ -173,12 +173,14 @@ class Contract(Model):
     `load_mode` says what a date's file means: `append` (facts of that date), `upsert` (new versions of keys; the
     latest by ds wins in `<dataset>_current`) or `snapshot` (the whole truth as of that date; `<dataset>_current` is the
     latest). `additions` says what becomes of columns in the raw file that the contract does not name: they are kept in
-    `extra`, or left out; reported either way.
+    `extra`, or left out; reported either way. `privacy` says for people why the columns that are not marked as personal
+    are published in the clear.
     """
 
     dataset: Name
     description: Text
     owner: Text
+    privacy: Text | None = None
     tags: tuple[Text, ...] = ()
     schedule: Cron
     start_date: date

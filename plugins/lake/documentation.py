@@ -199,7 +199,8 @@ def _facts(contract: Contract) -> Iterator[tuple[str, str]]:
     yield "key", ", ".join(map(_code, contract.key)) or "none"
     yield "counts once", _dedupe(contract)
     yield "reads", ", ".join(f"[{name}]({name}.md)" for name in contract.other_datasets) or "no other dataset"
-    yield "personal", ", ".join(_code(c.name) for c in contract.personal_columns) or "nothing"
+    yield "personal", ", ".join(_code(c.name) for c in contract.personal_columns) or "no column is marked"
+    yield "in the clear", contract.privacy or "every other column; the contract does not say why"
     yield "superseded runs", f"kept for {contract.retention.days} days"
 
 

@@ -68,16 +68,16 @@ def test_every_contract_in_the_repository_loads() -> None:
     ("old", "new", "message"),
     [
         ("owner: data-platform\n", "", ":3: owner: is required"),
-        ("  days: 90", "  day: 90", ":22: retention.day: is not a field; allowed: days"),
-        ("  days: 90", "  days: '90'", ":22: retention.days: '90': Input should be a valid integer"),
+        ("  days: 90", "  day: 90", ":23: retention.day: is not a field; allowed: days"),
+        ("  days: 90", "  days: '90'", ":23: retention.days: '90': Input should be a valid integer"),
         ("type: decimal(12,2)", "type: money", "columns[2].type: 'money' is not a type; allowed: string, int,"),
         ("type: decimal(12,2)", "type: decimal(2,12)", "columns[2].type: 'decimal(2,12)' is out of range"),
         (
             "load_mode: upsert",
             "load_mode: merge",
-            ":16: load_mode: 'merge' is not allowed; allowed: 'append', 'upsert'",
+            ":17: load_mode: 'merge' is not allowed; allowed: 'append', 'upsert'",
         ),
-        ("key: [order_id]", "key: [id]", ":17: key[0]: 'id' is not a required column; allowed: order_id, customer,"),
+        ("key: [order_id]", "key: [id]", ":18: key[0]: 'id' is not a required column; allowed: order_id, customer,"),
         ("key: [order_id]\n", "", ": key: is required when load_mode is upsert"),
         ("owner: data-platform", "owner: a\nowner: b", ":6: owner: is given twice"),
         ("name: customer\n", "name: ds\n", "columns[1].name: 'ds' is reserved"),
@@ -87,8 +87,8 @@ def test_every_contract_in_the_repository_loads() -> None:
         ("action: drop", "action: ignore", "rules[1].action: 'ignore' is not allowed"),
         ("dataset: orders", "dataset: ordered", ":3: dataset: 'ordered' is not the file's name: 'orders'"),
         ('schedule: "', 'schedule: "every ', ": schedule: 'every "),
-        ("start_date: 2025-01-01", "start_date: soon", ":8: start_date: 'soon': Input should be a valid date"),
-        ("tags: [orders,", "tags: [orders,,", ":6: contract: is not valid YAML"),
+        ("start_date: 2025-01-01", "start_date: soon", ":9: start_date: 'soon': Input should be a valid date"),
+        ("tags: [orders,", "tags: [orders,,", ":7: contract: is not valid YAML"),
     ],
 )
 def test_a_wrong_contract_is_refused_with_its_line(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -106,7 +106,7 @@ def test_a_wrong_contract_is_refused_with_its_line(tmp_path: Path, old: str, new
         ("sales", "min: 1", "min: 3000000000", "columns[4].min: 3000000000 does not fit int"),
         ("sales", "min: 1", "min: 1.5", "columns[4].min: 1.5 is not a value of type int"),
         ("sales", "min: 1", "min: true", "columns[4].min: True is not a number, a date, or a timestamp without a zone"),
-        ("sales", "min: 1", "min: 9\n    max: 1", ":51: columns[4].max: 1 is less than min, 9"),
+        ("sales", "min: 1", "min: 9\n    max: 1", ":52: columns[4].max: 1 is less than min, 9"),
         ("sales", "min: 1", "pattern: a", "columns[4].pattern: is for columns of type string only"),
         ("sales", "min: 1", "personal: true", "columns[4].personal: is for columns of type string only"),
         (

@@ -17,9 +17,9 @@ def folder(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("name: status_summary", "name: publish", ":75: marts[2].name: 'publish' is the name of a task that every"),
-        ('schedule: "0 0 ', 'schedule: "0 25 ', ":7: schedule: '0 25 * * *' is not a line of cron"),
-        ('schedule: "0 0 * * *"', 'schedule: "0 0 31 2 *"', ":7: schedule: '0 0 31 2 *' is not a line of cron"),
+        ("name: status_summary", "name: publish", ":76: marts[2].name: 'publish' is the name of a task that every"),
+        ('schedule: "0 0 ', 'schedule: "0 25 ', ":8: schedule: '0 25 * * *' is not a line of cron"),
+        ('schedule: "0 0 * * *"', 'schedule: "0 0 31 2 *"', ":8: schedule: '0 0 31 2 *' is not a line of cron"),
     ],
 )
 def test_what_cannot_be_run_is_refused_with_its_line(folder, old, new, message):

@@ -77,5 +77,14 @@ def test_the_index_leads_to_every_page():
         assert f"[{dataset}]({dataset}.md)" in text
 
 
+@pytest.mark.parametrize("dataset", CONTRACTS)
+def test_every_page_says_what_is_personal_and_why_the_rest_is_not(dataset):
+    text = page(dataset)
+    assert CONTRACTS[dataset].privacy, f"{dataset} does not say why its other columns are in the clear"
+    assert CONTRACTS[dataset].privacy in text
+    for column in CONTRACTS[dataset].personal_columns:
+        assert f"`{column.name}`" in text.partition("| personal |")[2].partition("\n")[0]
+
+
 def test_a_dag_leads_to_its_page():
     assert "`docs/datasets/sales.md`" in dag_documentation(CONTRACTS["sales"], Names("sales"))
