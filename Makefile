@@ -12,7 +12,7 @@ STACK ?= lake
 # More options of infra.deploy: `make teardown ARGUMENTS=--delete-data`
 ARGUMENTS ?=
 
-.PHONY: help demo up down status check test deploy teardown compose-env format docs dataset screenshots environments stack-environments airflow-environment
+.PHONY: help demo up down status check test deploy teardown rebuild-catalog compose-env format docs dataset screenshots environments stack-environments airflow-environment
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1~\2/p' Makefile | awk -F'~' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -44,6 +44,9 @@ deploy: airflow-environment  ## deploy the stack to AWS with your own credential
 
 teardown: airflow-environment  ## delete the stack from AWS, with your own credentials
 	@$(AIRFLOW_PYTHON) -m infra.deploy teardown --stack '$(STACK)' $(ARGUMENTS)
+
+rebuild-catalog: airflow-environment  ## make the Glue catalog again from S3 alone, with your own credentials
+	@PYTHONPATH=plugins $(AIRFLOW_PYTHON) -m tools.rebuild_catalog $(ARGUMENTS)
 
 compose-env:  ## write the secrets that docker-compose.yaml needs to .local/compose.env
 	@tools/bootstrap.sh

@@ -90,7 +90,20 @@ class Names:
 
     def record(self, ds: str, table: str) -> str:
         """Artifacts bucket: which submission counts for a date, of what is `published` or `quarantined`."""
-        return f"manifests/{self.dataset}/ds={ds}/{table}.json"
+        return f"{self.records}ds={ds}/{table}.json"
+
+    def mart_record(self, mart: str, query: str) -> str:
+        """Artifacts bucket: which pictures a query of a mart has made, and of what."""
+        return f"{self.mart_records(mart)}{query}.json"
+
+    def mart_records(self, mart: str) -> str:
+        """Artifacts bucket: the records of a mart."""
+        return f"{self.records}mart={mart}/"
+
+    @property
+    def records(self) -> str:
+        """Artifacts bucket: what says where partitions point, whatever becomes of the catalog."""
+        return f"records/{self.dataset}/"
 
     def data_docs(self, ds: str, submission: str) -> str:
         """Artifacts bucket: the Data Docs of one validation."""

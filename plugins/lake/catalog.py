@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from airflow.sdk.exceptions import AirflowException
 from contract.columns import TableColumn
 
+POLL_SECONDS = 1
 PARQUET = {
     "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
     "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
@@ -34,7 +37,7 @@ class PartitionedTable:
         self._glue = glue
         self.database, self.name = database, name
         self._columns = [{"Name": c.name, "Type": c.type, "Comment": c.description[:255]} for c in columns]
-        self._location, self._description = location, description
+        self.location, self._description = location, description
 
     def ensure(self) -> None:
         """Create the table, or bring its columns up to date when the contract has changed."""
@@ -44,7 +47,7 @@ class PartitionedTable:
             "TableType": "EXTERNAL_TABLE",
             "Parameters": {"EXTERNAL": "TRUE", "classification": "parquet"},
             "PartitionKeys": [{"Name": "ds", "Type": "string", "Comment": "date of the run, YYYY-MM-DD"}],
-            "StorageDescriptor": self._storage(self._location),
+            "StorageDescriptor": self._storage(self.location),
         }
         try:
             self._glue.create_table(DatabaseName=self.database, TableInput=definition)
@@ -111,3 +114,36 @@ def describe_difference(found: Sequence[dict[str, Any]], expected: Sequence[Tabl
             if name in types and types[name] != wanted[name]
         ]
     )
+
+
+def crawl(glue: Any, crawler: str, timeout: float) -> None:
+    """Run a crawl that begins now, and wait for it.
+
+    One that is already running may have begun before a folder existed: it is waited for, and another is started.
+
+    Args:
+        glue: boto3 Glue client.
+        crawler: its name.
+        timeout: bound of all waiting, in seconds.
+
+    Raises:
+        AirflowException: when the crawl failed, or has not ended in time.
+    """
+    deadline = time.monotonic() + timeout
+
+    def pause() -> None:
+        if time.monotonic() > deadline:
+            raise AirflowException(f"crawler {crawler} is still running after {timeout:.0f} s")
+        time.sleep(POLL_SECONDS)
+
+    while True:
+        try:
+            glue.start_crawler(Name=crawler)
+            break
+        except glue.exceptions.CrawlerRunningException:
+            pause()
+    while (found := glue.get_crawler(Name=crawler)["Crawler"])["State"] != "READY":
+        pause()
+    last = found["LastCrawl"]
+    if last["Status"] != "SUCCEEDED":
+        raise AirflowException(f"crawler {crawler} {last['Status']}: {last.get('ErrorMessage', '')}")

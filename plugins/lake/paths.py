@@ -82,6 +82,10 @@ class Paths:
         """Record of which submission counts for the date, `published` or `quarantined`, whichever run says so."""
         return self._artifact(self.names.record(self.ds, table))
 
+    def older_record(self, table: str) -> str:
+        """Where the record lay before records had a place of their own, which the worker cannot write."""
+        return self._artifact(f"manifests/{self.contract.dataset}/ds={self.ds}/{table}.json")
+
     def _artifact(self, key: str) -> str:
         return f"s3://{self.settings.artifacts_bucket}/{key}"
 

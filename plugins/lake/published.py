@@ -5,19 +5,24 @@ Which submission that is stands in a record on S3, one for what is published and
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from contract.dataset import HISTORY_DATES, Contract
 from contract.names import Names
 from contract.submission import Submission
 
 from lake.catalog import PartitionedTable
-from lake.manifest import Record, change_record, parsed, read_manifest
+from lake.manifest import Record, change_record, parsed, read_manifest, read_manifest_if_present
+from lake.paths import Paths
 from lake.settings import Settings
 from lake.sql import Dates
 
+Kind = Literal["published", "quarantined"]
 
-def point_at_newest(s3: Any, record: str, table: PartitionedTable, run: Record) -> tuple[Record, str | None]:
+
+def point_at_newest(
+    s3: Any, paths: Paths, kind: Kind, table: PartitionedTable, run: Record
+) -> tuple[Record, str | None]:
     """Point a table's partition at what the newest run of a date has made.
 
     Which run that is stands in a record on S3, changed by compare-and-swap. Every run first sees to the record, then
@@ -26,7 +31,8 @@ def point_at_newest(s3: Any, record: str, table: PartitionedTable, run: Record) 
 
     Args:
         s3: boto3 S3 client.
-        record: URI of the record of this table and date.
+        paths: where things of the date lie.
+        kind: what the table is of.
         table: the table.
         run: what the caller has made: `ds`, `submission`, `uri` (the folder to point at), `listed` (when its run looked
             at the raw files, as ISO text), `parameters` (what to record with the partition), and whatever else the
@@ -36,7 +42,10 @@ def point_at_newest(s3: Any, record: str, table: PartitionedTable, run: Record) 
         The newest run's record, and the folder that the partition pointed at before, or None for a new partition.
     """
 
+    record = paths.record(kind)
+
     def newest(known: Record | None) -> Record | None:
+        known = known or read_manifest_if_present(s3, paths.older_record(kind))
         return run if known is None or known["listed"] <= run["listed"] else None
 
     change_record(s3, record, newest)

@@ -9,7 +9,6 @@ from typing import Any
 
 from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-from contract.columns import QUARANTINE_COLUMNS
 from contract.dataset import Contract
 
 from lake.catalog import PartitionedTable
@@ -18,6 +17,7 @@ from lake.operators.worker_job import WorkerJobOperator
 from lake.paths import Paths
 from lake.published import folders_of_other_datasets, point_at_newest
 from lake.settings import Settings
+from lake.tables import quarantine_table
 
 PARALLEL_CALLS = 8
 
@@ -78,15 +78,7 @@ class CleanOperator(WorkerJobOperator):
 
     def _show_quarantined(self, folders: Mapping[str, tuple[str, str]]) -> None:
         s3 = S3Hook(aws_conn_id=self.aws_conn_id).conn
-        names = self.settings.names(self.contract.dataset)
-        table = PartitionedTable(
-            GlueCatalogHook(aws_conn_id=self.aws_conn_id).conn,
-            database=names.database,
-            name=names.quarantine_table,
-            columns=QUARANTINE_COLUMNS,
-            location=f"s3://{self.settings.processed_bucket}/{names.quarantine_table}/",
-            description=f"Rows of {self.contract.dataset} that broke a rule in the latest run of each date",
-        )
+        table = quarantine_table(GlueCatalogHook(aws_conn_id=self.aws_conn_id).conn, self.settings, self.contract)
         table.ensure()
         with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
             list(pool.map(partial(self._show, s3, table), folders, folders.values()))
@@ -97,4 +89,4 @@ class CleanOperator(WorkerJobOperator):
         listed = read_manifest(s3, paths.manifest("stage_raw"))["listed"]
         told = {"submission": submission}
         run = {"ds": ds, **told, "uri": uri, "listed": listed, "parameters": told}
-        point_at_newest(s3, paths.record("quarantined"), table, run)
+        point_at_newest(s3, paths, "quarantined", table, run)

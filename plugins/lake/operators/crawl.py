@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.operators.glue_crawler import GlueCrawlerRunOperator
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
-from botocore.exceptions import ClientError
+from airflow.sdk.exceptions import AirflowFailException
 from contract.dataset import Contract
 from contract.submission import Submission
 
-from lake.catalog import describe_difference
+from lake.catalog import POLL_SECONDS, crawl, describe_difference
 from lake.manifest import read_manifest
 from lake.paths import paths_of
 from lake.settings import Settings
 from lake.sql import Dates
 
-POLL_SECONDS = 1
-
 
 class CrawlOperator(GlueCrawlerRunOperator):
     """Run a crawl that began after the run was promoted, wait for it, and check its result.
 
-    A crawl that is already running may have begun before the run's folder existed. So this operator waits for that
-    one to end and starts another, where the provider's fails or joins it.
+    The provider's operator fails when a crawl is running already, or joins it; see `lake.catalog.crawl`.
 
     Args:
         settings: the stack's names.
@@ -61,33 +56,12 @@ class CrawlOperator(GlueCrawlerRunOperator):
 
     def execute(self, context: Any) -> str:
         """Start a crawl of our own, wait for it, check the partitions and their columns."""
-        deadline = time.monotonic() + self.timeout
         s3 = S3Hook(aws_conn_id=self.aws_conn_id).conn
         paths = paths_of(self.settings, self.contract, self.run_name, self.dates)
         promoted = [read_manifest(s3, place.manifest("promote")) for place in paths]
-        while not self._started():
-            self._pause(deadline)
-        while (crawler := self.hook.get_crawler(self.crawler_name))["State"] != "READY":
-            self._pause(deadline)
-        last = crawler["LastCrawl"]
-        if last["Status"] != "SUCCEEDED":
-            raise AirflowException(f"crawler {self.crawler_name} {last['Status']}: {last.get('ErrorMessage', '')}")
+        crawl(self.hook.glue_client, self.crawler_name, self.timeout)
         self._check(promoted)
         return self.crawler_name
-
-    def _started(self) -> bool:
-        try:
-            self.hook.glue_client.start_crawler(Name=self.crawler_name)
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "CrawlerRunningException":
-                return False
-            raise
-        return True
-
-    def _pause(self, deadline: float) -> None:
-        if time.monotonic() > deadline:
-            raise AirflowException(f"crawler {self.crawler_name} is still running after {self.timeout:.0f} s")
-        time.sleep(POLL_SECONDS)
 
     def _check(self, promoted: list[dict[str, Any]]) -> None:
         first, last = promoted[0]["ds"], promoted[-1]["ds"]

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
+from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk.exceptions import AirflowException
 from contract.dataset import Contract, Mart
 
 from lake.catalog import PartitionedTable
-from lake.operators.publish import public_table
+from lake.pictures import point_at_pictures, source_digest
 from lake.settings import Settings
 from lake.sql import Dates, dates_affected, dates_read, mart_select
+from lake.tables import mart_table, public_table
 
 POLL_SECONDS = 1
 ROUNDS = 20
@@ -68,14 +69,7 @@ class MartOperator(AthenaOperator):
         """Compute the dates' pictures and every stale later one; return their dates."""
         glue = GlueCatalogHook(aws_conn_id=self.aws_conn_id).conn
         source = public_table(glue, self.settings, self.contract)
-        target = PartitionedTable(
-            glue,
-            database=self.names.database,
-            name=self.mart.name,
-            columns=self.mart.columns,
-            location=self._folder,
-            description=self.mart.description,
-        )
+        target = mart_table(glue, self.settings, self.contract, self.mart)
         target.ensure()
         computed: list[str] = []
         for _ in range(ROUNDS):
@@ -88,16 +82,12 @@ class MartOperator(AthenaOperator):
             computed.extend(stale)
         raise AirflowException(f"the sources of {self.mart.name} changed under each of {ROUNDS} rounds: {list(stale)}")
 
-    @property
-    def _folder(self) -> str:
-        return f"s3://{self.settings.enriched_bucket}/{self.names.mart(self.mart.name)}"
-
     def _compute(self, context: Any, pictures: dict[str, str], target: PartitionedTable) -> None:
         """Compute pictures, given as digest by date.
 
         The digests were taken before: what changes after that makes a picture stale, and another round sees it.
         """
-        folder = f"{self._folder}run={secrets.token_hex(8)}/"
+        folder = f"{target.location}run={secrets.token_hex(8)}/"
         selects = "\nUNION ALL\n".join(
             f"SELECT *, '{ds}' AS ds FROM (\n{mart_select(self.contract, self.mart, ds)}\n)"  # noqa: S608 - dates of partitions
             for ds in pictures
@@ -107,8 +97,9 @@ class MartOperator(AthenaOperator):
             "WITH (format = 'PARQUET', compression = 'ZSTD', partitioned_by = ARRAY['ds'])"
         )
         query_id = super().execute(context)
-        for ds, digest in pictures.items():
-            target.point(ds, f"{folder}ds={ds}/", {"source_digest": digest, "query_id": str(query_id)})
+        made = {"folder": folder, "query_id": str(query_id), "pictures": pictures}
+        s3 = S3Hook(aws_conn_id=self.aws_conn_id).conn
+        point_at_pictures(s3, target, self.settings, self.contract.dataset, made)
 
     def _stale(self, source: PartitionedTable, target: PartitionedTable) -> dict[str, str]:
         """Pictures to compute: those of the dates, and later ones made from them, unless they fit the sources of now.
@@ -123,13 +114,5 @@ class MartOperator(AthenaOperator):
             pictures[partition["Values"][0]] = partition["Parameters"].get("source_digest")
         read = Dates(dates_read(self.mart.scope, min(pictures)).first, max(pictures))
         folders = {p["Values"][0]: p["StorageDescriptor"]["Location"] for p in source.partitions(read.condition)}
-        wanted = {ds: self._digest(ds, folders) for ds in sorted(pictures)}
+        wanted = {ds: source_digest(self.contract, self.mart, ds, folders) for ds in sorted(pictures)}
         return {ds: digest for ds, digest in wanted.items() if digest != pictures[ds]}
-
-    def _digest(self, ds: str, folders: dict[str, str]) -> str:
-        digest = hashlib.sha256(mart_select(self.contract, self.mart, ds).encode())
-        read = dates_read(self.mart.scope, ds)
-        for date in sorted(folders):
-            if date in read:
-                digest.update(f"{date} {folders[date]}\n".encode())
-        return digest.hexdigest()

@@ -10,7 +10,6 @@ from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
-from airflow.sdk.exceptions import AirflowException
 from contract.dataset import Contract
 from contract.submission import Submission
 
@@ -19,28 +18,7 @@ from lake.manifest import read_manifest, write_manifest
 from lake.paths import Paths, paths_of
 from lake.published import point_at_newest
 from lake.settings import Settings
-from lake.sql import render_sql
-
-POLL_SECONDS = 1
-
-
-def public_table(glue: Any, settings: Settings, contract: Contract) -> PartitionedTable:
-    """Return the table that readers of the dataset use.
-
-    Args:
-        glue: boto3 Glue client.
-        settings: the stack's names.
-        contract: the dataset.
-    """
-    names = settings.names(contract.dataset)
-    return PartitionedTable(
-        glue,
-        database=names.database,
-        name=names.table,
-        columns=contract.published_columns,
-        location=f"s3://{settings.processed_bucket}/{names.runs_table}/",
-        description=contract.description,
-    )
+from lake.tables import create_current_view, public_table
 
 
 class PublishOperator(AwsBaseOperator[GlueCatalogHook]):
@@ -88,7 +66,7 @@ class PublishOperator(AwsBaseOperator[GlueCatalogHook]):
         for paths in paths_of(self.settings, self.contract, self.run_name, self.dates):
             self._publish(s3, table, paths)
         if self.contract.has_current_view:
-            self._refresh_view()
+            create_current_view(AthenaHook(aws_conn_id=self.aws_conn_id), self.settings, self.contract, self.timeout)
 
     def _publish(self, s3: Any, table: PartitionedTable, paths: Paths) -> None:
         promoted = read_manifest(s3, paths.manifest("promote"))
@@ -98,9 +76,7 @@ class PublishOperator(AwsBaseOperator[GlueCatalogHook]):
             "numRows": str(promoted["rows"]),
             "profile": json.dumps(promoted.get("profile", {}), allow_nan=False),
         }
-        published, replaced = point_at_newest(
-            s3, paths.record("published"), table, {**promoted, "parameters": parameters}
-        )
+        published, replaced = point_at_newest(s3, paths, "published", table, {**promoted, "parameters": parameters})
         manifest = {
             "step": "publish",
             "ds": paths.ds,
@@ -114,19 +90,3 @@ class PublishOperator(AwsBaseOperator[GlueCatalogHook]):
         self.log.info("%s ds=%s reads %s (before: %s)", table.name, paths.ds, published["uri"], replaced)
         if manifest["published"] != submission:
             self.log.warning("ds=%s stays with %s, which saw the raw files later", paths.ds, manifest["published"])
-
-    def _refresh_view(self) -> None:
-        names = self.settings.names(self.contract.dataset)
-        view = names.current_view
-        athena = AthenaHook(aws_conn_id=self.aws_conn_id)
-        query_id = athena.run_query(
-            f"CREATE OR REPLACE VIEW {view} AS\n{render_sql(self.contract, view, None)}",
-            {"Database": names.database},
-            {},
-            workgroup=self.settings.athena_workgroup,
-        )
-        state = athena.poll_query_status(
-            query_id, max_polling_attempts=int(self.timeout / POLL_SECONDS), sleep_time=POLL_SECONDS
-        )
-        if state != "SUCCEEDED":
-            raise AirflowException(f"view {view}: {state}: {athena.get_state_change_reason(query_id)}")

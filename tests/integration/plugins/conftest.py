@@ -95,3 +95,33 @@ def running_worker(aws, settings):
     yield settings.worker_instance_id
     ec2.stop_instances(InstanceIds=instances)
     ec2.get_waiter("instance_stopped").wait(InstanceIds=instances, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+
+
+@pytest.fixture(scope="module")
+def hooks():
+    """Airflow's clients by service and connection: making one takes longer than what a task here does with it."""
+    return {}
+
+
+@pytest.fixture
+def lake(aws, settings, context, monkeypatch, hooks):
+    """The part of the lake that publishes, without a date."""
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+
+    from tests.integration.plugins.publishing import Lake
+
+    make = AwsGenericHook.get_client_type
+
+    def client(hook, *arguments, **options):
+        who = (hook.client_type, hook.aws_conn_id)
+        if who not in hooks:
+            hooks[who] = make(hook, *arguments, **options)
+        return hooks[who]
+
+    monkeypatch.setattr(AwsGenericHook, "get_client_type", client)
+    for module in ("lake.catalog", "lake.operators.mart", "lake.tables"):
+        monkeypatch.setattr(f"{module}.POLL_SECONDS", 0.02)
+    made = Lake(aws, settings, context)
+    made.clear()
+    yield made
+    made.clear()

@@ -9,10 +9,10 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Downs
 from contract.dataset import load_contract
 from lake.bundle import bundle_of_this_process
 from lake.operators.plan_reprocess import PlanReprocessOperator
-from lake.operators.publish import public_table
 from lake.operators.report_reprocess import ReportReprocessOperator
 from lake.paths import Paths
 from lake.published import folders_of_other_datasets
+from lake.tables import public_table
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 ORDERS = load_contract(REPOSITORY / "include" / "datasets" / "orders.yaml")

@@ -9,9 +9,9 @@ from airflow.sdk.exceptions import AirflowException
 from lake.contracts import load_contracts
 from lake.links import DataDocsLink, data_docs_url
 from lake.operators.clean import CleanOperator
-from lake.operators.publish import public_table
 from lake.operators.validate import ValidateOperator
 from lake.published import folders_of_other_datasets, rows_before
+from lake.tables import public_table
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CONTRACTS = load_contracts()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, TaskDeferralError, TaskDeferred
 from contract.dataset import Wait, load_contract
+from lake.paths import Paths
 from lake.sensors.raw_files import RawFilesSensor, expected_since
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -25,7 +26,7 @@ def sensor(settings):
         return RawFilesSensor(
             task_id="wait_for_raw",
             contract=CONTRACT.model_copy(update={"wait": wait}),
-            bucket_key=f"s3://{settings.raw_bucket}/{CONTRACT.raw_wildcard(ds)}",
+            bucket_key=Paths(settings, CONTRACT, ds, "any").raw_wildcard,
             poke_interval=60,
         )
 

@@ -12,6 +12,7 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from contract.columns import QUARANTINE_COLUMNS
 from contract.dataset import load_contract
 from contract.files import split_s3
+from contract.names import Names
 from lake.catalog import PartitionedTable
 from lake.operators.apply_retention import ApplyRetentionOperator
 from lake.operators.publish import public_table
@@ -20,6 +21,7 @@ from lake.retention import Retention
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CONTRACT = load_contract(REPOSITORY / "include" / "datasets" / "orders.yaml")
+NAMES = Names(CONTRACT.dataset)
 OLD, NEW, OTHER = "old-00000001", "new-00000002", "other-00000003"
 
 
@@ -29,7 +31,7 @@ class Lake:
     def __init__(self, aws, settings):
         self.s3, self.glue, self.ec2, self.settings = aws("s3"), aws("glue"), aws("ec2"), settings
         self.public = public_table(self.glue, settings, CONTRACT)
-        self.quarantine = self._table(CONTRACT.quarantine_table, settings.processed_bucket)
+        self.quarantine = self._table(NAMES.quarantine_table, settings.processed_bucket)
         self.mart = self._table(CONTRACT.marts[0].name, settings.enriched_bucket)
         self.public.ensure()
         self.quarantine.ensure()
@@ -38,7 +40,7 @@ class Lake:
     def _table(self, name, bucket):
         return PartitionedTable(
             self.glue,
-            database=CONTRACT.database,
+            database=NAMES.database,
             name=name,
             columns=QUARANTINE_COLUMNS,
             location=f"s3://{bucket}/{name}/",
@@ -49,8 +51,8 @@ class Lake:
         """Write a folder and return its URI."""
         processed, enriched = self.settings.processed_bucket, self.settings.enriched_bucket
         uri = {
-            "run": f"s3://{processed}/{CONTRACT.runs_table}/ds={ds}/run={run}/",
-            "quarantine": f"s3://{processed}/{CONTRACT.quarantine_table}/ds={ds}/run={run}/",
+            "run": f"s3://{processed}/{NAMES.runs_table}/ds={ds}/run={run}/",
+            "quarantine": f"s3://{processed}/{NAMES.quarantine_table}/ds={ds}/run={run}/",
             "mart": f"s3://{enriched}/{CONTRACT.dataset}/{CONTRACT.marts[0].name}/run={run}/ds={ds}/",
         }[kind]
         bucket, key = split_s3(uri)
@@ -145,10 +147,8 @@ def test_a_deleted_run_leaves_the_table_of_runs(lake, retention):
     old, new = (lake.folder("run", "2025-01-01", run) for run in (OLD, NEW))
     lake.publish("2025-01-01", new)
     keys = [{"Name": "ds", "Type": "string"}, {"Name": "run", "Type": "string"}]
-    where = {"DatabaseName": CONTRACT.database, "TableName": CONTRACT.runs_table}
-    lake.glue.create_table(
-        DatabaseName=CONTRACT.database, TableInput={"Name": CONTRACT.runs_table, "PartitionKeys": keys}
-    )
+    where = {"DatabaseName": NAMES.database, "TableName": NAMES.runs_table}
+    lake.glue.create_table(DatabaseName=NAMES.database, TableInput={"Name": NAMES.runs_table, "PartitionKeys": keys})
     for run, uri in ((OLD, old), (NEW, new)):
         descriptor = {"Columns": [], "Location": uri}
         lake.glue.create_partition(
@@ -158,7 +158,7 @@ def test_a_deleted_run_leaves_the_table_of_runs(lake, retention):
     later.delete(later.expired())
     left = lake.glue.get_partitions(**where)["Partitions"]
     assert [partition["Values"] for partition in left] == [["2025-01-01", NEW]]
-    lake.glue.delete_table(DatabaseName=CONTRACT.database, Name=CONTRACT.runs_table)
+    lake.glue.delete_table(DatabaseName=NAMES.database, Name=NAMES.runs_table)
 
 
 def test_what_is_used_again_stays(lake, retention):

@@ -4,6 +4,7 @@ import http.client
 import json
 import re
 import threading
+from urllib.parse import quote
 
 import pytest
 
@@ -21,7 +22,7 @@ def bucket(aws):
         f"data-docs/{PAGE}",
         f"data-docs/orders/ds=2025-06-30/run={RUN}/static/styles/data_docs.css",
         f"data-docs/orders/ds=2025-06-30/run={RUN}/validations/orders/index.html",
-        "data-docs/sales/ds=2025-06-29/run=<b>x&/index.html",
+        "data-docs/<b>x&/ds=2025-06-29/run=daily-00000000/index.html",
         "data-docs/orders/ds=2025-06-28/run=again-00000001/index.html",
         "data-docs/orders/ds=2025-06-28/run=again-00000000/index.html",
         "manifests/secret.json",
@@ -95,10 +96,10 @@ def test_the_list_can_be_of_one_dataset(request_):
 
 
 def test_names_are_shown_as_text_and_their_links_work(request_):
-    _, body = request_("/?dataset=sales")
+    _, body = request_(f"/?dataset={quote('<b>x&')}")
     assert "&lt;b&gt;x&amp;" in body
     href = body.split('<tr><td><a href="')[1].split('"')[0]
-    assert request_(href)[1] == "content of data-docs/sales/ds=2025-06-29/run=<b>x&/index.html"
+    assert request_(href)[1] == "content of data-docs/<b>x&/ds=2025-06-29/run=daily-00000000/index.html"
 
 
 def test_pages_and_what_they_need_are_served_as_what_they_are(request_):

@@ -1,0 +1,55 @@
+"""What the pictures of a mart are made from: a digest that says whether one still fits, and records of those made."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from contract.dataset import Contract, Mart
+
+from lake.catalog import PartitionedTable
+from lake.manifest import write_manifest
+from lake.settings import Settings
+from lake.sql import dates_read, mart_select
+
+
+def source_digest(contract: Contract, mart: Mart, ds: str, folders: Mapping[str, str]) -> str:
+    """Return a digest of what a picture is made from: the SQL, and the source's folders of the dates in the scope.
+
+    Args:
+        contract: the dataset.
+        mart: the mart.
+        ds: date of the picture, `YYYY-MM-DD`.
+        folders: folder by date of the dataset's public table.
+    """
+    digest = hashlib.sha256(mart_select(contract, mart, ds).encode())
+    read = dates_read(mart.scope, ds)
+    for date in sorted(folders):
+        if date in read:
+            digest.update(f"{date} {folders[date]}\n".encode())
+    return digest.hexdigest()
+
+
+def point_at_pictures(
+    s3: Any, table: PartitionedTable, settings: Settings, dataset: str, made: Mapping[str, Any]
+) -> None:
+    """Record what a query has made, then point the mart's partitions there.
+
+    Args:
+        s3: boto3 S3 client.
+        table: the mart's table.
+        settings: the stack's names.
+        dataset: the dataset.
+        made: `{"folder": ..., "query_id": ..., "pictures": {ds: source digest}}`; the folder ends with a slash.
+    """
+    key = settings.names(dataset).mart_record(table.name, made["query_id"])
+    write_manifest(s3, f"s3://{settings.artifacts_bucket}/{key}", dict(made))
+    for ds in made["pictures"]:
+        table.point(ds, **picture(made, ds))
+
+
+def picture(made: Mapping[str, Any], ds: str) -> dict[str, Any]:
+    """Return where the picture of a date lies, and what its partition tells, from the record of the query."""
+    parameters = {"source_digest": made["pictures"][ds], "query_id": made["query_id"]}
+    return {"location": f"{made['folder']}ds={ds}/", "parameters": parameters}
