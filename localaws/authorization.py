@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ministack.core import iam_actions, iam_evaluator
-from ministack.services import athena, ec2, tagging
+from ministack.core.responses import get_account_id, get_region, json_response
+from ministack.services import athena, ec2, glue, tagging
 
 from localaws.overlay import register, replace
 from localaws.query import indexed, value, values
@@ -153,6 +154,10 @@ def glue_checks(action: str, request: dict[str, Any], place: Place) -> Iterator[
         resources = [f"crawler/{request.get('Name') or request.get('CrawlerName')}"]
     elif action.endswith(("Crawlers", "CrawlerMetrics")):
         yield Check(f"glue:{action}", "*")
+    elif action == "GetDatabases":
+        resources = ["catalog"]
+    elif action == "GetTables":
+        resources = ["catalog", f"database/{request.get('DatabaseName')}"]
     elif GLUE_DATABASE_ACTIONS.fullmatch(action):
         name = request.get("Name") or (request.get("DatabaseInput") or {}).get("Name") or "*"
         resources = ["catalog", f"database/{name}"]
@@ -163,6 +168,36 @@ def glue_checks(action: str, request: dict[str, Any], place: Place) -> Iterator[
         resources = ["catalog", f"database/{database}", *(f"table/{database}/{table}" for table in tables)]
     for resource in resources:
         yield Check(f"glue:{action}", place.arn("glue", resource))
+
+
+def is_allowed(action: str, resource: str) -> bool:
+    """Whether the caller of the request being served may do an action of Glue to a resource of its catalog."""
+    place = Place(get_region(), get_account_id())
+    caller = iam_evaluator._verified_key.get() or ""
+    return iam_evaluator.enforce(caller, action, "glue", place.region, place.arn("glue", resource)) is None
+
+
+def _table_resource(table: dict[str, Any]) -> str:
+    return f"table/{table['DatabaseName']}/{table['Name']}"
+
+
+def listing(operation: Callable[[Any], Any], key: str, is_visible: Callable[[dict[str, Any]], bool]) -> Any:
+    """A list operation that leaves out what its caller may not see, as Glue does.
+
+    Args:
+        operation: what lists all.
+        key: where the list is in its answer.
+        is_visible: whether one of the list is for the caller.
+    """
+
+    def list_visible(request: dict[str, Any]) -> Any:
+        response = operation(request)
+        answer = json.loads(response[2])
+        if key not in answer:
+            return response
+        return json_response({**answer, key: [one for one in answer[key] if is_visible(one)]})
+
+    return list_visible
 
 
 def athena_checks(action: str, request: dict[str, Any], place: Place) -> Iterator[Check]:
@@ -268,4 +303,9 @@ def install() -> None:
     replace(iam_evaluator.__name__, "enforce", enforce)
     replace(iam_actions.__name__, "access_denied_response", access_denied_response)
     replace(tagging.__name__, "resource_tags", ec2_resource_tags(tagging.resource_tags))
+    for operation, key, is_visible in (
+        ("_get_databases", "DatabaseList", lambda one: is_allowed("glue:GetDatabases", f"database/{one['Name']}")),
+        ("_get_tables", "TableList", lambda one: is_allowed("glue:GetTables", _table_resource(one))),
+    ):
+        replace(glue.__name__, operation, listing(getattr(glue, operation), key, is_visible))
     register(iam_actions.__name__, "_DENIED_CODES", "ec2", "UnauthorizedOperation")

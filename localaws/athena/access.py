@@ -46,14 +46,20 @@ class Caller:
             return denied.message
         return identity_denial_message(action, denied.principal_arn, resource, denied.decision == "Deny")
 
-    def require_glue(self, action: str, database: str, table: str | None = None) -> None:
-        """Refuse the query unless the caller has a Glue permission on the catalog, the database and the table.
+    def may_see(self, action: str, resource: str) -> bool:
+        """Whether the caller has a Glue permission on a resource of the catalog, such as ``database/orders_db``."""
+        return self.denial(f"glue:{action}", f"arn:aws:glue:{get_region()}:{get_account_id()}:{resource}") is None
+
+    def require_glue(self, action: str, database: str | None = None, table: str | None = None) -> None:
+        """Refuse the query unless the caller has a Glue permission on the catalog, and on what is named in it.
 
         Raises:
             QueryFailed: with Athena's text, when one of them is missing.
         """
         arn = f"arn:aws:glue:{get_region()}:{get_account_id()}"
-        resources = [f"{arn}:catalog", f"{arn}:database/{database}"]
+        resources = [f"{arn}:catalog"]
+        if database is not None:
+            resources.append(f"{arn}:database/{database}")
         if table is not None:
             resources.append(f"{arn}:table/{database}/{table}")
         for resource in resources:

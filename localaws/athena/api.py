@@ -13,7 +13,7 @@ from ministack.services import athena, glue, s3
 
 from localaws.athena import statements
 from localaws.athena.access import Caller
-from localaws.athena.errors import MalformedQuery, RequestRefused
+from localaws.athena.errors import MalformedQuery, QueryFailed, RequestRefused
 from localaws.athena.results import Row, read_csv
 from localaws.athena.runs import FINAL_STATES, Execution, Run
 from localaws.athena.statements import Statement
@@ -206,8 +206,13 @@ def list_query_executions(request: Request) -> Request:
     workgroup = request.get("WorkGroup") or "primary"
     found = [execution for execution in list(athena._executions.values()) if execution.get("WorkGroup") == workgroup]
     found.sort(key=lambda execution: execution["Status"]["SubmissionDateTime"], reverse=True)
+    return _listed(request, "QueryExecutionIds", [one["QueryExecutionId"] for one in found])
+
+
+def _listed(request: Request, key: str, found: list[Any]) -> Request:
+    """The page of a list that a request asks for."""
     start, size = _page(request, 50)
-    answer: Request = {"QueryExecutionIds": [one["QueryExecutionId"] for one in found[start : start + size]]}
+    answer: Request = {key: found[start : start + size]}
     if start + size < len(found):
         answer["NextToken"] = str(start + size)
     return answer
@@ -255,15 +260,62 @@ def get_query_results(request: Request) -> Request:
     return answer
 
 
+def _require_visible(action: str, database: str, table: str | None = None) -> None:
+    """Refuse a look at the catalog that Glue does not allow the caller."""
+    try:
+        Caller.of_this_request().require_glue(action, database, table)
+    except QueryFailed as problem:
+        raise RequestRefused(str(problem), "MetadataException", None) from problem
+
+
+def get_database(request: Request) -> Request:
+    """GetDatabase, with the caller's permissions on Glue."""
+    name = request.get("DatabaseName", "")
+    _require_visible("GetDatabase", name)
+    raw = glue._databases.get(name)
+    if raw is None:
+        raise RequestRefused(f"EntityNotFoundException: Database {name} not found.", "MetadataException", None)
+    return {"Database": athena._athena_database(raw)}
+
+
+def list_databases(request: Request) -> Request:
+    """ListDatabases: those that the caller may see in Glue."""
+    caller = Caller.of_this_request()
+    found = [
+        athena._athena_database(raw)
+        for name, raw in glue._databases.items()
+        if caller.may_see("GetDatabases", f"database/{name}")
+    ]
+    return _listed(request, "DatabaseList", found)
+
+
+def list_table_metadata(request: Request) -> Request:
+    """ListTableMetadata: those that the caller may see in Glue."""
+    database, caller = request.get("DatabaseName", ""), Caller.of_this_request()
+    _require_visible("GetTables", database)
+    found = [
+        athena._glue_table_to_metadata(raw)
+        for key, raw in glue._tables.items()
+        if key.startswith(f"{database}/") and caller.may_see("GetTables", f"table/{key}")
+    ]
+    return _listed(request, "TableMetadataList", found)
+
+
 def get_table_metadata(request: Request) -> Request:
     """GetTableMetadata; a table that does not exist is an error, as on AWS."""
     database, table = request.get("DatabaseName", ""), request.get("TableName", "")
+    _require_visible("GetTable", database, table)
     raw = glue._tables.get(f"{database}/{table}")
     if raw is None:
         raise RequestRefused(
             f"EntityNotFoundException: Entity Not Found: {database}.{table}", "MetadataException", None
         )
     return {"TableMetadata": athena._glue_table_to_metadata(raw)}
+
+
+def list_engine_versions(_request: Request) -> Request:
+    """ListEngineVersions: the one there is."""
+    return {"EngineVersions": [_ENGINE]}
 
 
 def fail_interrupted() -> None:

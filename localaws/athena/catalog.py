@@ -110,8 +110,9 @@ class Catalog:
         self.caller = caller
 
     def databases(self) -> list[str]:
-        self.caller.require_glue("GetDatabases", "*")
-        return sorted(glue._databases.keys())
+        """The names of the databases that the caller may see."""
+        self.caller.require_glue("GetDatabases")
+        return sorted(name for name in glue._databases if self.caller.may_see("GetDatabases", f"database/{name}"))
 
     def has_database(self, name: str) -> bool:
         return name in glue._databases
@@ -137,10 +138,14 @@ class Catalog:
         )
 
     def tables(self, database: str) -> list[dict[str, Any]]:
-        """Every table of a database as Glue holds it, by name."""
+        """Every table of a database that the caller may see, as Glue holds it, by name."""
         self.caller.require_glue("GetTables", database)
         prefix = f"{database}/"
-        found = [raw for key, raw in list(glue._tables.items()) if key.startswith(prefix)]
+        found = [
+            raw
+            for key, raw in list(glue._tables.items())
+            if key.startswith(prefix) and self.caller.may_see("GetTables", f"table/{key}")
+        ]
         return sorted(found, key=lambda raw: str(raw["Name"]))
 
     def partitions(self, table: Table) -> list[Partition]:

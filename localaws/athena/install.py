@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
+
+from ministack.services import athena
 
 from localaws.athena import api, engine
 from localaws.overlay import OverlayError, replace
@@ -16,7 +18,7 @@ _NEEDED = {
     _ATHENA: (
         "_Cursor", "_parse_ddl", "_CreateTable", "_create_table_input", "_column_list", "_property_list", "_executions",
         "_workgroups", "_prepared_statements", "_create_prepared_statement", "_execution_out",
-        "_glue_table_to_metadata",
+        "_glue_table_to_metadata", "_athena_database",
     ),
     "ministack.services.s3": ("_buckets", "_object_disk_path", "_put_object", "DATA_DIR"),
     "ministack.services.glue": (
@@ -45,7 +47,18 @@ def install() -> None:
     replace(_ATHENA, "_get_query_results", api.answered(api.get_query_results))
     replace(_ATHENA, "_stop_query_execution", api.answered(api.stop_query_execution))
     replace(_ATHENA, "_list_query_executions", api.answered(api.list_query_executions))
+    replace(_ATHENA, "_get_database", api.answered(api.get_database))
+    replace(_ATHENA, "_list_databases", api.answered(api.list_databases))
+    replace(_ATHENA, "_list_table_metadata", api.answered(api.list_table_metadata))
     replace(_ATHENA, "_get_table_metadata", api.answered(api.get_table_metadata))
+    answer: Callable[..., Awaitable[Any]] = athena.handle_request
+
+    async def handle_request(method: str, path: str, headers: dict[str, str], *rest: Any) -> Any:
+        if headers.get("x-amz-target", "").endswith(".ListEngineVersions"):
+            return api.answered(api.list_engine_versions)({})
+        return await answer(method, path, headers, *rest)
+
+    replace(_ATHENA, "handle_request", handle_request)
     restore: Callable[[Any], Any]
 
     def load_persisted_state(state: Any) -> None:

@@ -275,3 +275,100 @@ def test_an_alarm_stops_the_instance_it_watches(stack: Stack, aws: Callable[...,
     aws("cloudwatch").set_alarm_state(AlarmName=made["Alarm"], StateValue="ALARM", StateReason="idle")
     eventually(lambda: stack.instance(made["Instance"])["State"]["Name"] == "stopped")
     assert stack.delete() == "DELETE_COMPLETE"
+
+
+# ── Change sets ───────────────────────────────────────────────────────────────
+
+
+def propose(stack: Stack, template: dict[str, Any], **options: Any) -> dict[str, Any]:
+    """Make a change set and return its description."""
+    made = stack.client.create_change_set(
+        StackName=stack.name,
+        ChangeSetName=f"look-{uuid.uuid4().hex}",
+        Capabilities=["CAPABILITY_IAM"],
+        TemplateBody=json.dumps(template),
+        **options,
+    )
+    return dict(stack.client.describe_change_set(ChangeSetName=made["Id"]))
+
+
+def execute(stack: Stack, change_set: dict[str, Any]) -> str:
+    stack.client.execute_change_set(ChangeSetName=change_set["ChangeSetId"])
+    return stack.end()
+
+
+def seen(change_set: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Action, resource and replacement of each change."""
+    changes = [change["ResourceChange"] for change in change_set["Changes"]]
+    return [(one["Action"], one["LogicalResourceId"], one.get("Replacement", "")) for one in changes]
+
+
+def test_a_change_set_tells_what_a_condition_brings_and_takes(stack: Stack) -> None:
+    template = {
+        "Description": "One or two topics",
+        "Parameters": {"Two": {"Type": "String", "Default": "no"}},
+        "Conditions": {"HasTwo": {"Fn::Equals": [{"Ref": "Two"}, "yes"]}},
+        "Resources": {
+            "One": {"Type": "AWS::SNS::Topic"},
+            "Two": {"Type": "AWS::SNS::Topic", "Condition": "HasTwo"},
+        },
+    }
+    yes = {"Parameters": [{"ParameterKey": "Two", "ParameterValue": "yes"}]}
+    created = propose(stack, template, ChangeSetType="CREATE")
+    assert seen(created) == [("Add", "One", "")]
+    assert stack.client.describe_stacks(StackName=stack.name)["Stacks"][0]["StackStatus"] == "REVIEW_IN_PROGRESS"
+    assert execute(stack, created) == "CREATE_COMPLETE"
+    # DescribeStacks tells the description of the template that runs.
+    assert stack.client.describe_stacks(StackName=stack.name)["Stacks"][0]["Description"] == "One or two topics"
+    empty = propose(stack, template)
+    assert (empty["Status"], empty["ExecutionStatus"]) == ("FAILED", "UNAVAILABLE")
+    assert "didn't contain changes" in empty["StatusReason"]
+
+    added = propose(stack, template, **yes)
+    assert seen(added) == [("Add", "Two", "")]
+    assert execute(stack, added) == "UPDATE_COMPLETE"
+    removed = propose(stack, template | {"Description": "One"})
+    assert seen(removed) == [("Remove", "Two", "")]
+    assert removed["Changes"][0]["ResourceChange"]["PolicyAction"] == "Delete"
+    assert execute(stack, removed) == "UPDATE_COMPLETE"
+    assert stack.client.describe_stacks(StackName=stack.name)["Stacks"][0]["Description"] == "One"
+
+
+def test_a_change_set_tells_what_is_replaced_and_what_perhaps(stack: Stack) -> None:
+    def template(group: str, text: str) -> dict[str, Any]:
+        return {
+            "Resources": {
+                "Group": resource("AWS::Logs::LogGroup", LogGroupName=f"/{stack.name}/{group}"),
+                "Key": resource("AWS::KMS::Key", Description=text, KeyPolicy={"Version": "2012-10-17"}),
+                "Topic": resource("AWS::SNS::Topic", KmsMasterKeyId={"Fn::GetAtt": ["Key", "Arn"]}),
+            }
+        }
+
+    execute(stack, propose(stack, template("one", "one"), ChangeSetType="CREATE"))
+    changed = propose(stack, template("two", "two"))
+    assert seen(changed) == [
+        ("Modify", "Group", "True"),
+        ("Modify", "Key", "False"),
+        ("Modify", "Topic", "False"),
+    ]
+    group, _, topic = (change["ResourceChange"] for change in changed["Changes"])
+    assert group["PolicyAction"] == "ReplaceAndDelete"
+    assert (topic["Details"][0]["Evaluation"], topic["Details"][0]["CausingEntity"]) == ("Dynamic", "Key.Arn")
+
+
+def test_a_stack_imports_a_database_that_exists(stack: Stack, aws: Callable[..., Any]) -> None:
+    name = stack.name.replace("-", "_")
+    database = resource("AWS::Glue::Database", CatalogId="000000000000", DatabaseInput={"Name": name})
+    template = {"Resources": {"Database": {**database, "DeletionPolicy": "Retain"}}}
+    wanted = {"ResourceType": "AWS::Glue::Database", "LogicalResourceId": "Database"}
+    importing = {
+        "ChangeSetType": "IMPORT",
+        "ResourcesToImport": [{**wanted, "ResourceIdentifier": {"DatabaseName": name}}],
+    }
+    absent = propose(stack, template, **importing)
+    assert (absent["Status"], name in absent["StatusReason"]) == ("FAILED", True)
+    aws("glue").create_database(DatabaseInput={"Name": name, "Description": "mine"})
+    assert execute(stack, propose(stack, template, **importing)) == "IMPORT_COMPLETE"
+    assert aws("glue").get_database(Name=name)["Database"]["Description"] == "mine"
+    assert stack.delete() == "DELETE_COMPLETE"
+    assert aws("glue").get_database(Name=name)
