@@ -68,7 +68,7 @@ def ingest_dag(contract: Contract, settings: Settings) -> DAG:
             task_id="snapshot_raw",
             volume_id=settings.worker_data_volume_id,
             staged_manifest="{{ paths().manifest('stage_raw') }}",
-            tags={**dates, "Name": f"{contract.dataset} {{{{ run_date() }}}}"},
+            tags={"lake": settings.name, **dates, "Name": f"{contract.dataset} {{{{ run_date() }}}}"},
         )
         clean = CleanOperator(
             task_id="clean",

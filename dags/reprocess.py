@@ -75,7 +75,7 @@ def reprocess_dag(contract: Contract, settings: Settings) -> DAG:
             task_id="snapshot_raw",
             volume_id=settings.worker_data_volume_id,
             staged_manifest="{{ paths().reprocess_manifest('stage_raw') }}",
-            tags={**dates_of(contract), "Name": f"{contract.dataset} {{{{ run_date() }}}}"},
+            tags={"lake": settings.name, **dates_of(contract), "Name": f"{contract.dataset} {{{{ run_date() }}}}"},
         )
         reprocess = ReprocessOperator(
             task_id="reprocess",

@@ -190,6 +190,7 @@ class Retention:
     def _old_snapshots(self) -> list[str]:
         published = {Submission.of_folder(uri).run for uri in self._pointed(self._names.table).values()}
         filters = [
+            {"Name": "tag:lake", "Values": [self._settings.name]},
             {"Name": "tag:dataset", "Values": [self._contract.dataset]},
             {"Name": "status", "Values": ["completed", "error"]},
         ]

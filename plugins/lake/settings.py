@@ -18,6 +18,7 @@ class Settings:
     """The outputs of `infra/stacks` that Airflow needs, and what may be set beside them.
 
     Args:
+        name: what the lake is called, which its snapshots are tagged with.
         raw_bucket: bucket in which files land.
         processed_bucket: bucket of staging, quarantine and published runs.
         enriched_bucket: bucket of the marts.
@@ -32,6 +33,7 @@ class Settings:
         data_docs_url: where the Data Docs are served, without a slash at the end; empty links to the S3 console.
     """
 
+    name: str
     raw_bucket: str
     processed_bucket: str
     enriched_bucket: str

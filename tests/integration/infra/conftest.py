@@ -10,6 +10,7 @@ import boto3
 import pytest
 
 from infra import deploy
+from infra.lake import Lake
 
 REGION = "us-east-1"
 
@@ -23,19 +24,19 @@ def requirements(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def make_lake(localaws: Any) -> Iterator[Callable[..., deploy.Lake]]:
-    """`make_lake("name")` is a stack's `Lake`, as `python -m infra.deploy` would have it; not deployed yet."""
+def make_lake(localaws: Any) -> Iterator[Callable[..., Lake]]:
+    """`make_lake("name")` is a `Lake`, as `python -m infra.deploy` would have it; not deployed yet."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("AWS_ENDPOINT_URL", localaws.endpoint)
         environment.setenv("AWS_DEFAULT_REGION", REGION)
         environment.setenv("AWS_ACCESS_KEY_ID", "test")
         environment.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        yield lambda name: deploy.Lake(boto3.Session(), name, poll_seconds=0.1)
+        yield lambda name: Lake(boto3.Session(), name)
 
 
 @pytest.fixture(scope="session")
-def outputs(make_lake: Callable[..., deploy.Lake], requirements: Path) -> dict[str, str]:
-    """The outputs of the deployed stack `lake`."""
+def outputs(make_lake: Callable[..., Lake], requirements: Path) -> dict[str, str]:
+    """The outputs of the deployed lake `lake`."""
     lake = make_lake("lake")
-    lake.deploy(requirements)
+    deploy.deploy(lake, requirements)
     return lake.outputs()

@@ -1,4 +1,4 @@
-"""`infra.deploy`: what it makes, changes, refuses, repairs and takes away."""
+"""`infra.deploy`: what it makes, and what it refuses to begin with."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from infra import deploy
+from infra.lake import DeployError, Lake, Template
+from tests.integration.infra.callers import Client
 
-Client = Callable[[str], Any]
-MakeLake = Callable[[str], deploy.Lake]
+MakeLake = Callable[[str], Lake]
 
 OUTPUTS = {
     *("RawBucket", "ProcessedBucket", "EnrichedBucket", "ArtifactsBucket"),
     *("AthenaWorkgroup", "AnalystWorkgroup", "WorkerInstanceId", "WorkerDataVolumeId", "WorkerLogGroup"),
-    "PersonalDataKeyArn",
+    *("Name", "PersonalDataKeyArn"),
     *("AlertKeyArn", "AlertTopicArn", "AirflowRoleArn", "AnalystRoleArn", "WorkerRoleArn", "CrawlerRoleArn"),
 }
 
@@ -39,7 +39,7 @@ def test_every_output_is_there(outputs: dict[str, str]) -> None:
 def test_deploying_again_changes_nothing(
     make_lake: MakeLake, outputs: dict[str, str], requirements: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert make_lake("lake").deploy(requirements) is False
+    assert deploy.deploy(make_lake("lake"), requirements) is False
     assert "up to date" in capsys.readouterr().out
     assert make_lake("lake").outputs() == outputs
 
@@ -95,7 +95,7 @@ def test_the_worker_has_an_encrypted_volume_and_no_way_in(aws: Client, outputs: 
 
 def test_each_dataset_has_its_database_and_crawler(aws: Client, outputs: dict[str, str]) -> None:
     assert "ProcessedBucket" in outputs
-    for dataset in deploy.dataset_names():
+    for dataset in deploy.dataset_names(deploy.DATASETS):
         assert aws("glue").get_database(Name=f"{dataset}_db")
         crawler = aws("glue").get_crawler(Name=f"{dataset}_processed_crawler")["Crawler"]
         targets = [target["Path"] for target in crawler["Targets"]["S3Targets"]]
@@ -133,188 +133,92 @@ def test_the_environment_file_can_be_sourced(tmp_path: Path, outputs: dict[str, 
     assert shown == f'eu-west-1|{outputs["RawBucket"]}|{outputs["WorkerInstanceId"]}|it\'s $HOME; `x` "y"'
 
 
-# ── What it changes ───────────────────────────────────────────────────────────
+# ── Many ──────────────────────────────────────────────────────────────────────
 
 
-def test_a_stack_is_updated_in_place_and_taken_away_without_a_trace(
+def test_five_hundred_contracts_deploy_and_no_policy_grows_with_them(
     make_lake: MakeLake, requirements: Path, aws: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    contracts = tmp_path / "datasets"
-    contracts.mkdir()
-    (contracts / "web_shop.yaml").touch()
-    monkeypatch.setattr(deploy.dataset_names, "__defaults__", (contracts,))
-    lake = make_lake("second")
-    lake.deploy(requirements, parameters={"WorkerInstanceType": "m7i.large"}, stage="test")
-    before = lake.outputs()
-    assert aws("glue").get_database(Name="web_shop_db")
-    aws("s3").put_object(Bucket=before["RawBucket"], Key="web_shop/x", Body=b"x")
-
-    # Only what is given changes; the image, were there a newer one, would not.
-    monkeypatch.setattr(deploy, "WORKER_IMAGE", "/no/such/parameter")
-    assert lake.deploy(requirements, parameters={"WorkerInstanceType": "m7i.xlarge", "WorkerDataVolumeGiB": "60"})
-    assert lake.outputs() == before
-    assert describe_instance(aws, before["WorkerInstanceId"])["InstanceType"] == "m7i.xlarge"
-    assert describe_instance(aws, before["WorkerInstanceId"])["State"]["Name"] == "running"
-    assert aws("ec2").describe_volumes(VolumeIds=[before["WorkerDataVolumeId"]])["Volumes"][0]["Size"] == 60
-    assert lake.deploy(requirements) is False
-    tags = {tag["Key"]: tag["Value"] for tag in (lake.describe("second-worker") or {})["Tags"]}
-    assert tags["Environment"] == "test"
-
-    # What cannot be done says why, and leaves everything as it was.
-    with pytest.raises(deploy.DeployError, match=r"(?s)WorkerDataVolume .*cannot shrink.*deploy again"):
-        lake.deploy(requirements, parameters={"WorkerDataVolumeGiB": "10"})
-    assert lake.outputs() == before
-
-    # A dataset comes, and goes.
-    (contracts / "returns.yaml").touch()
-    lake.deploy(requirements)
-    assert aws("glue").get_crawler(Name="returns_processed_crawler")
-    (contracts / "returns.yaml").unlink()
-    lake.deploy(requirements, removed=["returns"])
-    with pytest.raises(ClientError, match="EntityNotFoundException"):
-        aws("glue").get_crawler(Name="returns_processed_crawler")
-    assert aws("glue").get_database(Name="returns_db")
-
-    with pytest.raises(deploy.DeployError, match="--delete-data"):
-        lake.teardown()
-    assert lake.outputs() == before
-    assert lake.teardown(delete_data=True) is True
-    require_nothing_left(aws, before)
-    # Whatever was hashed with it may live on elsewhere.
-    secrets, key = aws("secretsmanager"), before["PersonalDataKeyArn"]
-    assert secrets.describe_secret(SecretId=key)["DeletedDate"]
-    assert secrets.restore_secret(SecretId=key)["ARN"] == key
-    assert lake.teardown() is False
-    with pytest.raises(deploy.DeployError, match="does not exist"):
-        lake.outputs()
-
-
-def require_nothing_left(aws: Client, outputs: dict[str, str]) -> None:
-    """Of the stack `second`, nothing but the snapshot that its data volume leaves."""
-    ec2 = aws("ec2")
-    names = [bucket["Name"] for bucket in aws("s3").list_buckets()["Buckets"]]
-    names += [
-        database["Name"] for database in aws("glue").get_databases()["DatabaseList"] if "web_shop" in str(database)
-    ]
-    names += [crawler["Name"] for crawler in aws("glue").get_crawlers()["Crawlers"] if "web_shop" in crawler["Name"]]
-    names += [role["RoleName"] for role in aws("iam").list_roles()["Roles"]]
-    names += [policy["PolicyName"] for policy in aws("iam").list_policies(Scope="Local")["Policies"]]
-    names += [one["InstanceProfileName"] for one in aws("iam").list_instance_profiles()["InstanceProfiles"]]
-    names += [group["Name"] for group in aws("athena").list_work_groups()["WorkGroups"]]
-    names += [topic["TopicArn"].rpartition(":")[2] for topic in aws("sns").list_topics()["Topics"]]
-    names += [group["logGroupName"].strip("/") for group in aws("logs").describe_log_groups()["logGroups"]]
-    names += [alarm["AlarmName"] for alarm in aws("cloudwatch").describe_alarms()["MetricAlarms"]]
-    assert [name for name in names if name.startswith("second") or "web_shop" in name] == []
-    tagged = []
-    for kind, found in {
-        "Volumes": ec2.describe_volumes(),
-        "Vpcs": ec2.describe_vpcs(),
-        "Subnets": ec2.describe_subnets(),
-        "SecurityGroups": ec2.describe_security_groups(),
-        "RouteTables": ec2.describe_route_tables(),
-        "InternetGateways": ec2.describe_internet_gateways(),
-        "VpcEndpoints": ec2.describe_vpc_endpoints(),
-    }.items():
-        tagged += [one for one in found[kind] if "stack/second" in str(one.get("Tags"))]
-    assert tagged == []
-    left = ec2.describe_snapshots(Filters=[{"Name": "volume-id", "Values": [outputs["WorkerDataVolumeId"]]}])
-    assert len(left["Snapshots"]) == 1
-
-
-def test_a_dataset_whose_contract_is_missing_stays_until_it_is_removed_by_name(
-    make_lake: MakeLake, requirements: Path, aws: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    for name in ("old_returns", "web_orders"):
-        (tmp_path / f"{name}.yaml").touch()
-    monkeypatch.setattr(deploy.dataset_names, "__defaults__", (tmp_path,))
-    lake, glue = make_lake("omission"), aws("glue")
-    lake.deploy(requirements)
-    glue.create_table(DatabaseName="old_returns_db", TableInput={"Name": "old_returns"})
-
-    def there() -> tuple[list[str], list[str]]:
-        crawlers = [one["Name"] for one in glue.get_crawlers()["Crawlers"] if "old_returns" in one["Name"]]
-        return crawlers, [one["Name"] for one in glue.get_tables(DatabaseName="old_returns_db")["TableList"]]
-
-    (tmp_path / "old_returns.yaml").unlink()
-    with pytest.raises(deploy.DeployError, match=r"old_returns_processed_crawler.*old_returns_db.*Nothing was changed"):
-        lake.deploy(requirements)
-    with pytest.raises(deploy.DeployError, match="--remove-dataset web_orders: it has a contract"):
-        lake.deploy(requirements, removed=["web_orders", "old_returns"])
-    assert there() == (["old_returns_processed_crawler"], ["old_returns"])
-    assert lake.deploy(requirements, removed=["old_returns"]) is True
-    assert there() == ([], ["old_returns"])
-    assert lake.deploy(requirements) is False
-    (tmp_path / "old_returns.yaml").touch()
-    assert lake.deploy(requirements) is True
-    assert there() == (["old_returns_processed_crawler"], ["old_returns"])
-    lake.teardown()
-    assert "old_returns_db" not in [one["Name"] for one in glue.get_databases()["DatabaseList"]]
-
-
-# ── What goes wrong ───────────────────────────────────────────────────────────
-
-
-def test_a_failed_creation_says_why_and_the_next_one_clears_it_away(
-    make_lake: MakeLake, requirements: Path, aws: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / "third_set.yaml").touch()
-    monkeypatch.setattr(deploy.dataset_names, "__defaults__", (tmp_path,))
-    lake = make_lake("third")
-    aws("glue").create_database(DatabaseInput={"Name": "third_set_db"})
-    with pytest.raises(deploy.DeployError, match=r"(?s)third-catalog-third-set is .*Database .*deploy again"):
-        lake.deploy(requirements)
-    assert (lake.describe("third-catalog-third-set") or {})["StackStatus"] == "ROLLBACK_COMPLETE"
-    aws("glue").delete_database(Name="third_set_db")
-    assert lake.deploy(requirements) is True
-    assert lake.outputs().keys() == OUTPUTS
-    # Empty but for what deploying put there, so nothing has to be said about data.
-    assert lake.teardown() is True
-
-
-def test_sixty_datasets_fit_into_the_policies_that_iam_allows(
-    make_lake: MakeLake, requirements: Path, aws: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    for number in range(60):
-        (tmp_path / f"dataset_{number:02}.yaml").touch()
-    monkeypatch.setattr(deploy.dataset_names, "__defaults__", (tmp_path,))
+    for number in range(500):
+        (tmp_path / f"dataset_{number:03}.yaml").touch()
+    monkeypatch.setattr(deploy, "DATASETS", tmp_path)
     lake = make_lake("many")
-    lake.deploy(requirements)
+    assert deploy.deploy(lake, requirements) is True
+    pages = aws("glue").get_paginator("get_crawlers").paginate()
+    crawlers = [one["Name"] for page in pages for one in page["Crawlers"]]
+    assert sum(name.startswith("many__dataset_") for name in crawlers) == 500
     iam, outputs = aws("iam"), lake.outputs()
     for role in ("AirflowRoleArn", "AnalystRoleArn", "WorkerRoleArn", "CrawlerRoleArn"):
         name = outputs[role].rpartition("/")[2]
         attached = iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
+        managed = [
+            iam.get_policy_version(PolicyArn=one["PolicyArn"], VersionId="v1")["PolicyVersion"]["Document"]
+            for one in attached
+        ]
         assert len(attached) <= 10
-        for one in attached:
-            document = iam.get_policy_version(PolicyArn=one["PolicyArn"], VersionId="v1")["PolicyVersion"]["Document"]
-            assert len(json.dumps(document, separators=(",", ":"))) <= 6144
-            assert "dataset_59_" in json.dumps(document)
+        assert all(_size(document) <= 6144 for document in managed)
         inline = [
             iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
             for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]
         ]
-        # Airflow may tag the snapshots of each dataset.
-        assert sum(len(json.dumps(document, separators=(",", ":"))) for document in inline) <= 10_240
-    key = aws("secretsmanager").get_secret_value(SecretId=outputs["PersonalDataKeyArn"])["SecretString"]
-    lake.deploy(requirements, parameters={"WorkerInstanceType": "m7i.xlarge"})
-    assert aws("secretsmanager").get_secret_value(SecretId=outputs["PersonalDataKeyArn"])["SecretString"] == key
-    lake.teardown()
+        assert sum(map(_size, inline)) <= 10_240
+        assert _size(iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]) <= 2048
+        assert "dataset_" not in json.dumps([*managed, *inline])
+    # What is as it should be is not even looked at.
+    cloudformation = aws("cloudformation")
+    before = cloudformation.list_change_sets(StackName="many-catalog-dataset-000")["Summaries"]
+    assert deploy.deploy(lake, requirements) is False
+    assert cloudformation.list_change_sets(StackName="many-catalog-dataset-000")["Summaries"] == before
+
+
+def _size(document: dict[str, Any]) -> int:
+    return len(json.dumps(document, separators=(",", ":")))
+
+
+# ── What is refused before anything happens ───────────────────────────────────
 
 
 def test_a_template_that_is_too_large_is_refused_before_anything_happens(tmp_path: Path) -> None:
-    template = tmp_path / "storage.yaml"
-    template.write_text("# a comment\n" * 10_000 + "Resources: {}\n")
-    assert deploy.template_body(template) == "Resources: {}\n"
-    template.write_text("Resources: {}\n" * 10_000)
-    with pytest.raises(deploy.DeployError, match="has 140000 bytes without its comments"):
-        deploy.template_body(template)
+    path = tmp_path / "storage.yaml"
+    path.write_text("# a comment\n" * 10_000 + "Description: all\nResources:\n  Key: {Type: 'AWS::KMS::Key'}\n")
+    template = Template.read(path)
+    assert template.body.startswith(f"Description: {template.description}\nResources:\n")
+    assert template.description.startswith("all [")
+    path.write_text("Resources: {}\n" * 10_000)
+    with pytest.raises(DeployError, match="has 140000 bytes without its comments"):
+        Template.read(path)
 
 
-def test_contracts_must_be_there_and_not_end_as_folders_do(tmp_path: Path) -> None:
-    with pytest.raises(deploy.DeployError, match="no contract"):
+def test_contracts_must_be_there_and_have_names_that_mean_nothing_else(tmp_path: Path) -> None:
+    with pytest.raises(DeployError, match="no contract"):
         deploy.dataset_names(tmp_path)
-    (tmp_path / "marathon_runs.yaml").touch()
-    with pytest.raises(deploy.DeployError, match=r"marathon_runs.*rename"):
+    contract = tmp_path / "marathon_runs.yaml"
+    contract.touch()
+    with pytest.raises(DeployError, match=r"marathon_runs.*rename"):
         deploy.dataset_names(tmp_path)
+    contract.rename(tmp_path / "lake_staging__orders.yaml")
+    with pytest.raises(DeployError, match=r"another lake: rename"):
+        deploy.dataset_names(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["Lake", "lake--staging", "lake-", "lake_staging", "-p"])
+def test_a_lake_has_a_name_that_no_other_can_be_taken_for(make_lake: MakeLake, name: str) -> None:
+    with pytest.raises(DeployError, match="no name for a lake"):
+        make_lake(name)
+
+
+def test_no_lake_takes_what_is_anothers(make_lake: MakeLake, outputs: dict[str, str], requirements: Path) -> None:
+    assert outputs
+    with pytest.raises(DeployError, match="a stack lake-worker that is not of the lake lake-worker"):
+        deploy.deploy(make_lake("lake-worker"), requirements)
+
+
+def test_a_parameter_that_no_template_has_is_refused(
+    make_lake: MakeLake, outputs: dict[str, str], requirements: Path
+) -> None:
+    assert outputs
+    with pytest.raises(DeployError, match="no template has a parameter WorkerInstanceSize"):
+        deploy.deploy(make_lake("lake"), requirements, parameters={"WorkerInstanceSize": "m7i.xlarge"})
 
 
 def test_the_command_line_reports_instead_of_a_traceback(

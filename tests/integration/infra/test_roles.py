@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -13,20 +12,15 @@ import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.integration.infra.callers import Client, assumed, client_factory, require_refused
 from tests.waiting import eventually
 
-Client = Callable[[str], Any]
-
-REFUSALS = {"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "403"}
 DS = "ds=2025-06-30/run=r1"
-TAGS = [{"Key": "dataset", "Value": "orders"}, {"Key": "ds", "Value": "2025-06-30"}, {"Key": "run", "Value": "r1"}]
-
-
-def require_refused(operation: Callable[..., Any], *arguments: Any, **parameters: Any) -> None:
-    """Call an operation that AWS must not allow the caller."""
-    with pytest.raises(ClientError) as refusal:
-        operation(*arguments, **parameters)
-    assert refusal.value.response["Error"]["Code"] in REFUSALS, refusal.value
+TAGS = [
+    {"Key": key, "Value": value}
+    for key, value in {"lake": "lake", "dataset": "orders", "ds": "2025-06-30", "run": "r1"}.items()
+]
+RECORD = "records/orders/ds=2025-06-30/published.json"
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +35,13 @@ def lake(aws: Client, outputs: dict[str, str]) -> dict[str, str]:
             f"_staging/orders/{DS}/orders_runs/part-0.parquet",
             f"orders_runs/{DS}/part-0.parquet",
             f"orders_quarantine/{DS}/part-0.parquet",
+            f"orders_quarantine/{DS}/orders_runs/part-0.parquet",
         ),
         "EnrichedBucket": ("orders/status_summary/ds=2025-06-30/run=t/part-0.parquet",),
         "ArtifactsBucket": (
             "code/abc.zip",
             "manifests/orders/ds=2025-06-30/run=r1/clean.json",
+            RECORD,
             "athena-results/query.csv",
             "athena-results/analyst/query.csv",
             "ssm/command/stdout",
@@ -56,20 +52,6 @@ def lake(aws: Client, outputs: dict[str, str]) -> dict[str, str]:
         for key in keys:
             aws("s3").put_object(Bucket=outputs[bucket], Key=key, Body=content.getvalue())
     return outputs
-
-
-def client_factory(localaws: Any, credentials: dict[str, str]) -> Client:
-    names = {
-        "aws_access_key_id": credentials["AccessKeyId"],
-        "aws_secret_access_key": credentials["SecretAccessKey"],
-        "aws_session_token": credentials["SessionToken"],
-    }
-    return lambda service: localaws.client(service, **names)
-
-
-def assumed(localaws: Any, role: str) -> Client:
-    sts = localaws.client("sts")
-    return client_factory(localaws, sts.assume_role(RoleArn=role, RoleSessionName="test")["Credentials"])
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +105,14 @@ def run_query(client: Client, workgroup: str, sql: str) -> dict[str, Any]:
     return dict(eventually(ended))
 
 
+def query_rows(analyst: Client, lake: dict[str, str], sql: str) -> list[dict[str, Any]]:
+    """The rows of an analyst's query."""
+    execution = run_query(analyst, lake["AnalystWorkgroup"], sql)
+    assert execution["Status"]["State"] == "SUCCEEDED", execution
+    rows = analyst("athena").get_query_results(QueryExecutionId=execution["QueryExecutionId"])
+    return list(rows["ResultSet"]["Rows"])
+
+
 @pytest.fixture(scope="module")
 def worker(localaws: Any, airflow: Client, lake: dict[str, str]) -> Client:
     """Clients with the credentials that the worker's processes find."""
@@ -152,6 +142,49 @@ def test_an_analyst_reads_what_is_published(analyst: Client, lake: dict[str, str
     assert glue.get_tables(DatabaseName="orders_db")["TableList"] is not None
 
 
+def test_an_analyst_browses_as_athenas_console_and_drivers_do(
+    analyst: Client, aws: Client, lake: dict[str, str]
+) -> None:
+    athena, catalog, group = (
+        analyst("athena"),
+        {"CatalogName": "AwsDataCatalog"},
+        {"WorkGroup": lake["AnalystWorkgroup"]},
+    )
+    aws("glue").create_database(DatabaseInput={"Name": "payroll"})
+    aws("glue").create_table(DatabaseName="payroll", TableInput={"Name": "salaries"})
+    aws("glue").create_table(DatabaseName="orders_db", TableInput={"Name": "browsed"})
+    assert lake["AnalystWorkgroup"] in [one["Name"] for one in athena.list_work_groups()["WorkGroups"]]
+    assert athena.list_data_catalogs()["DataCatalogsSummary"][0]["CatalogName"] == "AwsDataCatalog"
+    assert athena.list_engine_versions()["EngineVersions"]
+    assert athena.get_data_catalog(Name="AwsDataCatalog")["DataCatalog"]["Type"] == "GLUE"
+    assert athena.get_database(**catalog, DatabaseName="orders_db")["Database"]["Name"] == "orders_db"
+    tables = athena.list_table_metadata(**catalog, DatabaseName="orders_db")["TableMetadataList"]
+    assert "browsed" in [one["Name"] for one in tables]
+    assert athena.get_table_metadata(**catalog, DatabaseName="orders_db", TableName="browsed")["TableMetadata"]
+    assert athena.list_named_queries(**group)["NamedQueryIds"] == []
+    assert athena.list_prepared_statements(**group)["PreparedStatements"] == []
+    # Of the account's other databases not even the names.
+    shown = [row["Data"][0]["VarCharValue"] for row in query_rows(analyst, lake, "SHOW DATABASES")]
+    for listed in (
+        [one["Name"] for one in athena.list_databases(**catalog)["DatabaseList"]],
+        [one["Name"] for one in analyst("glue").get_databases()["DatabaseList"]],
+        shown,
+    ):
+        assert "orders_db" in listed
+        assert "payroll" not in listed
+    with pytest.raises(ClientError, match="not authorized to perform: glue:GetDatabase "):
+        athena.get_database(**catalog, DatabaseName="payroll")
+    with pytest.raises(ClientError, match="not authorized to perform: glue:GetTables "):
+        athena.list_table_metadata(**catalog, DatabaseName="payroll")
+    with pytest.raises(ClientError, match="not authorized to perform: glue:GetTable "):
+        athena.get_table_metadata(**catalog, DatabaseName="payroll", TableName="salaries")
+    require_refused(athena.list_named_queries, WorkGroup=lake["AthenaWorkgroup"])
+    require_refused(athena.list_prepared_statements, WorkGroup=lake["AthenaWorkgroup"])
+    require_refused(athena.list_query_executions, WorkGroup=lake["AthenaWorkgroup"])
+    require_refused(athena.create_prepared_statement, **group, StatementName="mine", QueryStatement="SELECT 1")
+    require_refused(athena.create_work_group, Name="mine")
+
+
 def test_an_analyst_queries_in_the_workgroup_of_analysts(analyst: Client, lake: dict[str, str]) -> None:
     athena = analyst("athena")
     execution = run_query(analyst, lake["AnalystWorkgroup"], "SELECT 1")
@@ -172,6 +205,7 @@ def test_an_analyst_neither_sees_the_rest_nor_writes(analyst: Client, lake: dict
         (processed, f"_staging/orders/{DS}/orders_runs/part-0.parquet"),
         (artifacts, "code/abc.zip"),
         (artifacts, "manifests/orders/ds=2025-06-30/run=r1/clean.json"),
+        (artifacts, RECORD),
         (artifacts, "athena-results/query.csv"),
         (artifacts, "ssm/command/stdout"),
     ):
@@ -229,9 +263,12 @@ def test_the_worker_publishes_nothing_and_commands_nobody(worker: Client, lake: 
         (artifacts, "code/evil.zip"),
         (artifacts, "worker/lake-worker"),
         (artifacts, "leases/i-1.json"),
+        (artifacts, RECORD),
+        (artifacts, "records/orders/ds=2025-07-01/published.json"),
     ):
         require_refused(s3.put_object, Bucket=bucket, Key=key, Body=b"x")
     for bucket, key in (
+        (artifacts, RECORD),
         (processed, f"orders_quarantine/{DS}/part-0.parquet"),
         (lake["EnrichedBucket"], "orders/status_summary/ds=2025-06-30/run=t/part-0.parquet"),
         (artifacts, "ssm/command/stdout"),
@@ -291,6 +328,8 @@ def test_airflow_promotes_publishes_and_alerts(airflow: Client, aws: Client, lak
         s3.put_object(Bucket=lake["ArtifactsBucket"], Key="leases/i-2.json", Body=b"{}", IfNoneMatch="*")
     with pytest.raises(ClientError, match="404"):
         s3.head_object(Bucket=lake["ArtifactsBucket"], Key="code/absent.zip")
+    s3.put_object(Bucket=lake["ArtifactsBucket"], Key=RECORD, Body=b"{}")
+    assert s3.get_object(Bucket=lake["ArtifactsBucket"], Key=RECORD)["Body"].read() == b"{}"
     where = {"DatabaseName": "orders_db", "TableName": "published"}
     keys = [{"Name": "ds", "Type": "string"}]
     glue.create_table(DatabaseName="orders_db", TableInput={"Name": "published", "PartitionKeys": keys})
@@ -302,10 +341,31 @@ def test_airflow_promotes_publishes_and_alerts(airflow: Client, aws: Client, lak
     assert airflow("sns").publish(TopicArn=lake["AlertTopicArn"], Message="hello")
     require_refused(glue.delete_table, DatabaseName="orders_db", Name="published")
     require_refused(glue.create_table, DatabaseName="default", TableInput={"Name": "x"})
-    aws("glue").create_database(DatabaseInput={"Name": "somebody_elses_db"})
-    require_refused(glue.create_table, DatabaseName="somebody_elses_db", TableInput={"Name": "x"})
-    require_refused(glue.get_tables, DatabaseName="somebody_elses_db")
+    for name in ("somebody_elses", "lake_other__orders_db"):
+        aws("glue").create_database(DatabaseInput={"Name": name})
+        require_refused(glue.create_table, DatabaseName=name, TableInput={"Name": "x"})
+        require_refused(glue.get_tables, DatabaseName=name)
     require_refused(glue.delete_database, Name="orders_db")
+
+
+def test_airflow_moves_files_and_never_looks_at_what_arrived_or_was_refused(
+    airflow: Client, lake: dict[str, str]
+) -> None:
+    s3 = airflow("s3")
+    assert s3.list_objects_v2(Bucket=lake["RawBucket"], Prefix="orders/")["KeyCount"] == 1
+    for bucket, key in (
+        ("RawBucket", "orders/ds=2025-06-30/orders.csv"),
+        ("ProcessedBucket", f"orders_quarantine/{DS}/part-0.parquet"),
+        ("ProcessedBucket", f"orders_quarantine/{DS}/orders_runs/part-0.parquet"),
+        ("ArtifactsBucket", "data-docs/orders/index.html"),
+    ):
+        require_refused(s3.get_object, Bucket=lake[bucket], Key=key)
+        require_refused(
+            s3.copy_object,
+            Bucket=lake["ProcessedBucket"],
+            Key=f"orders_runs/{DS}/copied",
+            CopySource={"Bucket": lake[bucket], "Key": key},
+        )
 
 
 def test_airflow_crawls_with_a_role_that_can_do_just_that(airflow: Client, aws: Client, lake: dict[str, str]) -> None:
@@ -390,13 +450,17 @@ def test_airflow_snapshots_only_the_data_volume_and_only_with_tags(
     made = snapshot(volume, TAGS)
     eventually(lambda: ec2.describe_snapshots(SnapshotIds=[made])["Snapshots"][0]["State"] == "completed")
     require_refused(snapshot, volume, [])
-    require_refused(snapshot, volume, TAGS[:1])
-    require_refused(snapshot, volume, [{"Key": "dataset", "Value": "other"}, *TAGS[1:]])
+    for missing in range(len(TAGS)):
+        require_refused(snapshot, volume, [*TAGS[:missing], *TAGS[missing + 1 :]])
+    require_refused(snapshot, volume, [{"Key": "lake", "Value": "lake-staging"}, *TAGS[1:]])
     other = aws("ec2").create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
     eventually(lambda: aws("ec2").describe_volumes(VolumeIds=[other])["Volumes"][0]["State"] == "available")
     require_refused(snapshot, other, TAGS)
     untagged = aws("ec2").create_snapshot(VolumeId=other)["SnapshotId"]
     require_refused(ec2.delete_snapshot, SnapshotId=untagged)
+    others = [{"ResourceType": "snapshot", "Tags": [{"Key": "lake", "Value": "lake-staging"}, *TAGS[1:]]}]
+    foreign = aws("ec2").create_snapshot(VolumeId=other, TagSpecifications=others)["SnapshotId"]
+    require_refused(ec2.delete_snapshot, SnapshotId=foreign)
     # Not by claiming it either.
     require_refused(ec2.create_tags, Resources=[untagged], Tags=TAGS)
     ec2.delete_snapshot(SnapshotId=made)
@@ -447,14 +511,16 @@ def test_airflow_touches_no_other_instance_and_destroys_nothing(
     require_refused(airflow("cloudformation").delete_stack, StackName="lake")
 
 
-def test_airflow_deletes_what_is_superseded_but_no_version_of_it(airflow: Client, lake: dict[str, str]) -> None:
+def test_airflow_deletes_what_is_superseded_but_no_version_of_it(
+    airflow: Client, aws: Client, lake: dict[str, str]
+) -> None:
     s3 = airflow("s3")
     for bucket, key in (
         ("ProcessedBucket", f"orders_runs/{DS}/part-0.parquet"),
         ("ProcessedBucket", f"orders_quarantine/{DS}/part-0.parquet"),
         ("EnrichedBucket", "orders/status_summary/ds=2025-06-30/run=t/part-0.parquet"),
     ):
-        version = s3.head_object(Bucket=lake[bucket], Key=key)["VersionId"]
+        version = aws("s3").head_object(Bucket=lake[bucket], Key=key)["VersionId"]
         require_refused(s3.delete_object, Bucket=lake[bucket], Key=key, VersionId=version)
         s3.delete_object(Bucket=lake[bucket], Key=key)
 

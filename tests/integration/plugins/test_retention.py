@@ -70,7 +70,7 @@ class Lake:
         return self.s3.list_objects_v2(Bucket=bucket, Prefix=key)["KeyCount"]
 
     def snapshot(self, run, dataset="orders", volume=None, **more):
-        tags = {"dataset": dataset, "ds": "2025-01-01", "run": run, "staged": "0", **more}
+        tags = {"lake": self.settings.name, "dataset": dataset, "ds": "2025-01-01", "run": run, "staged": "0", **more}
         made = self.ec2.create_snapshot(
             VolumeId=volume or self.settings.worker_data_volume_id,
             TagSpecifications=[
@@ -179,7 +179,12 @@ def test_snapshots_of_runs_that_are_not_published_go_and_nobody_elses(lake, rete
     lake.publish("2025-01-01", lake.folder("run", "2025-01-01", NEW))
     superseded, other = lake.snapshot("old"), lake.snapshot("other")
     published = lake.snapshot("new")
-    foreign = [lake.snapshot("old", dataset="sales"), lake.snapshot("old", staged=""), lake.snapshot("")]
+    foreign = [
+        lake.snapshot("old", lake="lake-staging"),
+        lake.snapshot("old", dataset="sales"),
+        lake.snapshot("old", staged=""),
+        lake.snapshot(""),
+    ]
     volume = aws("ec2").create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
     aws("ec2").get_waiter("volume_available").wait(VolumeIds=[volume], WaiterConfig={"Delay": 1, "MaxAttempts": 30})
     foreign.append(aws("ec2").create_snapshot(VolumeId=volume)["SnapshotId"])

@@ -140,7 +140,7 @@ def test_a_job_returns_its_manifest(aws, settings, context):
         task_id="snapshot_raw",
         volume_id=settings.worker_data_volume_id,
         staged_manifest=stage.manifest,
-        tags={"dataset": "orders", "ds": "2025-06-30", "run": "a-run"},
+        tags={"lake": settings.name, "dataset": "orders", "ds": "2025-06-30", "run": "a-run"},
     )
     snapshot_id = snapshot.execute(context("snapshot_raw"))
     described = aws("ec2").describe_snapshots(SnapshotIds=[snapshot_id])["Snapshots"][0]
@@ -164,7 +164,7 @@ def test_a_snapshot_waits_while_the_volume_has_as_many_pending_as_it_may(aws, se
         aws("ec2").create_snapshot(VolumeId=volume)
     with pytest.raises(ClientError, match="ConcurrentSnapshotLimitExceeded"):
         aws("ec2").create_snapshot(VolumeId=volume)
-    tags = {"dataset": "orders", "ds": "2025-06-30", "run": "busy"}
+    tags = {"lake": settings.name, "dataset": "orders", "ds": "2025-06-30", "run": "busy"}
     operator = SnapshotVolumeOperator(task_id="snapshot_raw", volume_id=volume, staged_manifest=manifest, tags=tags)
     made = operator.execute(context("snapshot_raw"))
     assert aws("ec2").describe_snapshots(SnapshotIds=[made])["Snapshots"][0]["State"] == "completed"

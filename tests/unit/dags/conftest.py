@@ -10,6 +10,7 @@ os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(REPOSITORY / "dags")
 os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"] = str(REPOSITORY / "plugins")
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
 for name in (
+    "NAME",
     "RAW_BUCKET",
     "PROCESSED_BUCKET",
     "ENRICHED_BUCKET",
