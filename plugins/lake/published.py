@@ -45,8 +45,10 @@ def point_at_newest(
     record = paths.record(kind)
 
     def newest(known: Record | None) -> Record | None:
-        known = known or read_manifest_if_present(s3, paths.older_record(kind))
-        return run if known is None or known["listed"] <= run["listed"] else None
+        counts = known or read_manifest_if_present(s3, paths.older_record(kind))
+        if counts is None or counts["listed"] <= run["listed"]:
+            return run
+        return None if known else counts
 
     change_record(s3, record, newest)
     replaced: str | None = None

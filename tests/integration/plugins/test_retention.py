@@ -88,8 +88,12 @@ class Lake:
 def lake(aws, settings):
     made = Lake(aws, settings)
     yield made
-    for bucket in (settings.processed_bucket, settings.enriched_bucket):
-        for page in made.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+    for bucket, prefix in (
+        (settings.processed_bucket, ""),
+        (settings.enriched_bucket, ""),
+        (settings.artifacts_bucket, NAMES.records),
+    ):
+        for page in made.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             for entry in page.get("Contents", []):
                 made.s3.delete_object(Bucket=bucket, Key=entry["Key"])
     for table in (made.public, made.quarantine, made.mart):
