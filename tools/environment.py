@@ -101,6 +101,7 @@ def airflow_variables(ports: Ports, outputs: dict[str, str]) -> dict[str, str]:
         "AIRFLOW__API__BASE_URL": address,
         "AIRFLOW__API__SECRET_KEY": keys["api_secret_key"],
         "AIRFLOW__API_AUTH__JWT_SECRET": keys["jwt_secret"],
+        "AIRFLOW__AWS__SESSION_FACTORY": "lake.session_factory.SessionFactory",
         # A task that follows another starts sooner; the scheduler sleeps only when it has nothing to do.
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.25",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",

@@ -15,6 +15,9 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[3]
 WORKER = REPOSITORY / ".venvs" / "worker"
 
+# As in `.local/env`; the provider reads it when it is imported.
+os.environ["AIRFLOW__AWS__SESSION_FACTORY"] = "lake.session_factory.SessionFactory"
+
 
 @pytest.fixture(scope="session")
 def localaws(start_localaws):

@@ -8,6 +8,7 @@ import stat
 import subprocess
 
 import pytest
+import yaml
 
 from tools import compose, environment
 from tools.environment import Ports
@@ -180,3 +181,14 @@ def test_ports_come_from_the_environment(monkeypatch):
     monkeypatch.setenv("LOCALAWS_PORT", "4599")
     monkeypatch.setenv("DATA_DOCS_PORT", "5099")
     assert Ports.from_environment() == Ports(airflow=8080, localaws=4599, data_docs=5099)
+
+
+def test_airflow_opens_sessions_as_the_lake_does_wherever_it_runs():
+    from airflow.providers.amazon.aws.hooks.base_aws import BaseSessionFactory
+    from airflow.sdk._shared.module_loading import import_string
+
+    name = "AIRFLOW__AWS__SESSION_FACTORY"
+    local = environment.airflow_variables(Ports(8081, 4567), OUTPUTS)[name]
+    services = yaml.safe_load((environment.CHECKOUT / "docker-compose.yaml").read_text())["services"]
+    assert issubclass(import_string(local), BaseSessionFactory)
+    assert {found for service in services.values() if (found := service.get("environment", {}).get(name))} == {local}
