@@ -11,6 +11,7 @@ DEV := .venvs/dev/bin
 STACK ?= lake
 # More options of infra.deploy: `make teardown ARGUMENTS=--delete-data`
 ARGUMENTS ?=
+AWS_ENV := .local/aws$(if $(filter-out lake,$(STACK)),.$(STACK)).env
 
 .PHONY: help demo up down status check test deploy teardown rebuild-catalog compose-env format docs dataset screenshots environments stack-environments airflow-environment
 
@@ -21,8 +22,8 @@ help:  ## list the targets
 demo: stack-environments  ## run generated weeks of every dataset through the whole pipeline, show the result, stop everything
 	@PYTHONPATH=plugins $(AIRFLOW_PYTHON) -m tools.demo
 
-up: stack-environments  ## start the local AWS and Airflow, deploy the stack there, write .local/env
-	@$(AIRFLOW_PYTHON) -m tools.stack up
+up: stack-environments  ## start the local AWS and Airflow, deploy the lake there, write .local/env
+	@$(AIRFLOW_PYTHON) -m tools.stack up $(ARGUMENTS)
 
 down: airflow-environment  ## stop everything that `make up` started
 	@$(AIRFLOW_PYTHON) -m tools.stack down
@@ -36,13 +37,13 @@ check: environments  ## lint, types, templates, fast tests: under two minutes
 test: environments  ## everything: check, then integration and end-to-end tests
 	@$(AIRFLOW_PYTHON) -m tools.checks test
 
-deploy: airflow-environment  ## deploy the stack to AWS with your own credentials, and write .local/aws.env
+deploy: airflow-environment  ## deploy the lake to AWS with your own credentials, and write .local/aws.env
 	@mkdir -p .local
 	@.venvs/tools/bin/uv export --frozen --quiet --only-group worker --format requirements-txt --output-file .local/worker-requirements.txt
-	@$(AIRFLOW_PYTHON) -m infra.deploy deploy --stack '$(STACK)' --environment-file .local/aws.env --requirements .local/worker-requirements.txt $(ARGUMENTS)
-	@echo 'Deployed. The outputs are in .local/aws.env; `. .local/aws.env` gives them to your shell.'
+	@$(AIRFLOW_PYTHON) -m infra.deploy deploy --stack '$(STACK)' --environment-file '$(AWS_ENV)' --requirements .local/worker-requirements.txt $(ARGUMENTS)
+	@echo 'Deployed. The outputs are in $(AWS_ENV); `. $(AWS_ENV)` gives them to your shell.'
 
-teardown: airflow-environment  ## delete the stack from AWS, with your own credentials
+teardown: airflow-environment  ## delete the lake from AWS, with your own credentials
 	@$(AIRFLOW_PYTHON) -m infra.deploy teardown --stack '$(STACK)' $(ARGUMENTS)
 
 rebuild-catalog: airflow-environment  ## make the Glue catalog again from S3 alone, with your own credentials
@@ -67,7 +68,7 @@ screenshots: stack-environments  ## take the pictures in docs/images again; need
 	@PYTHONPATH=plugins $(AIRFLOW_PYTHON) -m tools.screenshots
 
 environments: stack-environments
-	@tools/bootstrap.sh dev
+	@tools/bootstrap.sh dev scan
 
 stack-environments:
 	@tools/bootstrap.sh airflow worker localaws

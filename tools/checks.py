@@ -78,6 +78,9 @@ def linters() -> Iterator[tuple[str, list[str], str]]:
     pages = ["env", "PYTHONPATH=plugins", f"{python_of('airflow')}", "-m", "tools.dataset_docs", "--check"]
     yield "docs/datasets", pages, "make docs"
     yield "cfn-lint", [f"{DEV}/cfn-lint", "infra/stacks/*.yaml"], "correct the template where it says"
+    scan = [".venvs/scan/bin/checkov", "--directory", "infra/stacks", "--framework", "cloudformation"]
+    scan += ["--quiet", "--compact", "--skip-download"]
+    yield "checkov", scan, "mend the resource, or say at it why not: # checkov:skip=CHECK:why"
     for schema, file in (
         ("vendor.compose-spec", "docker-compose.yaml"),
         ("vendor.github-workflows", ".github/workflows/ci.yaml"),

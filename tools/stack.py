@@ -16,6 +16,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from importlib.metadata import version
@@ -41,11 +42,12 @@ AIRFLOW_COMMANDS = {
 STOP_SECONDS = 20
 
 
-def up(schedule: bool = True) -> dict[str, str]:
+def up(schedule: bool = True, deploy_options: Sequence[str] = ()) -> dict[str, str]:
     """Start everything and wait until it is healthy.
 
     Args:
         schedule: False starts no runs by themselves, for a caller that replays dates of its own.
+        deploy_options: more options of `infra.deploy deploy`, such as what it may remove.
 
     Returns:
         The variables that were written to `.local/env`.
@@ -59,7 +61,7 @@ def up(schedule: bool = True) -> dict[str, str]:
     with step("local AWS"):
         _start_localaws(ports, environment.process_environment(local_aws))
     with step("stacks of the lake (infra/stacks)"):
-        outputs = _deploy(environment.process_environment(local_aws))
+        outputs = _deploy(environment.process_environment(local_aws), deploy_options)
     variables = local_aws | environment.airflow_variables(ports, outputs) | outputs
     environment.write_environment(variables)
     settings = environment.process_environment(
@@ -176,7 +178,7 @@ def _worker_home() -> Path:
     return home
 
 
-def _deploy(settings: dict[str, str]) -> dict[str, str]:
+def _deploy(settings: dict[str, str], options: Sequence[str]) -> dict[str, str]:
     """Deploy the lake `lake` to the local AWS and return its outputs as LAKE_ variables."""
     requirements = LOCAL / "worker-requirements.txt"
     uv = CHECKOUT / ".venvs" / "tools" / "bin" / "uv"
@@ -187,7 +189,7 @@ def _deploy(settings: dict[str, str]) -> dict[str, str]:
     )
     _checked(
         *(sys.executable, "-m", "infra.deploy", "deploy", "--stack", "lake"),
-        *("--environment-file", environment.OUTPUTS_FILE, "--requirements", requirements),
+        *("--environment-file", environment.OUTPUTS_FILE, "--requirements", requirements, *options),
         env=settings,
     )
     return environment.read_variables(environment.OUTPUTS_FILE)
@@ -288,17 +290,19 @@ def main() -> int:
     """Run the command named on the command line."""
     parser = argparse.ArgumentParser(prog="tools.stack", description=__doc__)
     parser.add_argument("command", choices=["up", "down", "status"])
-    command = parser.parse_args().command
-    if command == "up":
+    parsed, deploy_options = parser.parse_known_args()
+    if parsed.command == "up":
         started = time.monotonic()
 
         def up_and_describe() -> None:
-            variables = up()
+            variables = up(deploy_options=deploy_options)
             console.print(f"\neverything is up after {time.monotonic() - started:.0f} s")
             describe(variables)
 
         return run(up_and_describe)
-    return run({"down": down, "status": status}[command])
+    if deploy_options:
+        parser.error(f"{parsed.command} takes no options")
+    return run({"down": down, "status": status}[parsed.command])
 
 
 if __name__ == "__main__":
