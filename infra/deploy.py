@@ -22,6 +22,7 @@ from pathlib import Path
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from infra import one_stack
 from infra.changes import ChangeSet, discard, execute, propose
 from infra.lake import CATALOG, NEVER_CREATED, PARTS, TEMPLATES, DeployError, Lake, Stack, Template, in_parallel, say
 from infra.teardown import WORKER_PREFIX, teardown
@@ -124,13 +125,16 @@ class Deployment:
         if unknown := sorted(parameters.keys() - {name for one in self.templates.values() for name in one.parameters}):
             raise DeployError(f"no template has a parameter {unknown[0]}")
         self.there, self.ruins = self._find()
-        storage = self.there.get(lake.name)
+        self.storage = self.there.get(lake.name)
         own = {"Lake": lake.name, "CatalogPrefix": lake.catalog_prefix}
-        self.known = {**(storage.parameters if storage else {}), **parameters, **own}
-        found = storage.tags if storage else {}
+        self.known = {**(self.storage.parameters if self.storage else {}), **parameters, **own}
+        found = self.storage.tags if self.storage else {}
         self.tags = {"Project": "lake", "Environment": stage or found.get("Environment", "dev")}
         self.datasets = self._datasets(removed_datasets)
-        self.may_go = {*removed_resources, *(f"{lake.catalog(name)}/Crawler" for name in removed_datasets)}
+        self.removed = set(removed_resources)
+        self.expected = {f"{lake.catalog(name)}/Crawler" for name in removed_datasets}
+        if self.storage:
+            self.expected |= one_stack.moves(self.storage, (self.templates[name] for name in PARTS[1:]))
 
     def _find(self) -> tuple[dict[str, Stack], dict[str, Stack]]:
         """The stacks that can be updated, and those that can only be deleted, once no operation is under way."""
@@ -152,8 +156,10 @@ class Deployment:
     def _datasets(self, removed: Collection[str]) -> dict[str, bool]:
         """Every dataset that has or had a contract, and whether it is to be crawled."""
         wanted = dataset_names(DATASETS)
-        catalogs = [one.parameters for one in self.there.values() if "Dataset" in one.parameters]
-        gone = {one["Dataset"] for one in catalogs if one["Crawled"] == "true"} - set(wanted)
+        catalogs = (one.parameters for one in self.there.values() if "Dataset" in one.parameters)
+        deployed = one_stack.datasets(self.storage) if self.storage else {}
+        deployed |= {one["Dataset"]: one["Crawled"] == "true" for one in catalogs}
+        gone = {name for name, crawled in deployed.items() if crawled} - set(wanted)
         if wrong := sorted(set(removed) - gone):
             raise DeployError(f"--remove-dataset {wrong[0]}: it has a contract in this checkout, or is not deployed")
         if unsaid := sorted(gone - set(removed)):
@@ -163,7 +169,7 @@ class Deployment:
                 f"{', '.join(crawlers)}. Nothing was changed. Bring the contract back, or deploy with "
                 f"{' '.join(f'--remove-dataset {name}' for name in unsaid)}; databases, tables and files stay even then"
             )
-        return {name: name in wanted for name in sorted({*wanted, *(one["Dataset"] for one in catalogs)})}
+        return {name: name in wanted for name in sorted({*wanted, *deployed})}
 
     def layers(self) -> list[list[Wanted]]:
         """The stacks that are wanted, in layers of which each needs those before it."""
@@ -190,6 +196,8 @@ class Deployment:
         if self.lake.part("worker") not in self.there and "WorkerImageId" not in self.known:
             image = self.lake.ssm.get_parameter(Name=WORKER_IMAGE)["Parameter"]["Value"]
             self.known["WorkerImageId"] = image
+        if self.storage and one_stack.datasets(self.storage):
+            one_stack.tag_snapshots(self.lake, self.storage)
         changed = False
         for layer in layers:
             changed |= any(in_parallel(lambda one: self._apply(one, looked.get(one.name)), layer))
@@ -211,7 +219,7 @@ class Deployment:
         losses = {name: fate for one in found.values() for name, fate in one.losses().items()}
         try:
             self._require_allowed(losses)
-            if wrong := sorted(name for name in self.may_go - losses.keys()):
+            if wrong := sorted(self.removed - losses.keys()):
                 raise DeployError(f"--remove-resource {wrong[0]}: it would not go")
         except DeployError:
             in_parallel(lambda one: discard(self.lake, one), found.values())
@@ -219,7 +227,7 @@ class Deployment:
         return found
 
     def _require_allowed(self, losses: Mapping[str, str]) -> None:
-        if unsaid := {name: fate for name, fate in losses.items() if name not in self.may_go}:
+        if unsaid := {name: fate for name, fate in losses.items() if name not in self.removed | self.expected}:
             raise DeployError(
                 "deploying would take away what nobody asked to remove:\n"
                 + "".join(f"  {name}: {fate}\n" for name, fate in sorted(unsaid.items()))
