@@ -130,17 +130,24 @@ def ec2_resource_tags(original: Callable[[str], Any]) -> Callable[[str], Any]:
 # ── SSM, Glue, Athena, CloudWatch Logs ────────────────────────────────────────
 
 
+def _document_arn(reference: str, place: Place) -> str:
+    """The ARN of a document that is given by name or ARN; those named AWS-… belong to AWS."""
+    if reference.startswith("arn:"):
+        return reference
+    return place.arn("ssm", f"document/{reference}", account="" if reference.startswith("AWS-") else None)
+
+
 def ssm_checks(action: str, request: dict[str, Any], place: Place) -> Iterator[Check]:
-    """Run Command: sending is checked on the document and each instance, the rest on `*`."""
+    """Run Command: sending is checked on the document and each instance, the rest on `*`; documents each on itself."""
     if action == "SendCommand":
-        document = str(request.get("DocumentName", "")).rpartition("/")[2]
-        owner = "" if document.startswith("AWS-") else place.account
-        yield Check("ssm:SendCommand", place.arn("ssm", f"document/{document}", account=owner))
+        yield Check("ssm:SendCommand", _document_arn(str(request.get("DocumentName", "")), place))
         for identifier in request.get("InstanceIds") or ["*"]:
             tags = {f"ssm:resourceTag/{tag['Key']}": tag["Value"] for tag in ec2._tags.get(identifier, ())}
             yield Check("ssm:SendCommand", place.arn("ec2", f"instance/{identifier}"), tags)
-    elif "Command" in action or action == "DescribeInstanceInformation":
+    elif "Command" in action or action in ("DescribeInstanceInformation", "ListDocuments"):
         yield Check(f"ssm:{action}", "*")
+    elif "Document" in action:
+        yield Check(f"ssm:{action}", _document_arn(str(request.get("Name", "")), place))
 
 
 GLUE_DATABASE_ACTIONS = re.compile("(Get|Create|Update|Delete)Databases?")

@@ -6,15 +6,17 @@ serves the EC2 API serves the stack as well. A property that is not handled fail
 
 from __future__ import annotations
 
+import json
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 from xml.etree import ElementTree
 
-from ministack.services import ec2, iam, sns
+from ministack.services import ec2, iam, sns, ssm
 from ministack.services.cloudformation import provisioners, stacks
 
-from localaws import buckets
+from localaws import buckets, documents
 from localaws.overlay import register, replace
 
 Properties = dict[str, Any]
@@ -25,6 +27,7 @@ WAIT_SECONDS = 300
 """How long a resource may take to reach the state that ends its creation or deletion."""
 
 INSTANCE, VOLUME, ATTACHMENT = "AWS::EC2::Instance", "AWS::EC2::Volume", "AWS::EC2::VolumeAttachment"
+DOCUMENT = "AWS::SSM::Document"
 
 QUERY_NAMES = {
     "SecurityGroupIds": "SecurityGroupId",
@@ -46,11 +49,15 @@ INSTANCE_PROPERTIES = {
 }
 VOLUME_PROPERTIES = {"AvailabilityZone", "Encrypted", "Iops", "Size", "SnapshotId", "Throughput", "VolumeType"}
 ATTACHMENT_PROPERTIES = {"Device", "InstanceId", "VolumeId"}
+DOCUMENT_VERSION_PROPERTIES = {"Content", "DocumentFormat", "TargetType", "VersionName"}
+"""Those of a document that UpdateDocument changes; with `UpdateMethod: Replace`, the default, they replace it."""
+DOCUMENT_PROPERTIES = {"DocumentType", "Name", "UpdateMethod", *DOCUMENT_VERSION_PROPERTIES}
 
 REPLACING_PROPERTIES = {
     INSTANCE: ("BlockDeviceMappings", "ImageId", "SubnetId"),
     VOLUME: ("AvailabilityZone", "Encrypted", "SnapshotId"),
     ATTACHMENT: ("Device", "InstanceId", "VolumeId"),
+    DOCUMENT: ("DocumentType", "Name"),
 }
 """Properties whose change makes a new resource, from "Update requires: Replacement" in the CloudFormation reference."""
 
@@ -254,6 +261,63 @@ def delete_attachment(_physical_id: str, properties: Properties) -> None:
         _wait(volume_id, lambda: _volume_status(volume_id), "available")
 
 
+def _document_request(properties: Properties) -> dict[str, Any]:
+    """What CreateDocument and UpdateDocument take of a document's properties.
+
+    Raises:
+        ValueError: for a property that is not supported.
+    """
+    if unknown := sorted(properties.keys() - DOCUMENT_PROPERTIES - {"Tags"}):
+        raise ValueError(f"localaws cannot set {', '.join(unknown)} of {DOCUMENT}")
+    content = properties["Content"]
+    text = content if isinstance(content, str) else json.dumps(content)
+    return {name: properties[name] for name in DOCUMENT_VERSION_PROPERTIES & properties.keys()} | {"Content": text}
+
+
+def _ssm(action: str, **request: Any) -> Any:
+    """Call an action on documents as a client would.
+
+    Raises:
+        ValueError: with SSM's error code and message when it refuses.
+    """
+    try:
+        return documents.HANDLERS[action](request)
+    except documents.Refused as refusal:
+        raise ValueError(f"{action}: {refusal.code}: {refusal.message}") from refusal
+
+
+def create_document(logical_id: str, properties: Properties, stack_name: str) -> Created:
+    """Create a document."""
+    name = properties.get("Name") or f"{stack_name}-{logical_id}-{secrets.token_hex(6)}"
+    chosen = {key: properties[key] for key in ("DocumentType", "Tags") if key in properties}
+    _ssm("CreateDocument", Name=name, **chosen, **_document_request(properties))
+    return name, {}
+
+
+def replaces_document(old: Properties, new: Properties) -> bool:
+    """Whether a changed document becomes another one, which AWS refuses for one with a name of its own."""
+    changed = any(old.get(name) != new.get(name) for name in DOCUMENT_VERSION_PROPERTIES)
+    return changed and new.get("UpdateMethod", "Replace") == "Replace"
+
+
+def update_document(name: str, old: Properties, new: Properties, stack_name: str, logical_id: str) -> Created:
+    """Make a changed document a new version, the default one, or another document."""
+    request = _document_request(new)
+    if replaces_document(old, new):
+        return create_document(logical_id, new, stack_name)
+    if request != _document_request(old):
+        made = _ssm("UpdateDocument", Name=name, DocumentVersion="$LATEST", **request)["DocumentDescription"]
+        _ssm("UpdateDocumentDefaultVersion", Name=name, DocumentVersion=made["DocumentVersion"])
+    ssm._tags[name] = {tag["Key"]: tag["Value"] for tag in new.get("Tags", [])}
+    return name, {}
+
+
+def delete_document(name: str, _properties: Properties) -> None:
+    """Delete a document; one that is already gone is fine."""
+    if name in documents._documents:
+        _ssm("DeleteDocument", Name=name)
+
+
 def _with_profile_name(created: tuple[str, Properties]) -> Created:
     """What ministack made of an instance profile, with its name as the physical id: ministack takes the ARN."""
     arn, attributes = created
@@ -310,6 +374,12 @@ def install() -> None:
             "delete": delete_volume,
         },
         ATTACHMENT: {"create": create_attachment, "delete": delete_attachment},
+        DOCUMENT: {
+            "create": create_document,
+            "update": update_document,
+            "update_with_logical_id": True,
+            "delete": delete_document,
+        },
     }
     for resource_type, handler in handlers.items():
         register(module, "_RESOURCE_HANDLERS", resource_type, handler)
@@ -317,10 +387,13 @@ def install() -> None:
     for resource_type, shape in {
         INSTANCE: "list",
         VOLUME: "list",
+        DOCUMENT: "list",
         "AWS::Athena::WorkGroup": "list",
         "AWS::Glue::Crawler": "map",
     }.items():
         register(module, "_STACK_TAG_PROPERTY", resource_type, ("Tags", shape))
+    named = {"name": "Name", "requires_replacement": replaces_document}
+    register(module, "_CUSTOM_NAME_REPLACEMENT", DOCUMENT, named)
     corrected: dict[str, dict[str, Any]] = {
         "AWS::IAM::InstanceProfile": {"create": create_profile, "update": update_profile, "delete": delete_profile},
         "AWS::SNS::Topic": {"create": create_topic, "update": update_topic},

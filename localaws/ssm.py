@@ -33,15 +33,13 @@ from ministack.core.responses import (
 from ministack.services import ec2 as instances
 from ministack.services import ssm as service
 
-from localaws import ebs, ec2, machines, output, roles
+from localaws import documents, ebs, ec2, machines, output, roles
+from localaws.documents import PLUGIN, Refused, Step
 from localaws.overlay import replace
 from localaws.settings import DELIVERY_SECONDS, ENDPOINT, INSTANCE_ENVIRONMENT, STATE
 
 logger = logging.getLogger("localaws.ssm")
 
-DOCUMENT, PLUGIN = "AWS-RunShellScript", "aws:runShellScript"
-DOCUMENT_PARAMETERS = frozenset({"commands", "workingDirectory", "executionTimeout"})
-DEFAULT_EXECUTION_SECONDS, MAXIMUM_EXECUTION_SECONDS = 3600, 172_800
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PREEMPTED_EXIT_CODE = 137
 """ResponseCode of a command that was cancelled or timed out: the agent's CommandStoppedPreemptivelyExitCode."""
@@ -58,20 +56,13 @@ TERMINAL = frozenset({"Success", "Failed", "TimedOut", "Cancelled"})
 COMMANDS = STATE / "commands"
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not a fault
-    """A request that SSM answers with an error."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code, self.message = code, message
-
-
 @dataclass
 class Execution:
     """One invocation that is under way."""
 
     instance_id: str
     identifier: str
+    step: Step
     cancelled: threading.Event = field(default_factory=threading.Event)
 
 
@@ -129,25 +120,10 @@ def _targets(request: dict[str, Any]) -> list[str]:
     return identifiers
 
 
-def _single(parameters: dict[str, list[str]], name: str, default: str) -> str:
-    given = parameters.get(name) or [default]
-    return given[0] or default
-
-
 def _validate(request: dict[str, Any]) -> None:
     """Refuse what AWS refuses, and what would otherwise be ignored here."""
-    if request.get("DocumentName") not in (DOCUMENT, f"arn:aws:ssm:{get_region()}::document/{DOCUMENT}"):
-        raise Refused("InvalidDocument", f"localaws runs {DOCUMENT} only, not {request.get('DocumentName')}")
     if request.get("NotificationConfig") or request.get("ServiceRoleArn"):
         raise Refused("InvalidNotificationConfig", "localaws sends no notifications about commands")
-    parameters = request.get("Parameters") or {}
-    if unknown := sorted(set(parameters) - DOCUMENT_PARAMETERS):
-        raise Refused("InvalidParameters", f"{DOCUMENT} has no parameter {', '.join(unknown)}")
-    if not parameters.get("commands"):
-        raise Refused("InvalidParameters", f"{DOCUMENT} needs the parameter commands")
-    timeout = _single(parameters, "executionTimeout", str(DEFAULT_EXECUTION_SECONDS))
-    if not timeout.isdigit() or not 1 <= int(timeout) <= MAXIMUM_EXECUTION_SECONDS:
-        raise Refused("InvalidParameters", f"executionTimeout must be 1 to {MAXIMUM_EXECUTION_SECONDS}: {timeout}")
     if not 30 <= int(request.get("TimeoutSeconds") or 3600) <= 2_592_000:
         raise Refused("ValidationException", "TimeoutSeconds must be 30 to 2592000")
     if len(request.get("Comment") or "") > 100:
@@ -158,9 +134,11 @@ def send_command(request: dict[str, Any]) -> dict[str, Any]:
     """SendCommand: accept a command and start delivering it.
 
     Raises:
-        Refused: see `_validate`, `_targets`; InvalidInstanceId for an instance whose agent does not answer.
+        Refused: see `_validate`, `documents.resolved`, `_targets`; InvalidInstanceId for an instance whose agent does
+            not answer.
     """
     _validate(request)
+    document, version, step = documents.resolved(request)
     identifiers = _targets(request)
     unreachable = [one for one in identifiers if not is_managed(instances._instances.get(one) or _NO_INSTANCE)]
     if unreachable:
@@ -170,18 +148,16 @@ def send_command(request: dict[str, Any]) -> dict[str, Any]:
         )
     now = time.time()
     timeout = int(request.get("TimeoutSeconds") or 3600)
-    parameters = request["Parameters"]
     logs = request.get("CloudWatchOutputConfig") or {}
     bucket, prefix = request.get("OutputS3BucketName") or "", (request.get("OutputS3KeyPrefix") or "").strip("/")
     command_id = new_uuid()
-    execution_seconds = int(_single(parameters, "executionTimeout", str(DEFAULT_EXECUTION_SECONDS)))
     command = {
         "CommandId": command_id,
-        "DocumentName": DOCUMENT,
-        "DocumentVersion": request.get("DocumentVersion") or "$DEFAULT",
+        "DocumentName": document,
+        "DocumentVersion": version if request.get("DocumentVersion") else "$DEFAULT",
         "Comment": request.get("Comment") or "",
-        "ExpiresAfter": now + timeout + execution_seconds,
-        "Parameters": parameters,
+        "ExpiresAfter": now + timeout + step.seconds,
+        "Parameters": request.get("Parameters") or {},
         "InstanceIds": list(request.get("InstanceIds") or []),
         "Targets": request.get("Targets") or [],
         "RequestedDateTime": now,
@@ -197,15 +173,15 @@ def send_command(request: dict[str, Any]) -> dict[str, Any]:
         "ErrorCount": 0,
         "DeliveryTimedOutCount": 0,
         "CloudWatchOutputConfig": {
-            "CloudWatchLogGroupName": logs.get("CloudWatchLogGroupName") or f"/aws/ssm/{DOCUMENT}",
+            "CloudWatchLogGroupName": logs.get("CloudWatchLogGroupName") or f"/aws/ssm/{document}",
             "CloudWatchOutputEnabled": bool(logs.get("CloudWatchOutputEnabled")),
         },
         "TimeoutSeconds": timeout,
-        "Invocations": {one: _new_invocation(command_id, one, request, now) for one in identifiers},
     }
+    command["Invocations"] = {one: _new_invocation(command, one, step) for one in identifiers}
     service._commands[command_id] = command
     for one in identifiers:
-        execution = _executions.setdefault((command_id, one), Execution(one, command_id))
+        execution = _executions.setdefault((command_id, one), Execution(one, command_id, step))
         spawn_background(
             _carry_out, command, execution, get_account_id(), get_region(), thread_name=f"ssm-{command_id}"
         )
@@ -215,14 +191,11 @@ def send_command(request: dict[str, Any]) -> dict[str, Any]:
 _NO_INSTANCE: dict[str, Any] = {"State": {"Name": "absent"}}
 
 
-def _new_invocation(command_id: str, instance_id: str, request: dict[str, Any], now: float) -> dict[str, Any]:
+def _new_invocation(command: dict[str, Any], instance_id: str, step: Step) -> dict[str, Any]:
     return {
-        "CommandId": command_id,
+        **{key: command[key] for key in ("CommandId", "Comment", "DocumentName", "DocumentVersion")},
         "InstanceId": instance_id,
-        "Comment": request.get("Comment") or "",
-        "DocumentName": DOCUMENT,
-        "DocumentVersion": request.get("DocumentVersion") or "$DEFAULT",
-        "PluginName": PLUGIN,
+        "PluginName": step.plugin,
         "ResponseCode": -1,
         "ExecutionStartDateTime": "",
         "ExecutionElapsedTime": "",
@@ -233,8 +206,7 @@ def _new_invocation(command_id: str, instance_id: str, request: dict[str, Any], 
         "StandardOutputUrl": "",
         "StandardErrorContent": "",
         "StandardErrorUrl": "",
-        "_visible_at": now + DELIVERY_SECONDS,
-        "_requested_at": now,
+        "_visible_at": command["RequestedDateTime"] + DELIVERY_SECONDS,
     }
 
 
@@ -251,8 +223,9 @@ def get_command_invocation(request: dict[str, Any]) -> dict[str, Any]:
     invocation = (service._commands.get(command_id) or {"Invocations": {}})["Invocations"].get(instance_id)
     if invocation is None or time.time() < invocation["_visible_at"]:
         raise Refused("InvocationDoesNotExist", f"Invocation not found for {command_id}, {instance_id}")
-    if request.get("PluginName", PLUGIN) not in (PLUGIN, "runShellScript"):
-        raise Refused("InvalidPluginName", f"{DOCUMENT} has no plugin {request['PluginName']}")
+    plugin = invocation["PluginName"]
+    if request.get("PluginName", plugin) not in (plugin, plugin.removeprefix("aws:")):
+        raise Refused("InvalidPluginName", f"{invocation['DocumentName']} has no plugin {request['PluginName']}")
     return _public(invocation) | {"CloudWatchOutputConfig": service._commands[command_id]["CloudWatchOutputConfig"]}
 
 
@@ -320,7 +293,7 @@ def _invocation_summary(command: dict[str, Any], invocation: dict[str, Any], *, 
         error = invocation["StandardErrorContent"]
         text = invocation["StandardOutputContent"] + (f"\n----------ERROR-------\n{error}" if error else "")
         plugin = {
-            "Name": PLUGIN,
+            "Name": invocation["PluginName"],
             **{key: invocation[key] for key in ("Status", "StatusDetails", "ResponseCode")},
             "Output": text[:OUTPUT_SUMMARY],
             **{key: invocation[key] for key in ("StandardOutputUrl", "StandardErrorUrl")},
@@ -385,13 +358,16 @@ def describe_instance_information(request: dict[str, Any]) -> dict[str, Any]:
 # ── Execution ─────────────────────────────────────────────────────────────────
 
 
-def instance_environment(instance: dict[str, Any], home: Path, credentials: roles.Credentials | None) -> dict[str, str]:
+def instance_environment(
+    instance: dict[str, Any], home: Path, credentials: roles.Credentials | None, command: dict[str, str]
+) -> dict[str, str]:
     """The environment of a process on an instance: nothing of the server's own, what the operator gave, and AWS's.
 
     Args:
         instance: the instance's record.
         home: folder on its root volume.
         credentials: those of its role, if it has one.
+        command: variables of the command.
     """
     given = dict(INSTANCE_ENVIRONMENT)
     path = given.pop("PATH", "")
@@ -406,6 +382,7 @@ def instance_environment(instance: dict[str, Any], home: Path, credentials: role
         **(credentials.as_environment() if credentials else {}),
         **({"LAKE_DATA_DIR": str(ebs.volume_folder(data))} if data else {}),
         **given,
+        **command,
     }
 
 
@@ -431,17 +408,16 @@ def _carry_out(command: dict[str, Any], execution: Execution, account: str, regi
 
 
 def _run(command: dict[str, Any], invocation: dict[str, Any], instance: dict[str, Any], execution: Execution) -> None:
-    parameters = command["Parameters"]
-    timeout = int(_single(parameters, "executionTimeout", str(DEFAULT_EXECUTION_SECONDS)))
+    step = execution.step
     folder = COMMANDS / command["CommandId"] / instance["InstanceId"]
     home = ebs.volume_folder(ebs.root_volume(instance)) / "root"
     for needed in (folder, home):
         needed.mkdir(parents=True, exist_ok=True)
     script, stdout, stderr = folder / "_script.sh", folder / "stdout", folder / "stderr"
-    script.write_text("\n".join(parameters["commands"]) + "\n")
+    script.write_text("\n".join(step.commands) + "\n")
     script.chmod(0o700)
-    credentials = roles.credentials(instance, timeout + 3600)
-    streams = _log_streams(command, instance, credentials, stdout, stderr)
+    credentials = roles.credentials(instance, step.seconds + 3600)
+    streams = _log_streams(command, invocation, credentials, stdout, stderr)
 
     started = time.monotonic()
     invocation["ExecutionStartDateTime"] = _now()
@@ -452,12 +428,12 @@ def _run(command: dict[str, Any], invocation: dict[str, Any], instance: dict[str
         command["CommandId"],
         # The agent hands the file to the shell as a command, so its first line may name another interpreter.
         ["/bin/sh", "-c", shlex.quote(str(script))],
-        _single(parameters, "workingDirectory", str(home)),
-        instance_environment(instance, home, credentials),
+        step.working_directory or str(home),
+        instance_environment(instance, home, credentials, {"SSM_COMMAND_ID": command["CommandId"], **step.environment}),
         stdout,
         stderr,
     )
-    result, timed_out = _wait(ended, execution, started + timeout, streams)
+    result, timed_out = _wait(ended, execution, started + step.seconds, streams)
 
     status, details, code, remark = _verdict(result, timed_out=timed_out, cancelled=execution.cancelled.is_set())
     if remark:
@@ -467,7 +443,7 @@ def _run(command: dict[str, Any], invocation: dict[str, Any], instance: dict[str
     for log in streams:
         log.publish(ended=True)
     if command["OutputS3BucketName"]:
-        _upload(command, invocation, credentials, stdout, stderr)
+        _upload(command, invocation, step, credentials, stdout, stderr)
     invocation["StandardOutputContent"] = output.head(stdout, output.STDOUT_LIMIT)
     invocation["StandardErrorContent"] = output.head(stderr, output.STDERR_LIMIT)
     invocation["ExecutionElapsedTime"] = f"PT{time.monotonic() - started:.3f}S"
@@ -510,7 +486,7 @@ def _verdict(result: machines.Exit, *, timed_out: bool, cancelled: bool) -> tupl
 
 
 def _log_streams(
-    command: dict[str, Any], instance: dict[str, Any], credentials: roles.Credentials | None, *files: Path
+    command: dict[str, Any], invocation: dict[str, Any], credentials: roles.Credentials | None, *files: Path
 ) -> list[output.LogStream]:
     """The log streams of a command's output files, when it asked for them."""
     config = command["CloudWatchOutputConfig"]
@@ -518,16 +494,16 @@ def _log_streams(
         return []
     logs = output.client("logs", credentials, get_region())
     group = config["CloudWatchLogGroupName"]
-    base = f"{command['CommandId']}/{instance['InstanceId']}/{PLUGIN.replace(':', '-')}"
+    base = f"{command['CommandId']}/{invocation['InstanceId']}/{invocation['PluginName'].replace(':', '-')}"
     return [output.LogStream(file, group, f"{base}/{file.name}", logs) for file in files]
 
 
 def _upload(
-    command: dict[str, Any], invocation: dict[str, Any], credentials: roles.Credentials | None, *files: Path
+    command: dict[str, Any], invocation: dict[str, Any], step: Step, credentials: roles.Credentials | None, *files: Path
 ) -> None:
     """Put a command's output into S3 at the agent's keys, and name the place in the invocation."""
     bucket, prefix, region = (command[key] for key in ("OutputS3BucketName", "OutputS3KeyPrefix", "OutputS3Region"))
-    parts = [prefix, command["CommandId"], invocation["InstanceId"], "awsrunShellScript", "0.awsrunShellScript"]
+    parts = [prefix, command["CommandId"], invocation["InstanceId"], PLUGIN.replace(":", ""), step.folder]
     folder = "/".join(part for part in parts if part)
     for file, name in zip(files, ("StandardOutputUrl", "StandardErrorUrl"), strict=True):
         invocation[name] = f"https://s3.{region}.amazonaws.com/{bucket}/{folder}/{file.name}"
@@ -567,6 +543,7 @@ HANDLERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "ListCommandInvocations": list_command_invocations,
     "CancelCommand": cancel_command,
     "DescribeInstanceInformation": describe_instance_information,
+    **documents.HANDLERS,
 }
 
 
@@ -613,5 +590,6 @@ def install() -> None:
         except Refused as refusal:
             return error_response_json(refusal.code, refusal.message, 400)
 
+    documents.install()
     replace(service.__name__, "handle_request", handle_request)
     replace(service.__name__, "load_persisted_state", restore(service.load_persisted_state))

@@ -194,6 +194,7 @@ def test_a_failure_rolls_back_what_was_made(stack: Stack) -> None:
     [
         (resource("AWS::EC2::Instance", ImageId=IMAGE, InstanceType="t3.micro", HibernationOptions={}), "Hibernation"),
         (resource("AWS::EC2::Volume", AvailabilityZone="us-east-1a", Size=1, OutpostArn="x"), "OutpostArn"),
+        (resource("AWS::SSM::Document", Content={}, Requires=[{"Name": "x"}]), "Requires"),
         (resource("AWS::S3::Bucket", ReplicationConfiguration={"Role": "x", "Rules": []}), "ReplicationConfiguration"),
         (
             resource(
@@ -275,6 +276,45 @@ def test_an_alarm_stops_the_instance_it_watches(stack: Stack, aws: Callable[...,
     aws("cloudwatch").set_alarm_state(AlarmName=made["Alarm"], StateValue="ALARM", StateReason="idle")
     eventually(lambda: stack.instance(made["Instance"])["State"]["Name"] == "stopped")
     assert stack.delete() == "DELETE_COMPLETE"
+
+
+def document(command: str, **properties: Any) -> dict[str, Any]:
+    step = {"action": "aws:runShellScript", "name": "work", "inputs": {"runCommand": [command]}}
+    content = {"schemaVersion": "2.2", "mainSteps": [step]}
+    return {"Document": resource("AWS::SSM::Document", Content=content, DocumentType="Command", **properties)}
+
+
+def test_a_changed_document_becomes_a_new_version_where_the_template_says_so(
+    stack: Stack, aws: Callable[..., Any]
+) -> None:
+    named = {"Name": f"{stack.name}-job", "UpdateMethod": "NewVersion"}
+    assert stack.create(document("echo one", **named)) == "CREATE_COMPLETE", stack.reasons()
+    assert stack.outputs() == {"Document": named["Name"]}
+    assert stack.update(document("echo two", **named, Tags=[{"Key": "a", "Value": "b"}])) == "UPDATE_COMPLETE"
+    described = aws("ssm").describe_document(Name=named["Name"])["Document"]
+    assert (described["DefaultVersion"], described["LatestVersion"]) == ("2", "2")
+    assert {"Key": "a", "Value": "b"} in described["Tags"]
+    # Without the method it would have to be replaced, which cannot be under the same name.
+    assert stack.update(document("echo three", Name=named["Name"])) == "UPDATE_ROLLBACK_COMPLETE"
+    assert "custom-named resource requires replacing" in stack.reasons()
+    assert "echo two" in aws("ssm").get_document(Name=named["Name"])["Content"]
+    assert stack.delete() == "DELETE_COMPLETE"
+    with pytest.raises(ClientError, match="InvalidDocument"):
+        aws("ssm").get_document(Name=named["Name"])
+
+
+def test_a_changed_document_without_a_name_is_replaced(stack: Stack, aws: Callable[..., Any]) -> None:
+    assert stack.create(document("echo one")) == "CREATE_COMPLETE", stack.reasons()
+    before = stack.outputs()["Document"]
+    assert before.startswith(f"{stack.name}-Document-")
+    assert stack.update(document("echo two")) == "UPDATE_COMPLETE"
+    after = stack.outputs()["Document"]
+    names = [one["Name"] for one in aws("ssm").list_documents()["DocumentIdentifiers"]]
+    assert (before in names, after in names, before == after) == (False, True, False)
+    broken = document("echo three")
+    broken["Document"]["Properties"]["Content"] = {"schemaVersion": "2.2", "mainSteps": []}
+    assert stack.update(broken) == "UPDATE_ROLLBACK_COMPLETE"
+    assert "InvalidDocumentContent" in stack.reasons()
 
 
 # ── Change sets ───────────────────────────────────────────────────────────────

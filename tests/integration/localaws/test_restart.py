@@ -44,6 +44,8 @@ def populate(server, make_worker):
     aws("s3").put_object(Bucket="kept", Key="a/b", Body=b"object")
     aws("sqs").create_queue(QueueName="kept")
     aws("logs").create_log_group(logGroupName="kept")
+    step = {"action": "aws:runShellScript", "name": "work", "inputs": {"runCommand": ["true"]}}
+    aws("ssm").create_document(Name="kept", Content=json.dumps({"schemaVersion": "2.2", "mainSteps": [step]}))
     stopped, running = make_worker(server), make_worker(server)
     (stopped.data / "file").write_text("in a volume")
     tags = [{"ResourceType": "snapshot", "Tags": [{"Key": "ds", "Value": "2025-06-30"}]}]
@@ -67,6 +69,7 @@ def check_everything_is_there(server, populated):
     assert aws("s3").get_object(Bucket="kept", Key="a/b")["Body"].read() == b"object"
     assert aws("sqs").get_queue_url(QueueName="kept")
     assert [one["logGroupName"] for one in aws("logs").describe_log_groups()["logGroups"]] == ["kept"]
+    assert aws("ssm").describe_document(Name="kept")["Document"]["DefaultVersion"] == "1"
     assert stopped.state() == "stopped"
     assert (stopped.data / "file").read_text() == "in a volume"
     found = aws("ec2").describe_snapshots(Filters=[{"Name": "tag:ds", "Values": ["2025-06-30"]}])["Snapshots"]

@@ -1,6 +1,7 @@
 """Run Command: real processes on running instances, with the role's credentials and nothing of the server's."""
 
 import json
+import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -72,6 +73,7 @@ def test_exit_code_output_and_environment(worker, localaws):
     assert variables["AWS_SSM_REGION_NAME"] == "us-east-1"
     assert set(variables) == {
         *("PATH", "HOME", "LANG", "PWD", "LAKE_DATA_DIR", "AWS_SSM_INSTANCE_ID", "AWS_SSM_REGION_NAME"),
+        "SSM_COMMAND_ID",
         *("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
     }
 
@@ -278,6 +280,7 @@ def test_commands_are_listed_by_filter(worker, ssm):
     ("changes", "code"),
     [
         ({"DocumentName": "AWS-RunPowerShellScript"}, "InvalidDocument"),
+        ({"DocumentName": "arn:aws:ssm:us-east-1:000000000000:document/AWS-RunShellScript"}, "InvalidDocument"),
         ({"Parameters": {}}, "InvalidParameters"),
         ({"Parameters": {"commands": ["true"], "command": ["true"]}}, "InvalidParameters"),
         ({"Parameters": {"commands": ["true"], "executionTimeout": ["0"]}}, "InvalidParameters"),
@@ -297,3 +300,200 @@ def test_refusals_are_aws_errors(worker, ssm, changes, code):
     with pytest.raises(ClientError) as refused:
         ssm.send_command(**request | changes)
     assert refused.value.response["Error"]["Code"] == code
+
+
+# ── Documents ─────────────────────────────────────────────────────────────────
+
+
+def content_of(*commands, parameters=None, **inputs):
+    """A document that runs a script, as text."""
+    step = {"action": "aws:runShellScript", "name": "work", "inputs": {"runCommand": list(commands), **inputs}}
+    return json.dumps({"schemaVersion": "2.2", "parameters": parameters or {}, "mainSteps": [step]})
+
+
+@pytest.fixture
+def make_document(ssm):
+    """`make_document("echo x", parameters={...})` creates a document and returns its name."""
+    made = []
+
+    def make(*commands, **options):
+        made.append(f"try-{uuid.uuid4().hex[:8]}")
+        ssm.create_document(Name=made[-1], Content=content_of(*commands, **options), DocumentType="Command")
+        return made[-1]
+
+    yield make
+    for name in made:
+        ssm.delete_document(Name=name)
+
+
+def run_document(worker, name, *, end=("Success", "Failed", "TimedOut"), **request):
+    sent = worker.server.client("ssm").send_command(InstanceIds=[worker.instance_id], DocumentName=name, **request)
+    return worker.wait_status(sent["Command"]["CommandId"], *end)
+
+
+def test_a_document_runs_with_its_parameters_filled_in(worker, make_document, tmp_path):
+    name = make_document(
+        "echo '{{ what }}' {{what}} '{{ many }}' {{ other }}",
+        parameters={
+            "what": {"type": "String", "default": "this"},
+            "many": {"type": "StringList", "default": ["a", "b"]},
+        },
+        workingDirectory="{{ what }}",
+    )
+    done = run_document(worker, name, Parameters={"what": [str(tmp_path)]})
+    # What is no parameter stays as it is, and lists are JSON within a text.
+    assert done["StandardOutputContent"] == f'{tmp_path} {tmp_path} ["a","b"] {{{{ other }}}}\n'.replace(",", ", ")
+    assert done["DocumentName"] == name
+    assert done["PluginName"] == "work"
+
+
+def test_a_list_alone_is_the_lines_of_the_script(worker, make_document):
+    name = make_document("{{ lines }}", parameters={"lines": {"type": "StringList"}})
+    assert run_document(worker, name, Parameters={"lines": ["x=1", "echo $x"]})["StandardOutputContent"] == "1\n"
+
+
+def test_a_document_says_how_long_it_may_take(worker, ssm, make_document):
+    parameters = {"seconds": {"type": "String", "allowedPattern": "^[0-9]+$"}}
+    name = make_document("true", parameters=parameters, timeoutSeconds="{{ seconds }}")
+    request = {"InstanceIds": [worker.instance_id], "DocumentName": name, "TimeoutSeconds": 30}
+    for given, taken in (("7", 7), ("172800", 172_800), ("4", 3600), ("172801", 3600)):
+        sent = ssm.send_command(**request, Parameters={"seconds": [given]})["Command"]
+        bound = sent["ExpiresAfter"] - sent["RequestedDateTime"]
+        assert bound.total_seconds() == pytest.approx(30 + taken)
+
+
+def test_a_value_that_goes_by_a_variable_is_data(worker, make_document):
+    parameters = {"text": {"type": "String", "interpolationType": "ENV_VAR"}}
+    name = make_document('printf %s "$SSM_text"', parameters=parameters)
+    hostile = "'; echo $(id) `id` \"\n"
+    assert run_document(worker, name, Parameters={"text": [hostile]})["StandardOutputContent"] == hostile
+
+
+def test_a_documents_output_is_where_the_agent_puts_it(localaws, aws, make_worker, make_document):
+    aws("s3").create_bucket(Bucket="document-output")
+    writes = {"Effect": "Allow", "Action": ["s3:PutObject", "logs:*"], "Resource": "*"}
+    worker = make_worker(localaws, writes)
+    worker.wait_online()
+    aws("logs").create_log_group(logGroupName="/document/output")
+    done = run_document(
+        worker,
+        make_document("echo out"),
+        OutputS3BucketName="document-output",
+        OutputS3KeyPrefix="ssm",
+        CloudWatchOutputConfig={"CloudWatchOutputEnabled": True, "CloudWatchLogGroupName": "/document/output"},
+    )
+    base = f"{done['CommandId']}/{worker.instance_id}"
+    (key,) = [one["Key"] for one in aws("s3").list_objects_v2(Bucket="document-output")["Contents"]]
+    assert key == f"ssm/{base}/awsrunShellScript/work/stdout"
+    streams = aws("logs").describe_log_streams(logGroupName="/document/output")["logStreams"]
+    assert [one["logStreamName"] for one in streams] == [f"{base}/work/stdout"]
+
+
+@pytest.mark.parametrize(
+    ("definition", "given"),
+    [
+        ({}, None),
+        ({"allowedPattern": "^[a-z]+$"}, ["A"]),
+        ({"allowedPattern": "^[a-z]+$"}, [""]),
+        ({"allowedPattern": "^[a-z]+$", "default": "x"}, ["a b"]),
+        ({"allowedValues": ["python", "spark-submit"]}, ["bash"]),
+        ({"minChars": 2}, ["a"]),
+        ({"maxChars": 2}, ["abc"]),
+        ({}, ["one", "two"]),
+        ({}, ["{{ssm:/aws/reference/secretsmanager/key}}"]),
+        ({"type": "StringList", "maxItems": 1}, ["one", "two"]),
+    ],
+)
+def test_parameters_that_a_document_does_not_allow_are_refused(worker, ssm, make_document, definition, given):
+    name = make_document("echo '{{ text }}'", parameters={"text": {"type": "String", **definition}})
+    request = {"Parameters": {"text": given}} if given else {}
+    with pytest.raises(ssm.exceptions.InvalidParameters):
+        ssm.send_command(InstanceIds=[worker.instance_id], DocumentName=name, **request)
+    with pytest.raises(ssm.exceptions.InvalidParameters, match="has no parameter commands"):
+        ssm.send_command(InstanceIds=[worker.instance_id], DocumentName=name, Parameters={"commands": ["id"]})
+
+
+def test_a_document_has_versions_of_which_one_is_the_default(worker, ssm):
+    name = f"versions-{uuid.uuid4().hex[:8]}"
+    made = ssm.create_document(Name=name, Content=content_of("echo one"), Tags=[{"Key": "a", "Value": "b"}])
+    assert made["DocumentDescription"]["Tags"] == [{"Key": "a", "Value": "b"}]
+    with pytest.raises(ssm.exceptions.DocumentAlreadyExists):
+        ssm.create_document(Name=name, Content=content_of("echo one"))
+    with pytest.raises(ssm.exceptions.DuplicateDocumentContent):
+        ssm.update_document(Name=name, Content=content_of("echo one"), DocumentVersion="$LATEST")
+    made = ssm.update_document(Name=name, Content=content_of("echo two"), DocumentVersion="$LATEST")
+    assert made["DocumentDescription"]["DocumentVersion"] == "2"
+
+    def output(**version):
+        return run_document(worker, name, **version)["StandardOutputContent"]
+
+    assert (output(), output(DocumentVersion="$LATEST")) == ("one\n", "two\n")
+    ssm.update_document_default_version(Name=name, DocumentVersion="2")
+    assert (output(), output(DocumentVersion="1")) == ("two\n", "one\n")
+    described = ssm.describe_document(Name=name)["Document"]
+    assert (described["DefaultVersion"], described["LatestVersion"]) == ("2", "2")
+    assert json.loads(ssm.get_document(Name=name)["Content"]) == json.loads(content_of("echo two"))
+    listed = ssm.list_documents(Filters=[{"Key": "Name", "Values": [name]}])["DocumentIdentifiers"]
+    assert [(one["Name"], one["DocumentVersion"]) for one in listed] == [(name, "2")]
+    with pytest.raises(ssm.exceptions.InvalidDocumentOperation):
+        ssm.delete_document(Name=name, DocumentVersion="2")
+    ssm.delete_document(Name=name, DocumentVersion="1")
+    with pytest.raises(ssm.exceptions.InvalidDocumentVersion):
+        ssm.send_command(InstanceIds=[worker.instance_id], DocumentName=name, DocumentVersion="1")
+    ssm.delete_document(Name=name)
+    with pytest.raises(ssm.exceptions.InvalidDocument):
+        ssm.get_document(Name=name)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"Name": "AWS-Mine"}, "ValidationException"),
+        ({"Content": "{"}, "InvalidDocumentContent"),
+        ({"Content": json.dumps({"schemaVersion": "1.2"})}, "InvalidDocumentSchemaVersion"),
+        ({"Content": content_of()}, "InvalidDocumentContent"),
+        ({"Content": content_of("id", parameters={"a_b": {"type": "String"}})}, "InvalidDocumentContent"),
+        ({"Content": content_of("id", parameters={"a": {"type": "Boolean"}})}, "InvalidDocumentContent"),
+        ({"Content": content_of("id", runAs="root")}, "InvalidDocumentContent"),
+        ({"Content": content_of("x" * (1 << 16))}, "MaxDocumentSizeExceeded"),
+        ({"DocumentType": "Automation"}, "InvalidDocumentType"),
+    ],
+)
+def test_documents_that_cannot_run_here_are_refused(ssm, changes, code):
+    with pytest.raises(ClientError) as refused:
+        ssm.create_document(**{"Name": "refused", "Content": content_of("id"), "DocumentType": "Command"} | changes)
+    assert refused.value.response["Error"]["Code"] == code
+
+
+def test_sending_needs_permission_for_the_document_and_the_instance(worker, localaws, aws, make_document):
+    mine, other = make_document("echo mine"), make_document("echo other")
+    iam, user = aws("iam"), f"sender-{uuid.uuid4().hex[:8]}"
+    iam.create_user(UserName=user)
+    documents = "arn:aws:ssm:us-east-1:000000000000:document"
+    resources = [f"{documents}/{mine}", f"arn:aws:ec2:us-east-1:000000000000:instance/{worker.instance_id}"]
+    statement = {"Effect": "Allow", "Action": "ssm:SendCommand", "Resource": resources}
+    policy = {"Version": "2012-10-17", "Statement": [statement]}
+    iam.put_user_policy(UserName=user, PolicyName="send", PolicyDocument=json.dumps(policy))
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    sender = localaws.client("ssm", aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
+    for name in (mine, f"{documents}/{mine}"):
+        assert (
+            sender.send_command(InstanceIds=[worker.instance_id], DocumentName=name)["Command"]["DocumentName"] == mine
+        )
+    for name in (
+        other,
+        f"{documents}/{other}",
+        "AWS-RunShellScript",
+        "arn:aws:ssm:us-east-1::document/AWS-RunShellScript",
+    ):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            sender.send_command(InstanceIds=[worker.instance_id], DocumentName=name, Parameters={"commands": ["id"]})
+    with pytest.raises(ClientError, match="AccessDenied"):
+        sender.send_command(InstanceIds=["i-0123456789abcdef0"], DocumentName=mine)
+    for change in (
+        lambda: sender.update_document(Name=mine, Content=content_of("id")),
+        lambda: sender.create_document(Name="new", Content=content_of("id")),
+        lambda: sender.get_document(Name=mine),
+    ):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            change()
