@@ -40,11 +40,11 @@ test: environments  ## everything: check, then integration and end-to-end tests
 deploy: airflow-environment  ## deploy the lake to AWS with your own credentials, and write .local/aws.env
 	@mkdir -p .local
 	@.venvs/tools/bin/uv export --frozen --quiet --only-group worker --format requirements-txt --output-file .local/worker-requirements.txt
-	@$(AIRFLOW_PYTHON) -m infra.deploy deploy --stack '$(STACK)' --environment-file '$(AWS_ENV)' --requirements .local/worker-requirements.txt $(ARGUMENTS)
+	@PYTHONPATH=plugins $(AIRFLOW_PYTHON) -m infra.deploy deploy --stack '$(STACK)' --environment-file '$(AWS_ENV)' --requirements .local/worker-requirements.txt $(ARGUMENTS)
 	@echo 'Deployed. The outputs are in $(AWS_ENV); `. $(AWS_ENV)` gives them to your shell.'
 
 teardown: airflow-environment  ## delete the lake from AWS, with your own credentials
-	@$(AIRFLOW_PYTHON) -m infra.deploy teardown --stack '$(STACK)' $(ARGUMENTS)
+	@PYTHONPATH=plugins $(AIRFLOW_PYTHON) -m infra.deploy teardown --stack '$(STACK)' $(ARGUMENTS)
 
 rebuild-catalog: airflow-environment  ## make the Glue catalog again from S3 alone, with your own credentials
 	@PYTHONPATH=plugins $(AIRFLOW_PYTHON) -m tools.rebuild_catalog $(ARGUMENTS)

@@ -46,12 +46,12 @@ class Worker:
         code = folder / "home" / "code" / digest
         with zipfile.ZipFile(BytesIO(content)) as archive:
             archive.extractall(code)
-        self.bundle = f"s3://unused/{digest}.zip"
+        self.bundle = digest
         self.environment = {
             **os.environ,
             "LAKE_WORKER_HOME": str(folder / "home"),
             "LAKE_WORKER_VENV": str(REPOSITORY / ".venvs" / "worker"),
-            "LAKE_DATA_DIR": str(folder / "data"),
+            "LAKE_DATA_DIR": str(folder),
             "LAKE_RUN_ID": f"{RUN}-00000001",
             "AWS_DEFAULT_REGION": "us-east-1",
         }

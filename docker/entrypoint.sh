@@ -5,6 +5,7 @@ set -eu
 # The local stack's outputs, which the service `deploy` writes. Those of a real account come in as variables.
 if [ -n "${LAKE_OUTPUTS_FILE:-}" ]; then
     set -a
+    # shellcheck source=/dev/null
     . "$LAKE_OUTPUTS_FILE"
     set +a
 fi

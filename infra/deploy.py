@@ -10,13 +10,13 @@ Credentials, region and endpoint are those of the environment (AWS_PROFILE, AWS_
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import re
 import shlex
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import boto3
@@ -25,11 +25,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from infra import one_stack
 from infra.changes import ChangeSet, discard, execute, propose
 from infra.lake import CATALOG, NEVER_CREATED, PARTS, TEMPLATES, DeployError, Lake, Stack, Template, in_parallel, say
-from infra.teardown import WORKER_PREFIX, teardown
+from infra.teardown import teardown
+from infra.uploads import upload_all
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 DATASETS = CHECKOUT / "include" / "datasets"
-WORKER_COMMAND = CHECKOUT / "infra" / "worker" / "lake-worker"
 
 WORKER_IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 """AWS's public parameter that names the newest Amazon Linux 2023 image of the region."""
@@ -185,8 +185,12 @@ class Deployment:
         ]
         return [[storage], *([one] for one in others), catalogs]
 
-    def run(self) -> bool:
+    def run(self, fill: Callable[[str], bool]) -> bool:
         """Look at all that would change, then change it; returns whether anything did.
+
+        Args:
+            fill: puts what a worker needs at its first start into the artifacts bucket, when there is one; says whether
+                anything was new.
 
         Raises:
             DeployError: when something would go that may not, before anything is changed; or when a change fails.
@@ -202,6 +206,8 @@ class Deployment:
         for layer in layers:
             changed |= any(in_parallel(lambda one: self._apply(one, looked.get(one.name)), layer))
             self.known |= {key: value for one in layer for key, value in self.there[one.name].outputs.items()}
+            if layer is layers[0]:
+                changed |= fill(self.known["ArtifactsBucket"])
         if not changed:
             say(f"The lake {self.lake.name} is up to date")
         return changed
@@ -304,7 +310,7 @@ def deploy(
     removed_datasets: Collection[str] = (),
     removed_resources: Collection[str] = (),
 ) -> bool:
-    """Create or update the stacks, then upload what the worker installs.
+    """Create or update the stacks, and upload what the worker installs and runs.
 
     Args:
         lake: the lake.
@@ -321,31 +327,10 @@ def deploy(
         DeployError: when something would go that may not, before anything is changed; or when a change fails, with the
             reasons that CloudFormation gives.
     """
-    for path in (requirements, WORKER_COMMAND):
-        if not path.is_file():
-            raise DeployError(f"{path} does not exist: the worker could not be set up")
-    changed = Deployment(lake, parameters or {}, stage, removed_datasets, removed_resources).run()
-    bucket = lake.outputs()["ArtifactsBucket"]
-    uploaded = [_upload(lake, bucket, "requirements.txt", requirements)]
-    uploaded.append(_upload(lake, bucket, "lake-worker", WORKER_COMMAND))
-    if any(uploaded):
-        say("The worker's setup is uploaded; an instance takes it up when it next starts.")
-    return changed or any(uploaded)
-
-
-def _upload(lake: Lake, bucket: str, name: str, source: Path) -> bool:
-    """Put a file among the worker's unless it is there already; returns whether it was put."""
-    content = source.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
-    key = WORKER_PREFIX + name
-    try:
-        if lake.s3.head_object(Bucket=bucket, Key=key)["Metadata"].get("sha256") == digest:
-            return False
-    except ClientError as problem:
-        if problem.response["Error"]["Code"] not in ("404", "NoSuchKey"):
-            raise
-    lake.s3.put_object(Bucket=bucket, Key=key, Body=content, Metadata={"sha256": digest})
-    return True
+    if not requirements.is_file():
+        raise DeployError(f"{requirements} does not exist: the worker could not be set up")
+    deployment = Deployment(lake, parameters or {}, stage, removed_datasets, removed_resources)
+    return deployment.run(partial(upload_all, lake, requirements))
 
 
 def _assignment(text: str) -> tuple[str, str]:

@@ -6,9 +6,7 @@ import contextlib
 from collections.abc import Iterable
 
 from infra.lake import PARTS, DeployError, Lake, Stack, in_parallel, say
-
-WORKER_PREFIX = "worker/"
-"""Where in the artifacts bucket the worker finds what it installs, which a deploy puts there again."""
+from infra.uploads import CODE_PREFIX, WORKER_PREFIX
 
 SECRET_DAYS = 30
 """How long the key of personal data can be brought back after a teardown: the most that Secrets Manager gives."""
@@ -74,11 +72,11 @@ def _resources(lake: Lake, stack: Stack) -> list[tuple[str, str]]:
 
 
 def _holds_data(lake: Lake, bucket: str) -> bool:
-    """Whether there is anything in a bucket but what `deploy` itself put there."""
+    """Whether there is anything in a bucket but what `deploy` itself puts there."""
     pages = lake.s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
     try:
         versions = (one for page in pages for one in [*page.get("Versions", []), *page.get("DeleteMarkers", [])])
-        return any(not version["Key"].startswith(WORKER_PREFIX) for version in versions)
+        return any(not version["Key"].startswith((WORKER_PREFIX, CODE_PREFIX)) for version in versions)
     except lake.s3.exceptions.NoSuchBucket:
         return False
 

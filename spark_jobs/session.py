@@ -1,4 +1,4 @@
-"""The Spark session of a job: what its results depend on. Memory, JVM flags and the like are lake-worker's."""
+"""The Spark session of a job: what its results depend on. Memory, JVM flags and the like are spark_jobs/launch.py's."""
 
 from __future__ import annotations
 

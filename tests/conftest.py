@@ -33,6 +33,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     loader.exec_module(lake_worker)
     lake_worker.HOME = tmp_path_factory.mktemp("worker")
     java = lake_worker.Java(Path(pyspark.__file__).parent)
+    logging = REPOSITORY / "spark_jobs" / "log4j2.properties"
     options = f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xlog:disable -XX:SharedArchiveFile={java.base}"
     os.environ.update(
         JAVA_HOME=str(java.home),
@@ -40,7 +41,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         PYSPARK_PYTHON=sys.executable,
         PYTHONPATH=f"{REPOSITORY}:{REPOSITORY / 'plugins'}",
         PYSPARK_SUBMIT_ARGS=(
-            f"--master local[1] --driver-java-options '{options} -Dlog4j2.configurationFile={java.logging}' "
+            f"--master local[1] --driver-java-options '{options} -Dlog4j2.configurationFile={logging}' "
             "--conf spark.ui.enabled=false --conf spark.sql.shuffle.partitions=1 "
             "--conf spark.sql.adaptive.enabled=false pyspark-shell"
         ),

@@ -190,7 +190,7 @@ def _deploy(settings: dict[str, str], options: Sequence[str]) -> dict[str, str]:
     _checked(
         *(sys.executable, "-m", "infra.deploy", "deploy", "--stack", "lake"),
         *("--environment-file", environment.OUTPUTS_FILE, "--requirements", requirements, *options),
-        env=settings,
+        env=settings | {"PYTHONPATH": str(CHECKOUT / "plugins")},
     )
     return environment.read_variables(environment.OUTPUTS_FILE)
 

@@ -26,6 +26,7 @@ class Settings:
         athena_workgroup: workgroup in which the marts are computed.
         worker_instance_id: EC2 instance that runs Spark.
         worker_data_volume_id: EBS volume of that instance on which raw data is staged.
+        worker_document: SSM document that starts a job on that instance, the only one Airflow may send.
         worker_log_group: CloudWatch log group of the worker's commands.
         alert_topic_arn: SNS topic of the alerts.
         personal_data_key_arn: secret that personal data is hashed with; only the worker may read it.
@@ -41,6 +42,7 @@ class Settings:
     athena_workgroup: str
     worker_instance_id: str
     worker_data_volume_id: str
+    worker_document: str
     worker_log_group: str
     alert_topic_arn: str
     personal_data_key_arn: str

@@ -17,7 +17,7 @@ from contract.dataset import Contract
 from contract.files import is_hidden
 from contract.submission import Submission
 
-from lake.bundle import bundle_of_this_process
+from lake.bundle import digest_of_this_process
 from lake.macros import resolve_dates, run_slug
 from lake.manifest import read_manifest_if_present, write_manifest
 from lake.paths import Paths
@@ -134,7 +134,7 @@ class PlanReprocessOperator(AwsBaseOperator[S3Hook]):
         changes: Mapping[str, bool] = {
             "raw files": was != files,
             "other datasets": _as_of(read or {}, ds) != _as_of(others, ds),
-            "code": cleaned["versions"].get("bundle") != bundle_of_this_process()[0],
+            "code": cleaned["versions"].get("bundle") != digest_of_this_process(),
         }
         found = [name for name, changed in changes.items() if changed]
         return f"{' and '.join(found)} changed since" if found else "nothing changed since"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
 import time
 from collections.abc import Mapping
 from datetime import timedelta
@@ -20,7 +19,7 @@ from botocore.exceptions import ClientError
 from contract.files import split_s3
 from contract.submission import Submission
 
-from lake.bundle import upload_bundle
+from lake.bundle import bundle_key, digest_of_this_process
 from lake.settings import Settings
 from lake.triggers.ssm_command import RUNNING, SsmCommandTrigger
 
@@ -35,6 +34,7 @@ DELIVERY_SECONDS = 120
 class WorkerJobOperator(AwsBaseOperator[SsmHook]):
     """Submit a job to the worker and return what its manifest says.
 
+    - It names the code of its own checkout, which must have been deployed: Airflow may not upload any.
     - It waits until the worker's SSM agent answers: a running instance is not yet a reachable one.
     - The submission is idempotent: a retry that finds its command still running waits for that one.
     - A short job is awaited in place, a longer one by a trigger, and each wait has a bound.
@@ -45,7 +45,7 @@ class WorkerJobOperator(AwsBaseOperator[SsmHook]):
         job: module in `spark_jobs/`.
         program: what runs it on the worker.
         arguments: the job's options, without dashes; templated. A value may hold `${LAKE_DATA_DIR}` and
-            `${LAKE_RUN_ID}`, which the worker fills in.
+            `${LAKE_RUN_ID}`, which the worker fills in, and no space: the stack's document says what else.
         run_name: name of this run, the first part of `LAKE_RUN_ID`; templated.
         manifest: URI at which the job reports its result; templated, handed to the job as `--manifest`.
         timeout: bound of the job itself, in seconds.
@@ -53,7 +53,8 @@ class WorkerJobOperator(AwsBaseOperator[SsmHook]):
         online_timeout: how long the worker may take to answer, in seconds; after its boot it sets itself up first.
 
     Raises:
-        AirflowFailException: when the job says that the data is at fault (exit code 65).
+        AirflowFailException: when the checkout's code is not deployed, or the job says that the data is at fault
+            (exit code 65).
         AirflowException: for every other end than success, with the job's last error line.
     """
 
@@ -95,9 +96,10 @@ class WorkerJobOperator(AwsBaseOperator[SsmHook]):
 
     def execute(self, context: Any) -> dict[str, Any]:  # noqa: RET503 - defer() raises
         """Submit, or find the submission of an earlier try, and wait."""
+        bundle = self._deployed_bundle()
         self._wait_until_online()
         submission = self._submission_name(context)
-        self.command_id = self._running_command(submission) or self._send(submission)
+        self.command_id = self._running_command(submission) or self._send(bundle, submission)
         self.log.info("SSM command %s on %s; its output: %s", self.command_id, self.instance_id, self._output_uri)
         deadline = time.time() + DELIVERY_SECONDS + self.timeout + 60
         in_place_until = time.time() + self.defer_after
@@ -143,6 +145,17 @@ class WorkerJobOperator(AwsBaseOperator[SsmHook]):
         if self.command_id:
             self.hook.conn.cancel_command(CommandId=self.command_id, InstanceIds=[self.instance_id])
 
+    def _deployed_bundle(self) -> str:
+        """Return the digest of this checkout's bundle, which is on S3."""
+        digest = digest_of_this_process()
+        bucket, key = self.settings.artifacts_bucket, bundle_key(digest)
+        if not S3Hook(aws_conn_id=self.aws_conn_id).check_for_key(key, bucket):
+            raise AirflowFailException(
+                f"there is no s3://{bucket}/{key}: the jobs, contracts or suites of this checkout are not deployed. "
+                "Deploy them with `make deploy`, to the local AWS with `make up`; then clear this task"
+            )
+        return digest
+
     def _wait_until_online(self) -> None:
         """Wait for a sign of life since the worker was started: after a stop SSM calls it online for a while."""
         deadline = time.monotonic() + self.online_timeout
@@ -185,21 +198,24 @@ class WorkerJobOperator(AwsBaseOperator[SsmHook]):
                         return str(command["CommandId"])
         return None
 
-    def _send(self, submission: str) -> str:
-        bundle = upload_bundle(S3Hook(aws_conn_id=self.aws_conn_id).conn, self.settings.artifacts_bucket)
+    def _send(self, bundle: str, comment: str) -> str:
         options = {**self.arguments, "manifest": self.manifest}
-        words = ["lake-worker", bundle, self.program, self.job]
-        for option, value in options.items():
-            words += [f"--{option}", value]
-        # A new id for every submission: nothing that an earlier one wrote is ever overwritten.
-        submission_id = f"{Submission.new(self.run_name)}"
-        line = f"LAKE_RUN_ID={shlex.quote(submission_id)} {shlex.join(words)}"
+        parameters = {
+            "bundle": bundle,
+            "program": self.program,
+            "job": self.job,
+            # A new one each time: nothing that an earlier one wrote is ever overwritten.
+            "submission": str(Submission.new(self.run_name)),
+            "arguments": " ".join(f"--{option} {value}" for option, value in options.items()),
+            "timeout": str(int(self.timeout)),
+        }
         response = self.hook.conn.send_command(
             InstanceIds=[self.instance_id],
-            DocumentName="AWS-RunShellScript",
-            Comment=submission,
+            DocumentName=self.settings.worker_document,
+            DocumentVersion="$LATEST",
+            Comment=comment,
             TimeoutSeconds=DELIVERY_SECONDS,
-            Parameters={"commands": [line], "executionTimeout": [str(int(self.timeout))]},
+            Parameters={name: [value] for name, value in parameters.items()},
             OutputS3BucketName=self.settings.artifacts_bucket,
             OutputS3KeyPrefix="ssm",
             CloudWatchOutputConfig={
@@ -207,7 +223,7 @@ class WorkerJobOperator(AwsBaseOperator[SsmHook]):
                 "CloudWatchOutputEnabled": True,
             },
         )
-        self.log.info("submitted: %s", line)
+        self.log.info("submitted: %s", parameters)
         return str(response["Command"]["CommandId"])
 
     def _status(self, command_id: str) -> str:

@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lake.bundle import build_bundle
 
 from infra import deploy
 from infra.lake import DeployError, Lake, Template
+from infra.uploads import WORKER_FILES
 from tests.integration.infra.callers import Client
 
 MakeLake = Callable[[str], Lake]
 
 OUTPUTS = {
     *("RawBucket", "ProcessedBucket", "EnrichedBucket", "ArtifactsBucket"),
-    *("AthenaWorkgroup", "AnalystWorkgroup", "WorkerInstanceId", "WorkerDataVolumeId", "WorkerLogGroup"),
+    *("AthenaWorkgroup", "AnalystWorkgroup", "WorkerInstanceId", "WorkerDataVolumeId"),
+    *("WorkerDocument", "WorkerLogGroup"),
     *("Name", "PersonalDataKeyArn"),
     *("AlertKeyArn", "AlertTopicArn", "AirflowRoleArn", "AnalystRoleArn", "WorkerRoleArn", "CrawlerRoleArn"),
 }
@@ -118,10 +121,12 @@ def test_the_topic_is_encrypted_with_a_key_of_its_own(aws: Client, outputs: dict
     assert key["KeyManager"] == "CUSTOMER"
 
 
-def test_the_worker_finds_what_it_installs(aws: Client, outputs: dict[str, str], requirements: Path) -> None:
-    for name, source in (("requirements.txt", requirements), ("lake-worker", deploy.WORKER_COMMAND)):
-        stored = aws("s3").get_object(Bucket=outputs["ArtifactsBucket"], Key=f"worker/{name}")
-        assert stored["Body"].read() == source.read_bytes()
+def test_the_worker_finds_what_it_installs_and_runs(aws: Client, outputs: dict[str, str], requirements: Path) -> None:
+    bucket = outputs["ArtifactsBucket"]
+    for source in (requirements, *WORKER_FILES.iterdir()):
+        assert aws("s3").get_object(Bucket=bucket, Key=f"worker/{source.name}")["Body"].read() == source.read_bytes()
+    digest, content = build_bundle()
+    assert aws("s3").get_object(Bucket=bucket, Key=f"code/{digest}.zip")["Body"].read() == content
 
 
 def test_the_environment_file_can_be_sourced(tmp_path: Path, outputs: dict[str, str]) -> None:

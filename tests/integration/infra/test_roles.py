@@ -64,9 +64,9 @@ def analyst(localaws: Any, lake: dict[str, str]) -> Client:
     return assumed(localaws, lake["AnalystRoleArn"])
 
 
-def run_on_worker(airflow: Client, lake: dict[str, str], command: str) -> dict[str, Any]:
-    """Run a command on the worker as Airflow does, and return its finished invocation."""
-    ssm, instance = airflow("ssm"), lake["WorkerInstanceId"]
+def run_on_worker(client: Client, lake: dict[str, str], document: str, **parameters: str) -> dict[str, Any]:
+    """Send a document to the worker, its output where Airflow has it, and return the finished invocation."""
+    ssm, instance = client("ssm"), lake["WorkerInstanceId"]
 
     def online() -> bool:
         filters = [{"Key": "InstanceIds", "Values": [instance]}]
@@ -76,8 +76,8 @@ def run_on_worker(airflow: Client, lake: dict[str, str], command: str) -> dict[s
     eventually(online)
     sent = ssm.send_command(
         InstanceIds=[instance],
-        DocumentName="AWS-RunShellScript",
-        Parameters={"commands": [command]},
+        DocumentName=document,
+        Parameters={name: [value] for name, value in parameters.items()},
         OutputS3BucketName=lake["ArtifactsBucket"],
         OutputS3KeyPrefix="ssm",
         CloudWatchOutputConfig={"CloudWatchLogGroupName": lake["WorkerLogGroup"], "CloudWatchOutputEnabled": True},
@@ -114,11 +114,11 @@ def query_rows(analyst: Client, lake: dict[str, str], sql: str) -> list[dict[str
 
 
 @pytest.fixture(scope="module")
-def worker(localaws: Any, airflow: Client, lake: dict[str, str]) -> Client:
+def worker(localaws: Any, aws: Client, lake: dict[str, str]) -> Client:
     """Clients with the credentials that the worker's processes find."""
     names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
     command = f"printf '%s\\n' {' '.join(f'${name}' for name in names)} | base64 -w0"
-    invocation = run_on_worker(airflow, lake, command)
+    invocation = run_on_worker(aws, lake, "AWS-RunShellScript", commands=command)
     assert invocation["Status"] == "Success", invocation
     found = base64.b64decode(invocation["StandardOutputContent"]).decode().split()
     return client_factory(localaws, dict(zip(("AccessKeyId", "SecretAccessKey", "SessionToken"), found, strict=True)))
@@ -304,16 +304,18 @@ def test_the_worker_alone_reads_the_key_of_personal_data(
 
 
 def test_airflow_runs_commands_and_reads_their_output(airflow: Client, lake: dict[str, str]) -> None:
-    invocation = run_on_worker(airflow, lake, "echo hello from $(basename $LAKE_DATA_DIR)")
-    assert invocation["StandardOutputContent"] == f"hello from {lake['WorkerDataVolumeId']}\n"
+    # There is no lake-worker on this one's instances: tests/integration/plugins/test_worker.py runs jobs.
+    job = {"program": "python", "job": "stage_raw", "submission": "r1-0123abcd", "arguments": "--ds 2025-06-30"}
+    invocation = run_on_worker(airflow, lake, lake["WorkerDocument"], bundle="a" * 64, timeout="60", **job)
+    assert "lake-worker" in invocation["StandardErrorContent"]
     prefix = f"ssm/{invocation['CommandId']}/"
     keys = airflow("s3").list_objects_v2(Bucket=lake["ArtifactsBucket"], Prefix=prefix)["Contents"]
-    assert b"hello" in airflow("s3").get_object(Bucket=lake["ArtifactsBucket"], Key=keys[0]["Key"])["Body"].read()
+    assert b"lake-worker" in airflow("s3").get_object(Bucket=lake["ArtifactsBucket"], Key=keys[0]["Key"])["Body"].read()
     logs = airflow("logs")
     streams = logs.describe_log_streams(logGroupName=lake["WorkerLogGroup"])["logStreams"]
     stream = next(one["logStreamName"] for one in streams if invocation["CommandId"] in one["logStreamName"])
     events = logs.get_log_events(logGroupName=lake["WorkerLogGroup"], logStreamName=stream)["events"]
-    assert "hello" in events[0]["message"]
+    assert "lake-worker" in events[0]["message"]
 
 
 def test_airflow_promotes_publishes_and_alerts(airflow: Client, aws: Client, lake: dict[str, str]) -> None:
@@ -480,7 +482,8 @@ def test_airflow_touches_no_other_instance_and_destroys_nothing(
     require_refused(ec2.detach_volume, VolumeId=lake["WorkerDataVolumeId"])
     require_refused(ec2.run_instances, ImageId="ami-0c2023a1b2c3d4e5f", MinCount=1, MaxCount=1)
     for target, document in (
-        (other["InstanceId"], "AWS-RunShellScript"),
+        (other["InstanceId"], lake["WorkerDocument"]),
+        (worker, "AWS-RunShellScript"),
         (worker, "AWS-RunPatchBaseline"),
     ):
         require_refused(
@@ -499,6 +502,7 @@ def test_airflow_touches_no_other_instance_and_destroys_nothing(
         ("ProcessedBucket", f"_staging/orders/{DS}/orders_runs/x"),
         ("ProcessedBucket", f"orders_quarantine/{DS}/orders_runs/x"),
         ("ArtifactsBucket", "worker/lake-worker"),
+        ("ArtifactsBucket", "code/abc.zip"),
     ):
         require_refused(s3.put_object, Bucket=lake[bucket], Key=key, Body=b"x")
     for bucket in ("RawBucket", "ArtifactsBucket"):

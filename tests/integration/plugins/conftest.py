@@ -43,6 +43,7 @@ def outputs(localaws, tmp_path_factory):
     (folder / "requirements.txt").write_text("")
     environment = {
         **os.environ,
+        "PYTHONPATH": str(REPOSITORY / "plugins"),
         "AWS_ENDPOINT_URL": localaws.endpoint,
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "test",

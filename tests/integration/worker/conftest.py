@@ -51,12 +51,12 @@ class Worker:
             "clean": {
                 "submission": "${LAKE_RUN_ID}",
                 "input": staged,
-                "output": f"s3://processed/_staging/{key}/run={run}-1/",
-                "quarantine": f"s3://processed/{self.dataset}_quarantine/ds={ds}/run={run}-1/",
+                "output": f"s3://processed/_staging/{key}/run={run}-00000001/",
+                "quarantine": f"s3://processed/{self.dataset}_quarantine/ds={ds}/run={run}-00000001/",
             },
             "validate": {
                 "clean-manifest": f"{manifests}/clean.json",
-                "docs": f"s3://artifacts/data-docs/{key}/run={run}-1/",
+                "docs": f"s3://artifacts/data-docs/{key}/run={run}-00000001/",
             },
         }[job]
         options |= {"dataset": self.dataset, "ds": ds, "run": run, "manifest": f"{manifests}/{job}.json"}
@@ -67,7 +67,7 @@ class Worker:
     def start(self, program: str, job: str, ds: str, run: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             self.command(program, job, ds, run),
-            env={**self.environment, "LAKE_RUN_ID": f"{run}-1"},
+            env={**self.environment, "LAKE_RUN_ID": f"{run}-00000001"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -142,6 +142,7 @@ def worker(localaws: Any, s3: Any, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("worker")
     environment = {
         **os.environ,
+        "LAKE_ARTIFACTS_BUCKET": "artifacts",
         "LAKE_DATA_DIR": str(folder / "data"),
         "LAKE_WORKER_HOME": str(folder / "home"),
         "LAKE_WORKER_VENV": str(REPOSITORY / ".venvs" / "worker"),
@@ -150,4 +151,4 @@ def worker(localaws: Any, s3: Any, tmp_path_factory: pytest.TempPathFactory) -> 
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "us-east-1",
     }
-    return Worker(environment, f"s3://artifacts/code/{digest}.zip", folder / "data", folder / "home", s3)
+    return Worker(environment, digest, folder / "data", folder / "home", s3)

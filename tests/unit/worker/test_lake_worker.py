@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
 import signal
 import subprocess
 import sys
 import time
+import zipfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
@@ -42,18 +44,78 @@ def worker(tmp_path: Path) -> Any:
     return module
 
 
-def test_variables_in_arguments_get_their_values(worker: Any) -> None:
-    worker.VARIABLES = {"LAKE_DATA_DIR": "/data", "LAKE_RUN_ID": None}
-    assert worker.expanded("file://${LAKE_DATA_DIR}/orders") == "file:///data/orders"
-    assert worker.expanded("$HOME ${OTHER}") == "$HOME ${OTHER}"
-    with pytest.raises(worker.WorkerError, match="needs LAKE_RUN_ID, which is not set"):
-        worker.expanded("${LAKE_RUN_ID}")
+@pytest.fixture
+def deployed(tmp_path: Path) -> Callable[..., str]:
+    """`deployed(b"...")` deploys a bundle of one file, under its own name or the one that is told; returns the name."""
+
+    def deploy(content: bytes, name: str = "") -> str:
+        archive = tmp_path / "deployed.zip"
+        with zipfile.ZipFile(archive, "w") as file:
+            file.writestr("spark_jobs/launch.py", content)
+        digest = name or hashlib.sha256(archive.read_bytes()).hexdigest()
+        archive.rename(tmp_path / f"{digest}.zip")
+        return digest
+
+    return deploy
 
 
-@pytest.mark.parametrize("uri", ["s3://b/code/abc.zip", "file:///x.zip", f"s3://b/code/{'a' * 64}.tar"])
-def test_only_a_bundle_named_by_its_hash_is_run(worker: Any, uri: str) -> None:
-    with pytest.raises(worker.WorkerError, match=r"is not s3://BUCKET/.../SHA256.zip"):
-        worker.bundle_folder(uri)
+@pytest.fixture
+def host(worker: Any, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`host("lines")` runs lines of Python that call the command as `worker`, to which S3 is the test's folder."""
+    script = tmp_path / "host.py"
+    header = f"""
+import os, shutil, signal, sys, zipfile
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from types import SimpleNamespace
+import boto3
+loader = SourceFileLoader('lake_worker', {str(COMMAND)!r})
+worker = module_from_spec(spec_from_loader(loader.name, loader))
+loader.exec_module(worker)
+worker.HOME = Path({str(worker.HOME)!r})
+download = lambda bucket, key, path: shutil.copy(Path({str(tmp_path)!r}) / Path(key).name, path)
+boto3.client = lambda service: SimpleNamespace(download_file=download)
+os.environ['LAKE_ARTIFACTS_BUCKET'] = 'artifacts'
+"""
+
+    def run(body: str) -> subprocess.CompletedProcess[str]:
+        script.write_text(header + body)
+        return subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, timeout=60)
+
+    return run
+
+
+USE = """
+with worker.scratch_folder('clean') as scratch:
+    print(next(worker.bundle_folder('{digest}', scratch).rglob('*.py')).read_text())
+"""
+
+
+def test_a_bundle_is_fetched_once_and_whole(worker: Any, deployed: Any, host: Any, tmp_path: Path) -> None:
+    digest = deployed(b"good")
+    # Power fails in the midst of unpacking, and again when all is unpacked.
+    half = host(
+        f"zipfile.ZipFile.extractall = lambda *_: os.kill(os.getpid(), signal.SIGKILL){USE.format(digest=digest)}"
+    )
+    assert half.returncode == -signal.SIGKILL
+    unpacked = host(f"os.sync = lambda: os.kill(os.getpid(), signal.SIGKILL){USE.format(digest=digest)}")
+    assert unpacked.returncode == -signal.SIGKILL
+    assert [path.name for path in (worker.HOME / "code").iterdir()] == [f"{digest}.lock"]
+
+    assert host(USE.format(digest=digest)).stdout == "good\n"
+    (tmp_path / f"{digest}.zip").unlink()
+    assert host(USE.format(digest=digest)).stdout == "good\n"
+    # Of those who were cut short, nothing is left either.
+    assert [path.name for path in (worker.HOME / "scratch").iterdir()] == ["_sweep.lock"]
+
+
+def test_a_bundle_whose_content_is_not_its_name_is_refused(worker: Any, deployed: Any, host: Any) -> None:
+    forged = deployed(b"evil", "a" * 64)
+    refused = host(USE.format(digest=forged))
+    assert "s3://artifacts/code/aaa" in refused.stderr
+    assert "not the one in its name" in refused.stderr
+    assert not (worker.HOME / "code" / forged).exists()
 
 
 def test_scratch_is_removed_however_the_job_ends(worker: Any) -> None:
@@ -97,13 +159,13 @@ def test_no_more_sparks_run_than_there_are_slots(worker: Any, capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("gibibytes", "cores", "slots"), [(1, 2, 1), (4, 4, 2), (8, 2, 2), (8, 8, 2), (32, 2, 2), (32, 8, 3), (64, 8, 7)]
 )
-def test_the_heaps_of_all_slots_fit_into_the_memory(
+def test_what_all_slots_may_take_fits_into_the_memory(
     worker: Any, monkeypatch: pytest.MonkeyPatch, gibibytes: int, cores: int, slots: int
 ) -> None:
     worker.memory = lambda: gibibytes << 30
     monkeypatch.setattr(worker.os, "cpu_count", lambda: cores)
     assert worker.slots() == slots
-    assert slots == 1 or slots * worker.heap() < worker.memory()
+    assert slots == 1 or slots * worker.spark_memory() <= worker.memory()
 
 
 @pytest.mark.parametrize(
@@ -149,47 +211,28 @@ def test_one_job_at_a_time_makes_the_class_archive_and_the_next_use_it(worker: A
         assert third == [f"-XX:SharedArchiveFile={java.base}:{java.classes}"]
 
 
-def test_a_large_input_gets_the_optimising_compiler(worker: Any, tmp_path: Path) -> None:
-    (tmp_path / "raw").mkdir()
-    with (tmp_path / "raw" / "orders.csv").open("wb") as file:
-        file.truncate(worker.SMALL_INPUT)
-    arguments = ["--input", (tmp_path / "raw").as_uri()]
-    large = " ".join(worker.spark_submit(SPARK_HOME, Path("clean.py"), arguments, tmp_path, []))
-    small = " ".join(worker.spark_submit(SPARK_HOME, Path("clean.py"), [], tmp_path, []))
-    assert "UseParallelGC" in large
-    assert "TieredStopAtLevel" not in large
-    assert "TieredStopAtLevel=1" in small
-
-
-def test_the_input_of_a_job_for_many_dates_is_that_of_all(worker: Any, tmp_path: Path) -> None:
-    for ds, size in (("2025-06-01", 3), ("2025-06-02", 4)):
-        folder = tmp_path / f"ds={ds}" / "raw"
-        folder.mkdir(parents=True)
-        (folder / "orders.csv").write_bytes(b"x" * size)
-    assert worker.input_bytes([f"file://{tmp_path}/ds={{ds}}/raw/"]) == 7
-    assert worker.input_bytes([f"file://{tmp_path}/ds=2025-06-02/raw/", "s3://b/ds={ds}/", "--ds"]) == 4
-
-
-def test_a_job_that_judges_rows_is_as_large_as_the_one_that_cleaned_them(worker: Any, tmp_path: Path) -> None:
-    manifest = tmp_path / "clean.json"
-    arguments = ["--ds", "2025-06-01", "--clean-manifest", manifest.as_uri(), "--docs", "s3://b/docs/"]
-    for size, large in ((worker.SMALL_INPUT, True), (worker.SMALL_INPUT - 1, False)):
-        manifest.write_text(json.dumps({"input": {"files": [{"bytes": size - 2}, {"bytes": 2}]}}))
-        command = " ".join(worker.spark_submit(SPARK_HOME, Path("validate.py"), arguments, tmp_path, []))
-        assert ("UseParallelGC" in command, "spark.sql.shuffle.partitions=1 " in command) == (large, not large)
-    manifest.unlink()
-    with pytest.raises(worker.WorkerError, match=r"clean\.json does not tell how much there is to read"):
-        worker.input_bytes(arguments)
-
-
-def test_usage_is_told(tmp_path: Path) -> None:
-    result = subprocess.run(
-        [sys.executable, COMMAND, "s3://b/x.zip", "bash", "clean"], capture_output=True, text=True, check=False
-    )
+@pytest.mark.parametrize(
+    ("bundle", "program", "job"),
+    [
+        ("a" * 63, "python", "clean"),
+        ("A" * 64, "python", "clean"),
+        ("a" * 64, "bash", "clean"),
+        ("a" * 64, "python", "../clean"),
+        ("a" * 64, "python", "clean\n"),
+        ("s3://bucket/code/x.zip", "python", "clean"),
+        ("a" * 64, "python", ""),
+    ],
+)
+def test_usage_is_told(bundle: str, program: str, job: str) -> None:
+    words = [word for word in (bundle, program, job) if word]
+    result = subprocess.run([sys.executable, COMMAND, *words], capture_output=True, text=True, check=False)
     assert result.returncode == 2
-    assert "lake-worker s3://BUCKET/code/SHA256.zip spark-submit JOB" in result.stderr
+    assert "lake-worker BUNDLE spark-submit JOB" in result.stderr
+
+
+def test_a_worker_that_is_not_set_up_says_so(tmp_path: Path) -> None:
     result = subprocess.run(
-        [sys.executable, COMMAND, "s3://b/x.zip", "python", "clean"],
+        [sys.executable, COMMAND, "a" * 64, "python", "clean"],
         env={**os.environ, "LAKE_WORKER_VENV": str(tmp_path)},
         capture_output=True,
         text=True,
