@@ -139,11 +139,11 @@ class Deployment:
     def _find(self) -> tuple[dict[str, Stack], dict[str, Stack]]:
         """The stacks that can be updated, and those that can only be deleted, once no operation is under way."""
         there = self.lake.stacks()
-        for stack in there.values():
+        for name, stack in there.items():
             if stack.status.endswith("_IN_PROGRESS") and stack.status not in NEVER_CREATED:
-                say(f"{stack.name} is {stack.status}; waiting for that to end")
-                self.lake.wait(stack.identifier)
-        there = self.lake.stacks()
+                say(f"{name} is {stack.status}; waiting for that to end")
+                there[name] = self.lake.wait(stack.identifier)
+        there = {name: stack for name, stack in there.items() if stack.status != "DELETE_COMPLETE"}
         for stack in there.values():
             if stack.status == "UPDATE_ROLLBACK_FAILED":
                 raise DeployError(
@@ -224,7 +224,7 @@ class Deployment:
         found = {one.stack: one for one in in_parallel(look, existing) if one}
         losses = {name: fate for one in found.values() for name, fate in one.losses().items()}
         try:
-            self._require_allowed(losses)
+            self._require_allowed(losses, "Nothing was changed")
             if wrong := sorted(self.removed - losses.keys()):
                 raise DeployError(f"--remove-resource {wrong[0]}: it would not go")
         except DeployError:
@@ -232,12 +232,12 @@ class Deployment:
             raise
         return found
 
-    def _require_allowed(self, losses: Mapping[str, str]) -> None:
+    def _require_allowed(self, losses: Mapping[str, str], so_far: str) -> None:
         if unsaid := {name: fate for name, fate in losses.items() if name not in self.removed | self.expected}:
             raise DeployError(
                 "deploying would take away what nobody asked to remove:\n"
                 + "".join(f"  {name}: {fate}\n" for name, fate in sorted(unsaid.items()))
-                + "Nothing was changed. Bring it back, or deploy with "
+                + f"{so_far}. Bring it back, or deploy with "
                 + " ".join(f"--remove-resource {name}" for name in sorted(unsaid))
             )
 
@@ -272,7 +272,7 @@ class Deployment:
             change_set = self._propose(wanted, parameters)
         if not change_set:
             return False
-        self._require_allowed(change_set.losses())
+        self._require_allowed(change_set.losses(), f"{wanted.name} was not changed, what it depends on was")
         self._execute(change_set)
         return True
 

@@ -1,7 +1,7 @@
 """Lakes of before there was a stack for each concern: one stack held everything, and listed the datasets.
 
-A deploy takes such a lake over. Buckets, key and topic stay where they are. Everything else moves to another stack: it is
-deleted in the one and made in the other, except databases, which are kept; the worker's volume leaves its snapshot.
+A deploy takes such a lake over. Buckets, key and topic stay where they are. Everything else moves to another stack: it
+is deleted in the one and made in the other, except databases, which are kept; the worker's volume leaves its snapshot.
 """
 
 from __future__ import annotations
