@@ -64,9 +64,10 @@ def input_files(folder: str, contract: Contract) -> list[storage.StoredFile]:
     """The files to read, each with columns that fit the contract.
 
     :raises DataError: there is none, or one does not fit.
+    :raises ValueError: it is not a folder of raw files.
     :raises AssertionError: in a folder on this machine's disk, they are not those that were staged.
     """
-    files = storage.list_files(folder)
+    files = storage.list_files(storage.received(folder))
     if not files:
         raise DataError(f"there is no file to read in {folder}")
     if storage.is_local(folder):

@@ -84,10 +84,10 @@ def contract_of(dataset: str) -> Contract:
 
     :raises DataError: there is none.
     """
-    path = BUNDLE / "include" / "datasets" / f"{dataset}.yaml"
-    if not path.is_file():
+    contracts = {path.stem: path for path in (BUNDLE / "include" / "datasets").glob("*.yaml")}
+    if dataset not in contracts:
         raise DataError(f"there is no contract include/datasets/{dataset}.yaml")
-    return load_contract(path)
+    return load_contract(contracts[dataset])
 
 
 def frame(step: str, arguments: Arguments | argparse.Namespace, **more: Any) -> dict[str, Any]:

@@ -22,7 +22,12 @@ class OtherDatasets:
     """Other datasets for one Spark session, each partition copied to this machine once."""
 
     def __init__(self, spark: SparkSession, partitions: dict[str, dict[str, str]], folder: Path) -> None:
-        """Read from `partitions`, the URI of a folder by dataset and ds, by way of the local `folder`."""
+        """Read from `partitions`, the URI of a folder by dataset and ds, by way of the local `folder`.
+
+        :raises ValueError: a ds is no date.
+        """
+        for ds in (ds for found in partitions.values() for ds in found):
+            date.fromisoformat(ds)
         self._spark = spark
         self._partitions = partitions
         self._folder = folder

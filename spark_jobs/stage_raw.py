@@ -48,7 +48,7 @@ def raw_objects(raw: str, contract: Contract) -> tuple[list[dict[str, Any]], lis
     """
     prefix = split_s3(raw)[1].rstrip("/") + "/"
     wanted, ignored = [], []
-    for item in storage.list_s3(raw):
+    for item in storage.list_s3(storage.received(raw)):
         name = item["Key"].removeprefix(prefix)
         if (not name or name.endswith("/")) and item["Size"] == 0:
             ignored.append(item["Key"])

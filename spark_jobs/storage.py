@@ -1,6 +1,9 @@
 """Files by URI: `file://` is this machine's disk, `s3://` is copied by boto3.
 
 A URI of a folder may end in a slash or not. Names are relative to their folder.
+
+Where the URIs come from, arguments, manifests and keys, is not always whom a worker should trust with its disk: a
+`file://` URI reaches the data volume (LAKE_DATA_DIR) and temporary files only, and a name no other folder.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ import hashlib
 import io
 import json
 import mimetypes
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -48,12 +52,28 @@ def s3() -> Any:
 def local_path(uri: str) -> Path:
     """The path of a `file://` URI.
 
-    :raises ValueError: it is not one, or not absolute.
+    :raises ValueError: it is not one, not absolute, or elsewhere than a job's files may be.
     """
     parts = urlsplit(uri)
     if parts.scheme != "file" or parts.netloc or not parts.path.startswith("/"):
         raise ValueError(f"{uri!r} is not a file:///absolute/path URI")
-    return Path(unquote(parts.path))
+    path, temporary = Path(unquote(parts.path)), tempfile.gettempdir()
+    allowed = {Path(folder).resolve() for folder in (os.environ.get("LAKE_DATA_DIR", temporary), temporary)}
+    if not allowed & {*path.resolve().parents}:
+        raise ValueError(f"{uri!r} is neither on the data volume nor among the temporary files")
+    return path
+
+
+def received(uri: str) -> str:
+    """`uri`, of files that were received: from the raw bucket, where the worker is told it, or a copy on its volume.
+
+    Who could have any text cleaned could find out whose hash a personal value is, by comparing.
+
+    :raises ValueError: it is of other files.
+    """
+    if not is_local(uri) and split_s3(uri)[0] != os.environ.get("LAKE_RAW_BUCKET", split_s3(uri)[0]):
+        raise ValueError(f"{uri!r} is not in the raw bucket")
+    return uri
 
 
 def is_local(uri: str) -> bool:
@@ -74,7 +94,10 @@ def list_s3(uri: str) -> Iterator[dict[str, Any]]:
 
 
 def list_files(uri: str) -> list[StoredFile]:
-    """The data files below a folder (hidden ones left out), ordered by name."""
+    """The data files below a folder (hidden ones left out), ordered by name.
+
+    :raises ValueError: an object has a name that is no path below the folder.
+    """
     if is_local(uri):
         folder = local_path(uri)
         found = [
@@ -89,6 +112,8 @@ def list_files(uri: str) -> list[StoredFile]:
             for item in list_s3(uri)
             if not item["Key"].endswith("/")
         ]
+    if beside := [file.uri for file in found if {"", ".", ".."} & {*file.name.split("/")}]:
+        raise ValueError(f"{beside[0]!r} is no file below {uri}")
     return sorted(file for file in found if not is_hidden(file.name))
 
 

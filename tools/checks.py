@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ from tools.environment import CHECKOUT, LOCAL, OUR_PREFIXES, python_of
 
 RESULTS = LOCAL / "test-results"
 DEV = Path(".venvs/dev/bin")
+SHELL = re.compile(rb"#!\S*(/|/env )(ba|da)?sh\s")
 
 
 @dataclass(frozen=True)
@@ -81,11 +83,19 @@ def linters() -> Iterator[tuple[str, list[str], str]]:
     scan = [".venvs/scan/bin/checkov", "--directory", "infra/stacks", "--framework", "cloudformation"]
     scan += ["--quiet", "--compact", "--skip-download"]
     yield "checkov", scan, "mend the resource, or say at it why not: # checkov:skip=CHECK:why"
+    yield "shellcheck", [f"{DEV}/shellcheck", *shell_scripts()], "correct the script, or say at the line why not"
     for schema, file in (
         ("vendor.compose-spec", "docker-compose.yaml"),
         ("vendor.github-workflows", ".github/workflows/ci.yaml"),
     ):
         yield file, [f"{DEV}/check-jsonschema", "--builtin-schema", schema, file], f"correct {file} where it says"
+
+
+def shell_scripts(checkout: Path = CHECKOUT) -> list[str]:
+    """Return the files of the checkout whose first line says that a shell runs them."""
+    folders = (".ci", "docker", "infra", "tests", "tools")
+    files = (path for folder in folders for path in sorted((checkout / folder).rglob("*")) if path.is_file())
+    return [str(path.relative_to(checkout)) for path in files if SHELL.match(path.read_bytes()[:40])]
 
 
 def lint(name: str, command: list[str], advice: str) -> bool:

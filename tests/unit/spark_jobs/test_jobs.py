@@ -151,6 +151,38 @@ def test_only_absolute_file_uris_are_local(uri: str) -> None:
         storage.local_path(uri)
 
 
+def test_a_job_reaches_the_data_volume_and_temporary_files_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, scratch, elsewhere = (tmp_path / name for name in ("data", "scratch", "elsewhere"))
+    for folder in (data, scratch, elsewhere):
+        folder.mkdir()
+    (data / "link").symlink_to(elsewhere)
+    monkeypatch.setenv("LAKE_DATA_DIR", str(data))
+    monkeypatch.setattr(storage.tempfile, "gettempdir", lambda: str(scratch))
+    for path in (data / "orders" / "a.csv", scratch / "part.parquet"):
+        assert storage.local_path(path.as_uri()) == path
+    for outside in (elsewhere / "a", data / ".." / "elsewhere" / "a", data / "link" / "a", Path("/proc/self/environ")):
+        with pytest.raises(ValueError, match="neither on the data volume nor among the temporary files"):
+            storage.local_path(f"file://{outside}")
+
+
+def test_only_what_was_received_is_hashed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert storage.received("s3://any/orders/") == "s3://any/orders/"
+    monkeypatch.setenv("LAKE_RAW_BUCKET", "raw")
+    for uri in ("s3://raw/orders/", "file:///data/orders/"):
+        assert storage.received(uri) == uri
+    with pytest.raises(ValueError, match="is not in the raw bucket"):
+        storage.received("s3://processed/orders_runs/")
+
+
+@pytest.mark.parametrize("dataset", ["../datasets/orders", "frobnicate", "/etc/passwd", ""])
+def test_a_dataset_is_one_of_the_bundle(dataset: str) -> None:
+    with pytest.raises(DataError, match="there is no contract include/datasets/"):
+        job.contract_of(dataset)
+
+
+
 def test_a_failure_is_one_line_and_an_exit_code(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

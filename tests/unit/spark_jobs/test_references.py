@@ -104,3 +104,8 @@ def test_a_partition_that_is_gone_is_worth_a_retry(spark: SparkSession, tmp_path
 def test_what_a_contract_needs_must_be_given(spark: SparkSession, contract: Contract, message: str) -> None:
     with pytest.raises(ValueError, match=message), clean.cleaning(spark, contract, None, None):
         raise AssertionError("not reached")
+
+
+def test_dates_that_are_none_name_no_folder(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="Invalid isoformat string"):
+        OtherDatasets(spark, {"things": {"2025-06-01/../../..": "s3://processed/things_runs/"}}, tmp_path)

@@ -92,3 +92,16 @@ def test_make_lists_every_target():
     output = subprocess.run(["make"], cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
     listed = set(re.findall(r"^  make ([a-z-]+)", output, re.MULTILINE))
     assert listed == targets - {"environments", "stack-environments", "airflow-environment"}
+
+
+def test_every_shell_script_is_found_by_its_first_line(tmp_path):
+    for name, line in {
+        "infra/a": "#!/bin/bash",
+        "infra/b.sh": "#!/bin/sh",
+        "tools/bin/c": "#!/usr/bin/env bash",
+        "tools/d": "#!/usr/bin/env python3",
+        "tests/e.sh": "echo no shell is named",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"{line}\n")
+    assert checks.shell_scripts(tmp_path) == ["infra/a", "infra/b.sh", "tools/bin/c"]
