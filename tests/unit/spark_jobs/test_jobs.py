@@ -182,7 +182,6 @@ def test_a_dataset_is_one_of_the_bundle(dataset: str) -> None:
         job.contract_of(dataset)
 
 
-
 def test_a_failure_is_one_line_and_an_exit_code(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
