@@ -14,8 +14,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from contract.columns import EXTRA, LINEAGE, RESERVED_COLUMNS, Column, Name, TableColumn, Text
+from contract.document import Lines, Location
 from contract.names import Names
-from contract.reading import ContractError, Lines, Location, Model, problem, read_model
+from contract.reading import ContractError, Model, problem, read_model
 
 CRON_FIELD = r"[\d*/,\-A-Za-z#?]+"
 RECORD_RULES = ("wrong_field_count", "malformed_record", "not_text")

@@ -1,4 +1,4 @@
-"""Reading YAML into models, with the line of each value, so that whatever is wrong can be found."""
+"""Reading YAML into models, such that whatever is wrong is found by its file, line and field."""
 
 from __future__ import annotations
 
@@ -6,15 +6,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-Location = tuple[str | int, ...]
-"""The path of a value inside a document: keys of mappings and indexes of lists."""
-
-Lines = dict[Location, int]
-"""The line (from 1) of every value of a document."""
+from contract.document import DocumentError, Lines, Location, read_document
 
 AnyModel = TypeVar("AnyModel", bound="Model")
 
@@ -50,44 +45,14 @@ def read_model(path: Path, model: type[AnyModel]) -> tuple[AnyModel, Lines]:
 @lru_cache(maxsize=1024)
 def _read(path: Path, text: str, model: type[Model]) -> tuple[Any, Lines]:
     """`read_model` of a text that is read already: the same text is looked at once."""
-    document, lines = _read_yaml(path, text)
     try:
+        document, lines = read_document(text)
         return model.model_validate(document), lines
+    except DocumentError as error:
+        raise ContractError(f"{path}:{error.line}: {dotted(error.at)}: {error}") from None
     except ValidationError as error:
-        lines.setdefault((), 1)
         problems = [_explain(path, model, details, lines) for details in error.errors()]
         raise ContractError("\n".join(problems)) from None
-
-
-def _read_yaml(path: Path, text: str) -> tuple[Any, Lines]:
-    """The document in `text`, lists as tuples, and for every value in it the line (from 1) where it stands."""
-    lines: Lines = {}
-
-    def convert(node: yaml.Node, at: Location) -> Any:
-        lines.setdefault(at, node.start_mark.line + 1)
-        if isinstance(node, yaml.MappingNode):
-            mapping: dict[Any, Any] = {}
-            for key_node, value_node in node.value:
-                key = loader.construct_object(key_node)
-                line = key_node.start_mark.line + 1
-                if key in mapping:
-                    raise ContractError(f"{path}:{line}: {dotted((*at, key))}: is given twice")
-                lines[(*at, key)] = line
-                mapping[key] = convert(value_node, (*at, key))
-            return mapping
-        if isinstance(node, yaml.SequenceNode):
-            return tuple(convert(item, (*at, index)) for index, item in enumerate(node.value))
-        return loader.construct_object(node)
-
-    try:
-        loader = yaml.CSafeLoader(text)
-        root = loader.get_single_node()
-        return (convert(root, ()) if root is not None else None), lines
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ContractError(f"{path}:{line}: contract: is not valid YAML: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise ContractError(f"{path}:1: contract: cannot be read: {error}") from error
 
 
 def dotted(at: Location) -> str:
@@ -110,7 +75,6 @@ def _explain(path: Path, model: type[Model], error: ErrorDetails, lines: Lines) 
     """One line for one pydantic error."""
     context = error.get("ctx", {})
     at: Location = (*error["loc"], *context.get("at", ()))
-    known = next(at[:length] for length in range(len(at), -1, -1) if at[:length] in lines)
     match error["type"]:
         case "missing":
             message = "is required"
@@ -124,4 +88,4 @@ def _explain(path: Path, model: type[Model], error: ErrorDetails, lines: Lines) 
             message = error["msg"]
         case _:
             message = f"{error['input']!r}: {error['msg']}"
-    return f"{path}:{lines[known]}: {dotted(at)}: {message}"
+    return f"{path}:{lines[at]}: {dotted(at)}: {message}"

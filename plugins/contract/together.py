@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from contract.columns import TableColumn
 from contract.dataset import Contract, Lookup, Reference, read_contract
-from contract.reading import ContractError, Lines, Location, dotted
+from contract.document import Lines, Location
+from contract.reading import ContractError, dotted
 
 Check = Callable[[Contract], Iterable[tuple[Location, str]]]
 """What a caller asks of a contract beyond the model: the path and the message of each problem."""

@@ -88,7 +88,14 @@ def test_every_contract_in_the_repository_loads() -> None:
         ("dataset: orders", "dataset: ordered", ":3: dataset: 'ordered' is not the file's name: 'orders'"),
         ('schedule: "', 'schedule: "every ', ": schedule: 'every "),
         ("start_date: 2025-01-01", "start_date: soon", ":9: start_date: 'soon': Input should be a valid date"),
+        ("start_date: 2025-01-01", "start_date: 2025-02-30", ":9: start_date: '2025-02-30': day is out of range"),
         ("tags: [orders,", "tags: [orders,,", ":7: contract: is not valid YAML"),
+        ("owner: data-platform", "? [owner]\n: me", ":5: contract: a key must be a text"),
+        ("owner: data-platform", "owner: *me", ":5: owner: *me is the alias of no value before it"),
+        ("owner: data-platform", "owner: &me [*me]", ":5: owner[0]: *me is the alias of no value before it"),
+        ("owner: data-platform", "owner: !!int me", ":5: owner: 'me': invalid literal for int()"),
+        ("owner: data-platform", "owner: !me me", ":5: contract: is not valid YAML: could not determine"),
+        ("owner: data-platform\n", "owner: me\n---\n", ":6: contract: is not valid YAML: there is another document"),
     ],
 )
 def test_a_wrong_contract_is_refused_with_its_line(tmp_path: Path, old: str, new: str, message: str) -> None:
