@@ -7,7 +7,6 @@ from typing import Any
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param
 from contract.dataset import Contract
-from lake.contracts import sound_contracts
 from lake.documentation import dag_documentation
 from lake.macros import lake_macros
 from lake.operators.clean import CleanOperator
@@ -19,6 +18,7 @@ from lake.operators.start_worker import StartWorkerOperator
 from lake.operators.stop_worker import StopWorkerOperator
 from lake.operators.validate import ValidateOperator
 from lake.operators.worker_job import WorkerJobOperator
+from lake.parsing import contracts_of_dags
 from lake.sensors.raw_files import RawFilesSensor
 from lake.settings import Settings
 from lake.wiring import CLEAN, DATA_DOCS, RUN_NAME, STAGE_RAW, dates_of, marts_of, task_defaults, worker_of
@@ -35,15 +35,6 @@ def ingest_dag(contract: Contract, settings: Settings) -> DAG:
         catchup=False,
         max_active_runs=2,
         tags={"ingest", contract.dataset, *contract.tags},
-        params={
-            "date": Param(
-                None,
-                type=["null", "string"],
-                format="date",
-                title="Date",
-                description="The date to load, YYYY-MM-DD. Empty: the run's own logical date.",
-            )
-        },
         user_defined_macros=lake_macros(settings, contract),
         default_args=task_defaults(settings, contract),
     ) as dag:
@@ -95,9 +86,17 @@ def ingest_dag(contract: Contract, settings: Settings) -> DAG:
         wait_for_raw >> start_worker >> stage_raw >> snapshot_raw >> clean >> validate >> promote >> crawl >> publish
         publish >> marts
         validate >> stop_worker.as_teardown(setups=start_worker, on_failure_fail_dagrun=True)
+        # Last, or each task has a copy of its own, validated and serialized with it: most of what a DAG costs.
+        dag.params["date"] = Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            title="Date",
+            description="The date to load, YYYY-MM-DD. Empty: the run's own logical date.",
+        )
     return dag
 
 
 SETTINGS = Settings.from_environment()
-for each in sound_contracts().values():
+for each in contracts_of_dags("ingest"):
     globals()[f"ingest_{each.dataset}"] = ingest_dag(each, SETTINGS)

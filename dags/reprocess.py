@@ -7,7 +7,6 @@ from typing import Any
 
 from airflow.sdk import DAG, Param
 from contract.dataset import Contract
-from lake.contracts import sound_contracts
 from lake.documentation import reprocess_documentation
 from lake.macros import reprocess_macros
 from lake.operators.crawl import CrawlOperator
@@ -20,6 +19,7 @@ from lake.operators.snapshot_volume import SnapshotVolumeOperator
 from lake.operators.start_worker import StartWorkerOperator
 from lake.operators.stop_worker import StopWorkerOperator
 from lake.operators.worker_job import WorkerJobOperator
+from lake.parsing import contracts_of_dags
 from lake.settings import Settings
 from lake.wiring import CLEAN, DATA_DOCS, RUN_NAME, STAGE_RAW, dates_of, marts_of, task_defaults, worker_of
 
@@ -37,16 +37,6 @@ def reprocess_dag(contract: Contract, settings: Settings) -> DAG:
         catchup=False,
         max_active_runs=1,
         tags={"reprocess", contract.dataset, *contract.tags},
-        params={
-            "start": Param(type="string", format="date", title="First date"),
-            "end": Param(type="string", format="date", title="Last date", description="This date is included."),
-            "dry_run": Param(
-                True,
-                type="boolean",
-                title="Dry run",
-                description="Only say, in the log of the task plan, what would change. Nothing is written.",
-            ),
-        },
         user_defined_macros=reprocess_macros(settings, contract),
         default_args={**task_defaults(settings, contract), "execution_timeout": LONGEST},
     ) as dag:
@@ -101,9 +91,18 @@ def reprocess_dag(contract: Contract, settings: Settings) -> DAG:
         plan >> start_worker >> stage_raw >> snapshot_raw >> reprocess >> promote >> crawl >> publish
         publish >> [*marts, report]
         reprocess >> stop_worker.as_teardown(setups=start_worker, on_failure_fail_dagrun=True)
+        # Last, or each task has a copy of its own, validated and serialized with it: most of what a DAG costs.
+        dag.params["start"] = Param(type="string", format="date", title="First date")
+        dag.params["end"] = Param(type="string", format="date", title="Last date", description="This date is included.")
+        dag.params["dry_run"] = Param(
+            True,
+            type="boolean",
+            title="Dry run",
+            description="Only say, in the log of the task plan, what would change. Nothing is written.",
+        )
     return dag
 
 
 SETTINGS = Settings.from_environment()
-for each in sound_contracts().values():
+for each in contracts_of_dags("reprocess"):
     globals()[f"reprocess_{each.dataset}"] = reprocess_dag(each, SETTINGS)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param
-from lake.contracts import sound_contracts
+from contract.dataset import Contract
 from lake.operators.apply_retention import ApplyRetentionOperator
+from lake.parsing import contracts_of_tasks
 from lake.settings import Settings
 from lake.wiring import task_defaults
 
@@ -21,23 +22,29 @@ for 30 days, as the buckets are versioned; a snapshot cannot.
 Trigger it with `{"dry_run": true}` to see, in the tasks' logs, what it would delete.
 """
 
-SETTINGS = Settings.from_environment()
-with DAG(
-    dag_id="retention",
-    description="Delete what newer runs have replaced for longer than the contracts keep it",
-    doc_md=DOCUMENTATION,
-    schedule=CronDataIntervalTimetable("0 3 * * *", timezone="UTC"),
-    start_date=datetime(2025, 1, 1),
-    catchup=False,
-    max_active_runs=1,
-    tags={"maintenance"},
-    params={
-        "dry_run": Param(
+
+def retention_dag(contracts: list[Contract], settings: Settings) -> DAG:
+    """Make one task per dataset; they do not wait for each other."""
+    with DAG(
+        dag_id="retention",
+        description="Delete what newer runs have replaced for longer than the contracts keep it",
+        doc_md=DOCUMENTATION,
+        schedule=CronDataIntervalTimetable("0 3 * * *", timezone="UTC"),
+        start_date=datetime(2025, 1, 1),
+        catchup=False,
+        max_active_runs=1,
+        tags={"maintenance"},
+    ) as dag:
+        for contract in contracts:
+            ApplyRetentionOperator(
+                task_id=contract.dataset, settings=settings, contract=contract, **task_defaults(settings, contract)
+            )
+        # Last, or each task has a copy of its own, validated and serialized with it: most of what a DAG costs.
+        dag.params["dry_run"] = Param(
             False, type="boolean", title="Dry run", description="Only say, in the tasks' logs, what would be deleted."
         )
-    },
-) as retention:
-    for contract in sound_contracts().values():
-        ApplyRetentionOperator(
-            task_id=contract.dataset, settings=SETTINGS, contract=contract, **task_defaults(SETTINGS, contract)
-        )
+    return dag
+
+
+if asked := contracts_of_tasks("retention"):
+    retention = retention_dag(asked, Settings.from_environment())
