@@ -21,7 +21,8 @@ class ContractError(ValueError):
 class Model(BaseModel):
     """What a document, or a part of it, must be: strictly its fields, each of its type."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    # Deferred, or each part is built by itself before it is built into the whole.
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
 
 def problem(message: str, *at: str | int) -> PydanticCustomError:

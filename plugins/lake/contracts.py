@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from contract import together
@@ -47,14 +48,22 @@ def dataset_contract(dataset: str) -> Contract:
 
 def airflow_problems(contract: Contract) -> Iterator[tuple[Location, str]]:
     """Yield what Airflow cannot run of a contract, each with its path."""
-    try:
-        # Only a next time shows that there is one: there is no 31 February.
-        croniter(contract.schedule, start_time=0).get_next()
-    except (CroniterBadCronError, CroniterBadDateError) as error:
-        yield ("schedule",), f"{contract.schedule!r} is not a line of cron: {error}"
+    if wrong := _cron_problem(contract.schedule):
+        yield ("schedule",), f"{contract.schedule!r} is not a line of cron: {wrong}"
     for index, mart in enumerate(contract.marts):
         if mart.name in TASKS:
             yield ("marts", index, "name"), f"{mart.name!r} is the name of a task that every dataset has"
+
+
+@cache
+def _cron_problem(schedule: str) -> str:
+    """What is wrong with a schedule, of which the contracts have few: nothing, or what croniter says."""
+    try:
+        # Only a next time shows that there is one: there is no 31 February.
+        croniter(schedule, start_time=0).get_next()
+    except (CroniterBadCronError, CroniterBadDateError) as error:
+        return str(error)
+    return ""
 
 
 def raw_wildcard(prefix: str) -> str:
