@@ -7,7 +7,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 from botocore.exceptions import ClientError
 from lake.lease import WorkerLease
-from lake.operators import snapshot_volume
+from lake.operators import snapshot_volume, worker_job
 from lake.operators.snapshot_volume import SnapshotVolumeOperator
 from lake.operators.start_worker import StartWorkerOperator
 from lake.operators.stop_worker import StopWorkerOperator
@@ -221,6 +221,13 @@ def test_a_killed_task_cancels_its_command(aws, settings, context, running_worke
     eventually(lambda: aws("ssm").get_command_invocation(**sent)["Status"] == "Cancelled")
     assert deferral.value.trigger.command_id == slow.command_id
     json.dumps(deferral.value.trigger.serialize())
+
+
+def test_code_that_is_not_deployed_fails_at_once_and_says_how_to_deploy_it(settings, context, monkeypatch):
+    monkeypatch.setattr(worker_job, "digest_of_this_process", lambda: "a" * 64)
+    # Before anything is asked of the worker, which does not even run.
+    with pytest.raises(AirflowFailException, match=r"code/a{64}\.zip: .* are not deployed.*`make deploy`.*`make up`"):
+        job(settings, "stage_raw").execute(context("stage_raw"))
 
 
 def test_a_worker_that_does_not_run_is_named(settings, context):

@@ -3,6 +3,7 @@ import shutil
 import zipfile
 
 import pytest
+from lake import bundle
 from lake.bundle import PARTS, REPOSITORY, build_bundle
 
 
@@ -18,6 +19,16 @@ def checkout(tmp_path):
 
 def test_the_same_files_give_the_same_bytes(checkout):
     assert build_bundle(checkout) == build_bundle(REPOSITORY)
+
+
+def test_every_python_on_every_machine_gives_the_same_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(bundle, "PARTS", ("jobs/*.py",))
+    (tmp_path / "jobs").mkdir()
+    for name in "ab":
+        (tmp_path / "jobs" / f"{name}.py").write_text("print()\n" * 100)
+    # Who deploys and who names what was deployed need not have the same: this must never change by itself.
+    digest, _ = build_bundle(tmp_path)
+    assert digest == "f5e954a40351b221c1d58724098e95743dea794c5319a52fc9164010c7339798"
 
 
 def test_a_changed_job_gives_another_name(checkout):

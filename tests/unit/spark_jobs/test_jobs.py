@@ -167,6 +167,17 @@ def test_a_job_reaches_the_data_volume_and_temporary_files_only(
             storage.local_path(f"file://{outside}")
 
 
+def test_keys_that_are_no_paths_below_their_folder_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def listed(*names: str) -> list[storage.StoredFile]:
+        monkeypatch.setattr(storage, "list_s3", lambda _uri: [{"Key": f"things/{name}", "Size": 1} for name in names])
+        return storage.list_files("s3://processed/things")
+
+    assert [file.name for file in listed("b", "a/b", "_marker")] == ["a/b", "b"]
+    for name in ("../../lake-worker", "a/../b", "a//b", "./a"):
+        with pytest.raises(ValueError, match="is no file below s3://processed/things"):
+            listed("b", name)
+
+
 def test_only_what_was_received_is_hashed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert storage.received("s3://any/orders/") == "s3://any/orders/"
     monkeypatch.setenv("LAKE_RAW_BUCKET", "raw")
