@@ -101,7 +101,7 @@ def shell_scripts(checkout: Path = CHECKOUT) -> list[str]:
 def lint(name: str, command: list[str], advice: str) -> bool:
     """Run one linter, show its output when it fails, and return whether it passed."""
     started = time.monotonic()
-    result = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=300)
+    result = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=900)
     seconds = time.monotonic() - started
     if result.returncode == 0:
         console.print(f"  [green]✓[/] {name} [dim]{seconds:.1f} s[/]")
