@@ -20,11 +20,12 @@ os.environ["AIRFLOW__AWS__SESSION_FACTORY"] = "lake.session_factory.SessionFacto
 
 
 @pytest.fixture(scope="session")
-def localaws(start_localaws):
+def localaws(start_localaws, tmp_path_factory):
     """A local AWS whose instances find the worker's environment, and stand-ins for slow and failing jobs."""
     instance = {
         "PATH": f"{Path(__file__).parent / 'bin'}:{WORKER / 'bin'}:{os.environ['PATH']}",
         "LAKE_WORKER_VENV": str(WORKER),
+        "LAKE_WORKER_HOME": str(tmp_path_factory.mktemp("worker")),
         "REAL_LAKE_WORKER": str(REPOSITORY / "infra" / "worker" / "lake-worker"),
     }
     return start_localaws(LOCALAWS_INSTANCE_ENV=json.dumps(instance))
