@@ -16,6 +16,7 @@ OVERLAYS = (
     "refusals",
     "transport",
     "authorization",
+    "copies",
     "quotas",
     "ec2",
     "ssm",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -10,6 +11,7 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from botocore.exceptions import ClientError
 from contract.dataset import Contract
 from contract.files import split_s3
 from contract.submission import Submission
@@ -19,12 +21,15 @@ from lake.paths import Paths, paths_of
 from lake.settings import Settings
 
 PARALLEL_CALLS = 8
+COPY_BYTES = 5 << 30
+"""The most that S3 copies in one call."""
 
 
 class PromoteOperator(AwsBaseOperator[S3Hook]):
     """Copy a run's cleaned files on the server side into immutable folders, one per date.
 
-    Running it again copies only what is missing; a file that is there already must have the size of the cleaned one.
+    What is there is never overwritten. Running it again copies only what is missing; a file that is there already must
+    have the content of the cleaned one.
 
     Args:
         settings: the stack's names.
@@ -33,7 +38,8 @@ class PromoteOperator(AwsBaseOperator[S3Hook]):
         dates: the dates to promote, separated by spaces; templated. Of each the validation must have passed.
 
     Raises:
-        AirflowFailException: when a validation did not pass or judged another submission's files.
+        AirflowFailException: when a validation did not pass or judged another submission's files, or a folder has other
+            files than it should.
         AirflowSkipException: when there is no date to promote.
     """
 
@@ -93,14 +99,39 @@ class PromoteOperator(AwsBaseOperator[S3Hook]):
 
     def _copy(self, s3: Any, file: dict[str, Any], target: str) -> None:
         bucket, folder = split_s3(target)
-        key = folder + file["key"].rpartition("/")[2]
-        if s3.list_objects_v2(Bucket=bucket, Prefix=key).get("KeyCount"):
-            present = s3.head_object(Bucket=bucket, Key=key)["ContentLength"]
-            if present != file["bytes"]:
-                raise AirflowFailException(f"s3://{bucket}/{key} has {present} bytes, {file['bytes']} were cleaned")
-            return
-        # boto3's managed copy splits what CopyObject cannot take in one call (above 5 GB).
-        s3.copy({"Bucket": self.settings.processed_bucket, "Key": file["key"]}, bucket, key)
+        where = {"Bucket": bucket, "Key": folder + file["key"].rpartition("/")[2]}
+        source = {"Bucket": self.settings.processed_bucket, "Key": file["key"]}
+        try:
+            if file["bytes"] <= COPY_BYTES:
+                s3.copy_object(**where, CopySource=source, IfNoneMatch="*")
+            else:
+                _copy_in_parts(s3, where, source, file["bytes"])
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "PreconditionFailed":
+                raise
+            if _sha256(s3, where) != file["sha256"]:
+                raise AirflowFailException(
+                    f"s3://{bucket}/{where['Key']} is there with another content than s3://{source['Bucket']}/"
+                    f"{source['Key']}: promoted folders never change, so nothing was overwritten"
+                ) from error
+
+
+def _copy_in_parts(s3: Any, where: dict[str, str], source: dict[str, str], size: int) -> None:
+    """Copy what is too large for one call; the parts of a copy that fails are removed by the bucket's lifecycle."""
+    upload = {**where, "UploadId": s3.create_multipart_upload(**where)["UploadId"]}
+    parts = []
+    for number, first in enumerate(range(0, size, COPY_BYTES), start=1):
+        span = f"bytes={first}-{min(first + COPY_BYTES, size) - 1}"
+        copied = s3.upload_part_copy(**upload, PartNumber=number, CopySource=source, CopySourceRange=span)
+        parts.append({"PartNumber": number, "ETag": copied["CopyPartResult"]["ETag"]})
+    s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts}, IfNoneMatch="*")
+
+
+def _sha256(s3: Any, where: dict[str, str]) -> str:
+    digest = hashlib.sha256()
+    for chunk in s3.get_object(**where)["Body"].iter_chunks(1 << 20):
+        digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _folder(paths: Paths, cleaned: dict[str, Any]) -> str:

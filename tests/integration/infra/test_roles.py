@@ -324,6 +324,7 @@ def test_airflow_promotes_publishes_and_alerts(airflow: Client, aws: Client, lak
         Bucket=processed,
         Key="orders_runs/ds=2025-06-30/run=r2/part-0.parquet",
         CopySource={"Bucket": processed, "Key": f"_staging/orders/{DS}/part-0.parquet"},
+        IfNoneMatch="*",
     )
     s3.put_object(Bucket=lake["ArtifactsBucket"], Key="leases/i-2.json", Body=b"{}", IfNoneMatch="*")
     with pytest.raises(ClientError, match="PreconditionFailed"):

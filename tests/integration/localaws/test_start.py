@@ -223,6 +223,30 @@ def test_conditional_writes(aws, bucket):
     )
 
 
+def test_conditional_copies(aws, bucket):
+    s3 = aws("s3")
+    for key in ("source", "other"):
+        s3.put_object(Bucket=bucket, Key=key, Body=key.encode())
+    source, where = {"Bucket": bucket, "Key": "source"}, {"Bucket": bucket, "Key": "copy"}
+    assert refusal(s3.copy_object, **where, CopySource=source, IfMatch='"absent"') == "NoSuchKey"
+    copied = s3.copy_object(**where, CopySource=source, IfNoneMatch="*")["CopyObjectResult"]["ETag"]
+    other = {"Bucket": bucket, "Key": "other"}
+    assert refusal(s3.copy_object, **where, CopySource=other, IfNoneMatch="*") == "PreconditionFailed"
+    assert s3.get_object(**where)["Body"].read() == b"source"
+    s3.copy_object(**where, CopySource=other, IfMatch=copied)
+    assert refusal(s3.copy_object, **where, CopySource=source, IfMatch=copied) == "PreconditionFailed"
+    upload = {**where, "UploadId": s3.create_multipart_upload(**where)["UploadId"]}
+    part = s3.upload_part_copy(**upload, PartNumber=1, CopySource=source)["CopyPartResult"]["ETag"]
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part}]}
+    assert refusal(s3.complete_multipart_upload, **upload, MultipartUpload=parts, IfNoneMatch="*") == (
+        "PreconditionFailed"
+    )
+    assert s3.get_object(**where)["Body"].read() == b"other"
+    # Where it was deleted there is nothing to overwrite.
+    s3.delete_object(**where)
+    assert s3.copy_object(**where, CopySource=source, IfNoneMatch="*")
+
+
 def test_versions_encryption_and_public_access_block(aws, bucket):
     s3 = aws("s3")
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})

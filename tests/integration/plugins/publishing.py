@@ -1,5 +1,6 @@
 """The part of the lake that publishes, with the worker's results put in place by hand."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from itertools import count
@@ -107,7 +108,7 @@ class Lake:
             f" TO 's3://{bucket}/{folder}' WITH (format = 'PARQUET')"
         )
         files = [
-            {"key": item["Key"], "bytes": item["Size"], "rows": len(rows)}
+            {"key": item["Key"], "bytes": item["Size"], "rows": len(rows), "sha256": self._sha256(bucket, item["Key"])}
             for item in s3.list_objects_v2(Bucket=bucket, Prefix=folder)["Contents"]
         ]
         paths = Paths(self.settings, CONTRACT, ds, run.name)
@@ -119,6 +120,9 @@ class Lake:
         }.items():
             _, _, bucket_name, key = paths.manifest(task).split("/", 3)
             s3.put_object(Bucket=bucket_name, Key=key, Body=json.dumps(manifest).encode())
+
+    def _sha256(self, bucket, key):
+        return hashlib.sha256(self.aws("s3").get_object(Bucket=bucket, Key=key)["Body"].read()).hexdigest()
 
     def do(self, run, step):
         """Run one task of a run."""
