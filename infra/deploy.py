@@ -77,6 +77,24 @@ def write_environment(path: Path, outputs: dict[str, str], region: str) -> None:
     partial.replace(path)
 
 
+def zone_with(lake: Lake, instance_type: str) -> str:
+    """An availability zone of the region that has an instance type, which not every zone does.
+
+    Raises:
+        DeployError: when none has it.
+    """
+    filters = [{"Name": "instance-type", "Values": [instance_type]}]
+    pages = lake.ec2.get_paginator("describe_instance_type_offerings").paginate(
+        LocationType="availability-zone", Filters=filters
+    )
+    region = re.escape(lake.ec2.meta.region_name)
+    zones = [one["Location"] for page in pages for one in page["InstanceTypeOfferings"]]
+    # Local zones, where there are any, are named after a city.
+    if not (found := sorted(zone for zone in zones if re.fullmatch(f"{region}[a-z]", zone))):
+        raise DeployError(f"no zone of the region has {instance_type}: choose another with -p WorkerInstanceType=...")
+    return found[0]
+
+
 @dataclass(frozen=True)
 class Wanted:
     """A stack as it is to be.
@@ -197,9 +215,8 @@ class Deployment:
         """
         layers = self.layers()
         looked = self._look([one for layer in layers for one in layer if one.name in self.there])
-        if self.lake.part("worker") not in self.there and "WorkerImageId" not in self.known:
-            image = self.lake.ssm.get_parameter(Name=WORKER_IMAGE)["Parameter"]["Value"]
-            self.known["WorkerImageId"] = image
+        if self.lake.part("worker") not in self.there:
+            self.known = self._of_a_new_worker() | self.known
         if self.storage and one_stack.datasets(self.storage):
             one_stack.tag_snapshots(self.lake, self.storage)
         changed = False
@@ -211,6 +228,16 @@ class Deployment:
         if not changed:
             say(f"The lake {self.lake.name} is up to date")
         return changed
+
+    def _of_a_new_worker(self) -> dict[str, str]:
+        """What is found for a worker that is created, and kept ever after."""
+        found = {}
+        if "WorkerImageId" not in self.known:
+            found["WorkerImageId"] = self.lake.ssm.get_parameter(Name=WORKER_IMAGE)["Parameter"]["Value"]
+        if "WorkerZone" not in self.known:
+            worker = {**self.templates["worker"].defaults, **self.known}
+            found["WorkerZone"] = zone_with(self.lake, worker["WorkerInstanceType"])
+        return found
 
     def _look(self, existing: Sequence[Wanted]) -> dict[str, ChangeSet]:
         """What would change in the stacks that are there, as far as that is known before any of them does."""

@@ -93,12 +93,14 @@ class Template:
         body: its text.
         description: what a stack that runs it is described as; it ends in a digest of the whole template.
         parameters: names of its parameters, and whether each has a default.
+        defaults: those defaults.
         resources: types of its resources by logical id.
     """
 
     body: str
     description: str
     parameters: Mapping[str, bool]
+    defaults: Mapping[str, str]
     resources: Mapping[str, str]
 
     @classmethod
@@ -120,6 +122,7 @@ class Template:
             body,
             parsed["Description"],
             {name: "Default" in one for name, one in parsed.get("Parameters", {}).items()},
+            {name: str(one["Default"]) for name, one in parsed.get("Parameters", {}).items() if "Default" in one},
             {name: one["Type"] for name, one in parsed["Resources"].items() if "Type" in one},
         )
 

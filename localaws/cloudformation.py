@@ -17,7 +17,9 @@ from ministack.services import ec2, iam, sns, ssm
 from ministack.services.cloudformation import provisioners, stacks
 
 from localaws import buckets, documents
+from localaws import ec2 as instances
 from localaws.overlay import register, replace
+from localaws.query import Refused
 
 Properties = dict[str, Any]
 Created = tuple[str, Properties]
@@ -182,6 +184,10 @@ def update_instance(instance_id: str, old: Properties, new: Properties, _stack_n
     changed -= {"Tags", "PropagateTagsToVolumeOnCreation"}
     if refused := sorted(changed - {"InstanceType", "UserData"}):
         raise ValueError(f"localaws cannot change {', '.join(refused)} of an instance in place")
+    try:
+        instances.require_offered(new["InstanceType"], ec2._instances[instance_id]["Placement"]["AvailabilityZone"])
+    except Refused as refusal:
+        raise ValueError(f"ModifyInstanceAttribute: {refusal.code}: {refusal.message}") from refusal
     provisioners._ec2_apply_tags(instance_id, new, old)
     if changed:
         was_running = _instance_state(instance_id) == "running"

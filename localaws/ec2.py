@@ -7,6 +7,7 @@ So a state follows from the clock alone, and one interrupted by a restart ends w
 from __future__ import annotations
 
 import functools
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
 from ministack.core.concurrency import run_offloop
-from ministack.core.responses import get_account_id, new_uuid
+from ministack.core.responses import get_account_id, get_region, new_uuid
 from ministack.services import ec2 as service
 
 from localaws import ebs, machines
@@ -79,6 +80,13 @@ RUN_PARAMETERS = frozenset(
     }
 )
 """What RunInstances understands; anything else is refused rather than ignored."""
+
+INSTANCE_TYPES = [
+    f"{family}.{size}"
+    for family in ("t3", "m5", "m6i", "m7i", "c5", "c6i", "c7i", "r5", "r6i", "r7i")
+    for size in ("large", "xlarge", "2xlarge", "4xlarge", "8xlarge")
+]
+"""Those that offerings are told of. What is not among them can be run all the same, as far as `is_offered`."""
 
 _settling = threading.RLock()
 
@@ -158,6 +166,43 @@ async def handle_request(
     return handler(parameters)
 
 
+def is_offered(instance_type: str, zone: str) -> bool:
+    """Whether a zone has an instance type: as on AWS not every zone has the newest, here a has none of generation 7."""
+    generation = re.match(r"[a-z]+(\d+)", instance_type)
+    return not (zone.endswith("a") and generation and int(generation[1]) >= 7)
+
+
+def require_offered(instance_type: str, zone: str) -> None:
+    """Refuse an instance type in a zone that does not have it."""
+    if not is_offered(instance_type, zone):
+        raise Refused(
+            "Unsupported",
+            f"Your requested instance type ({instance_type}) is not supported in your requested Availability Zone "
+            f"({zone}). Please retry your request by not specifying an Availability Zone or choosing another.",
+        )
+
+
+@action
+def describe_instance_type_offerings(parameters: Parameters) -> Response:
+    """Which instance types the region has, or each of its zones."""
+    kind, region = value(parameters, "LocationType", "region"), get_region()
+    if kind not in ("region", "availability-zone"):
+        raise Refused("InvalidParameterValue", f"localaws tells no offerings by {kind}")
+    zones = [region] if kind == "region" else [f"{region}{letter}" for letter in "abc"]
+    every = [
+        {"InstanceType": one, "Location": zone} for zone in zones for one in INSTANCE_TYPES if is_offered(one, zone)
+    ]
+    fields = {"instance-type": lambda one: one["InstanceType"], "location": lambda one: one["Location"]}
+    found, more = page(parameters, matching(parameters, every, "InstanceType", fields))
+    items = "".join(
+        f"<item><instanceType>{one['InstanceType']}</instanceType><locationType>{kind}</locationType>"
+        f"<location>{one['Location']}</location></item>"
+        for one in found
+    )
+    offerings = f"<instanceTypeOfferingSet>{items}</instanceTypeOfferingSet>{more}"
+    return service._xml(200, "DescribeInstanceTypeOfferingsResponse", offerings)
+
+
 def _image(image_id: str) -> None:
     """Refuse an image whose id no image can have; which images exist, only AWS knows."""
     if not image_id:
@@ -214,6 +259,7 @@ def run_instances(parameters: Parameters) -> Response:
     subnet = value(parameters, "SubnetId", service._DEFAULT_SUBNET_ID)
     if subnet not in service._subnets:
         raise Refused("InvalidSubnetID.NotFound", f"The subnet ID '{subnet}' does not exist")
+    require_offered(value(parameters, "InstanceType"), service._subnets[subnet]["AvailabilityZone"])
     groups = values(parameters, "SecurityGroupId")
     for group in groups:
         if group not in service._security_groups:
@@ -458,7 +504,9 @@ def install() -> None:
         "CreateFleet": unsupported("CreateFleet", "use RunInstances"),
     }.items():
         register(service.__name__, "_ACTION_MAP", name, handler, existing=True)
-    register(
-        service.__name__, "_ACTION_MAP", "CreateImage", unsupported("CreateImage", "take snapshots of its volumes")
-    )
+    for name, handler in {
+        "CreateImage": unsupported("CreateImage", "take snapshots of its volumes"),
+        "DescribeInstanceTypeOfferings": describe_instance_type_offerings,
+    }.items():
+        register(service.__name__, "_ACTION_MAP", name, handler)
     service._ACTION_MAP.update({name: settled(handler) for name, handler in service._ACTION_MAP.items()})

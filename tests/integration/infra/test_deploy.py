@@ -84,6 +84,15 @@ def test_only_what_is_worth_nothing_expires(aws: Client, outputs: dict[str, str]
     }
 
 
+def test_the_worker_is_where_its_instance_type_is(aws: Client, make_lake: MakeLake, outputs: dict[str, str]) -> None:
+    # Zone a, the region's first, has no m7i.
+    assert describe_instance(aws, outputs["WorkerInstanceId"])["Placement"]["AvailabilityZone"] == "us-east-1b"
+    volume = aws("ec2").describe_volumes(VolumeIds=[outputs["WorkerDataVolumeId"]])["Volumes"][0]
+    assert volume["AvailabilityZone"] == "us-east-1b"
+    with pytest.raises(DeployError, match=r"no zone of the region has m99\.large"):
+        deploy.zone_with(make_lake("lake"), "m99.large")
+
+
 def test_the_worker_has_an_encrypted_volume_and_no_way_in(aws: Client, outputs: dict[str, str]) -> None:
     instance = describe_instance(aws, outputs["WorkerInstanceId"])
     volume = aws("ec2").describe_volumes(VolumeIds=[outputs["WorkerDataVolumeId"]])["Volumes"][0]

@@ -19,7 +19,7 @@ PARAMETERS = {
     "Datasets": "orders,web_shop",
     "Databases": "orders,returns,web_shop",
     "WorkerImageId": "ami-0c2023a1b2c3d4e5f",
-    "WorkerInstanceType": "m7i.xlarge",
+    "WorkerInstanceType": "m6i.xlarge",
     "AlertEmail": "lake@example.com",
 }
 
@@ -72,7 +72,7 @@ def test_a_lake_of_one_stack_is_taken_over_without_loss(
     assert [one["Name"] for one in glue.get_crawlers()["Crawlers"]] == ["orders_processed_crawler"]
     # What was set stays set.
     worker = ec2.describe_instances(InstanceIds=[after["WorkerInstanceId"]])["Reservations"][0]["Instances"][0]
-    assert (worker["InstanceType"], worker["ImageId"]) == ("m7i.xlarge", PARAMETERS["WorkerImageId"])
+    assert (worker["InstanceType"], worker["ImageId"]) == ("m6i.xlarge", PARAMETERS["WorkerImageId"])
     subscribed = server.client("sns").list_subscriptions_by_topic(TopicArn=after["AlertTopicArn"])["Subscriptions"]
     assert [one["Endpoint"] for one in subscribed] == ["lake@example.com"]
     assert {one.tags["Environment"] for one in lake.stacks().values()} == {"prod"}

@@ -163,3 +163,21 @@ def test_refusals_are_aws_errors(ec2, call, arguments, code):
     with pytest.raises(ClientError) as refused:
         getattr(ec2, call)(**arguments)
     assert refused.value.response["Error"]["Code"] == code
+
+
+def test_not_every_zone_has_every_instance_type(ec2):
+    def zones(*types):
+        wanted = [{"Name": "instance-type", "Values": list(types)}]
+        offered = ec2.describe_instance_type_offerings(LocationType="availability-zone", Filters=wanted)
+        return sorted(one["Location"][-1] for one in offered["InstanceTypeOfferings"])
+
+    assert (zones("m6i.large"), zones("m7i.large"), zones("m99.large")) == (["a", "b", "c"], ["b", "c"], [])
+    everywhere = ec2.describe_instance_type_offerings(Filters=[{"Name": "instance-type", "Values": ["m7i.*"]}])
+    assert {one["Location"] for one in everywhere["InstanceTypeOfferings"]} == {"us-east-1"}
+    subnets = {one["AvailabilityZone"][-1]: one["SubnetId"] for one in ec2.describe_subnets()["Subnets"]}
+    request = {"ImageId": IMAGE, "InstanceType": "m7i.large", "MinCount": 1, "MaxCount": 1}
+    with pytest.raises(ClientError, match=r"Unsupported.*us-east-1a"):
+        ec2.run_instances(**request, SubnetId=subnets["a"])
+    (started,) = ec2.run_instances(**request, SubnetId=subnets["b"])["Instances"]
+    assert started["Placement"]["AvailabilityZone"] == "us-east-1b"
+    ec2.terminate_instances(InstanceIds=[started["InstanceId"]])
