@@ -150,8 +150,8 @@ writes, from a sample file (CSV, a JSON array or JSON lines, also gzipped), and 
 - `docs/datasets/returns.md`, the page. `make docs` writes it again after a change; `make check` says when it is stale.
 
 What it inferred holds for the sample: read the contract and correct it. `make up` then makes the dataset's database
-and crawler and gives contract and suite to the worker, and the DAGs appear. No Python is needed. After each later change
-of a contract or suite, `make up` again: until then the dataset's tasks say that they are not deployed.
+and crawler and gives contract and suite to the worker, and the DAGs appear. No Python is needed. After each later
+change of a contract or suite, `make up` again: until then the dataset's tasks say that they are not deployed.
 """
 
 
