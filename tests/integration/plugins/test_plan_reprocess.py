@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, DownstreamTasksSkipped
 from contract.dataset import load_contract
-from lake.bundle import bundle_of_this_process
+from lake.bundle import digest_of_this_process
 from lake.operators.plan_reprocess import PlanReprocessOperator
 from lake.operators.report_reprocess import ReportReprocessOperator
 from lake.paths import Paths
@@ -70,7 +70,7 @@ def world(aws, s3, settings, write):
             s3.put_object(Bucket=settings.raw_bucket, Key=copy, Body=ds.encode())
             copies = [{"key": copy, "etag": etag}]
         write(paths.manifest("stage_raw"), {"files": files, "duplicate_files": copies})
-        bundle = "another" if "code" in change else bundle_of_this_process()[0]
+        bundle = "another" if "code" in change else digest_of_this_process()
         write(paths.manifest("clean"), {"versions": {"bundle": bundle}})
 
 
@@ -135,7 +135,7 @@ def test_a_date_whose_dimensions_came_later_is_told(aws, s3, settings, plan, wri
         sales.point(ds, f"s3://anywhere/{ds}/", {"run_id": f"{run}-0123abcd", "numRows": "1"})
         paths = Paths(settings, contract, ds, run)
         write(paths.manifest("stage_raw"), {"files": [{"key": key, "etag": etag}], "duplicate_files": []})
-        write(paths.manifest("clean"), {"versions": {"bundle": bundle_of_this_process()[0]}})
+        write(paths.manifest("clean"), {"versions": {"bundle": digest_of_this_process()}})
         read = paths.manifest("references") if run == "daily" else paths.reprocess_manifest("references")
         write(read, folders_of_other_datasets(glue, settings, contract, ds))
     whole = {"contract": contract, "start": "2026-05-01", "end": "2026-05-03"}
