@@ -307,7 +307,7 @@ def test_refusals_are_aws_errors(worker, ssm, changes, code):
 
 def content_of(*commands, parameters=None, **inputs):
     """A document that runs a script, as text."""
-    step = {"action": "aws:runShellScript", "name": "work", "inputs": {"runCommand": list(commands), **inputs}}
+    step = {"action": "aws:runShellScript", "name": "shown", "inputs": {"runCommand": list(commands), **inputs}}
     return json.dumps({"schemaVersion": "2.2", "parameters": parameters or {}, "mainSteps": [step]})
 
 
@@ -344,7 +344,7 @@ def test_a_document_runs_with_its_parameters_filled_in(worker, make_document, tm
     # What is no parameter stays as it is, and lists are JSON within a text.
     assert done["StandardOutputContent"] == f'{tmp_path} {tmp_path} ["a","b"] {{{{ other }}}}\n'.replace(",", ", ")
     assert done["DocumentName"] == name
-    assert done["PluginName"] == "work"
+    assert done["PluginName"] == "shown"
 
 
 def test_a_list_alone_is_the_lines_of_the_script(worker, make_document):
@@ -384,9 +384,9 @@ def test_a_documents_output_is_where_the_agent_puts_it(localaws, aws, make_worke
     )
     base = f"{done['CommandId']}/{worker.instance_id}"
     (key,) = [one["Key"] for one in aws("s3").list_objects_v2(Bucket="document-output")["Contents"]]
-    assert key == f"ssm/{base}/awsrunShellScript/work/stdout"
+    assert key == f"ssm/{base}/awsrunShellScript/shown/stdout"
     streams = aws("logs").describe_log_streams(logGroupName="/document/output")["logStreams"]
-    assert [one["logStreamName"] for one in streams] == [f"{base}/work/stdout"]
+    assert [one["logStreamName"] for one in streams] == [f"{base}/shown/stdout"]
 
 
 @pytest.mark.parametrize(
