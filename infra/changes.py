@@ -104,7 +104,7 @@ def propose(
     """
     kind = "IMPORT" if imports else "UPDATE" if stack else "CREATE"
     # Among them the worker's image: a newer one would replace the instance.
-    kept = (stack.parameters.keys() if stack else set()) & template.parameters.keys() - parameters.keys()
+    kept = (stack.parameters.keys() if stack else set()) & template.parameters - parameters.keys()
     options: dict[str, Any] = {}
     if imports:
         options["ResourcesToImport"] = [

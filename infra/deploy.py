@@ -181,7 +181,7 @@ class Deployment:
         if wrong := sorted(set(removed) - gone):
             raise DeployError(f"--remove-dataset {wrong[0]}: it has a contract in this checkout, or is not deployed")
         if unsaid := sorted(gone - set(removed)):
-            crawlers = (f"the crawler {self.lake.catalog_prefix}{name}_processed_crawler" for name in unsaid)
+            crawlers = (f"the crawler {self.lake.names(name).crawler}" for name in unsaid)
             raise DeployError(
                 f"deployed, but without a contract in this checkout: {', '.join(unsaid)}. Deploying would delete "
                 f"{', '.join(crawlers)}. Nothing was changed. Bring the contract back, or deploy with "
@@ -197,7 +197,7 @@ class Deployment:
                 self.lake.catalog(dataset),
                 self.templates[CATALOG],
                 {"Dataset": dataset, "Crawled": str(crawled).lower()},
-                self.lake.database(dataset),
+                self.lake.names(dataset).database,
             )
             for dataset, crawled in self.datasets.items()
         ]
@@ -219,6 +219,7 @@ class Deployment:
             self.known = self._of_a_new_worker() | self.known
         if self.storage and one_stack.datasets(self.storage):
             one_stack.tag_snapshots(self.lake, self.storage)
+            one_stack.copy_records(self.lake, self.storage)
         changed = False
         for layer in layers:
             changed |= any(in_parallel(lambda one: self._apply(one, looked.get(one.name)), layer))
@@ -244,7 +245,7 @@ class Deployment:
         known = self.known | {key: value for one in self.there.values() for key, value in one.outputs.items()}
 
         def look(wanted: Wanted) -> ChangeSet | None:
-            needed = {name for name, has_default in wanted.template.parameters.items() if not has_default}
+            needed = wanted.template.parameters - wanted.template.defaults.keys()
             unknown = needed - self.there[wanted.name].parameters.keys()
             return self._propose(wanted, wanted.parameters(dict.fromkeys(unknown, NOT_YET_KNOWN) | known))
 

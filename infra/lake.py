@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import boto3
 import yaml
 from botocore.config import Config
+from contract.names import Names
 
 TEMPLATES = Path(__file__).parent / "stacks"
 
@@ -92,14 +93,14 @@ class Template:
     Args:
         body: its text.
         description: what a stack that runs it is described as; it ends in a digest of the whole template.
-        parameters: names of its parameters, and whether each has a default.
-        defaults: those defaults.
+        parameters: names of its parameters.
+        defaults: the defaults of those that have one.
         resources: types of its resources by logical id.
     """
 
     body: str
     description: str
-    parameters: Mapping[str, bool]
+    parameters: frozenset[str]
     defaults: Mapping[str, str]
     resources: Mapping[str, str]
 
@@ -118,11 +119,12 @@ class Template:
         if (size := len(body.encode())) > TEMPLATE_BYTES:
             raise DeployError(f"{path} has {size} bytes without its comments, CloudFormation takes {TEMPLATE_BYTES}")
         parsed = yaml.load(body, _Loader)  # noqa: S506  a safe one
+        parameters = parsed.get("Parameters", {})
         return cls(
             body,
             parsed["Description"],
-            {name: "Default" in one for name, one in parsed.get("Parameters", {}).items()},
-            {name: str(one["Default"]) for name, one in parsed.get("Parameters", {}).items() if "Default" in one},
+            frozenset(parameters),
+            {name: str(one["Default"]) for name, one in parameters.items() if "Default" in one},
             {name: one["Type"] for name, one in parsed["Resources"].items() if "Type" in one},
         )
 
@@ -198,9 +200,9 @@ class Lake:
         """The name of a dataset's catalog stack."""
         return f"{self.name}-{CATALOG}-{dataset.replace('_', '-')}"
 
-    def database(self, dataset: str) -> str:
-        """The name of a dataset's database."""
-        return f"{self.catalog_prefix}{dataset}_db"
+    def names(self, dataset: str) -> Names:
+        """What everything of a dataset is called in this lake."""
+        return Names(dataset, self.catalog_prefix)
 
     # --------------------------------------------------------------- states
 

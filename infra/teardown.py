@@ -49,7 +49,7 @@ def teardown(lake: Lake, *, delete_data: bool = False) -> bool:
     _stop(lake, of("AWS::EC2::Instance"))
     for bucket in buckets:
         _empty(lake, bucket)
-    _delete_databases(lake, [lake.database(one.parameters["Dataset"]) for one in catalogs])
+    _delete_databases(lake, [lake.names(one.parameters["Dataset"]).database for one in catalogs])
     in_parallel(lake.delete, catalogs)
     for stack in parts:
         lake.delete(stack)

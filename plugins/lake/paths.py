@@ -10,7 +10,7 @@ from contract.names import Names
 from lake.contracts import raw_wildcard
 from lake.settings import Settings
 
-SUBMISSION = "${LAKE_RUN_ID}"
+SUBMISSION = "${LAKE_SUBMISSION}"
 """Minted with each submission: the worker fills it in."""
 
 
@@ -81,10 +81,6 @@ class Paths:
     def record(self, table: str) -> str:
         """Record of which submission counts for the date, `published` or `quarantined`, whichever run says so."""
         return self._artifact(self.names.record(self.ds, table))
-
-    def older_record(self, table: str) -> str:
-        """Where the record lay before records had a place of their own, which the worker cannot write."""
-        return self._artifact(f"manifests/{self.contract.dataset}/ds={self.ds}/{table}.json")
 
     def _artifact(self, key: str) -> str:
         return f"s3://{self.settings.artifacts_bucket}/{key}"

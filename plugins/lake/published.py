@@ -12,7 +12,7 @@ from contract.names import Names
 from contract.submission import Submission
 
 from lake.catalog import PartitionedTable
-from lake.manifest import Record, change_record, parsed, read_manifest, read_manifest_if_present
+from lake.manifest import Record, change_record, parsed, read_manifest
 from lake.paths import Paths
 from lake.settings import Settings
 from lake.sql import Dates
@@ -45,10 +45,7 @@ def point_at_newest(
     record = paths.record(kind)
 
     def newest(known: Record | None) -> Record | None:
-        counts = known or read_manifest_if_present(s3, paths.older_record(kind))
-        if counts is None or counts["listed"] <= run["listed"]:
-            return run
-        return None if known else counts
+        return run if known is None or known["listed"] <= run["listed"] else None
 
     change_record(s3, record, newest)
     replaced: str | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -84,15 +84,12 @@ class CatalogRebuild:
 
     def _records(self) -> dict[Kind, dict[str, dict[str, Any]]]:
         """Where the partition of each date lies and what it tells, by what the table is of."""
-        keys: dict[tuple[Kind, str], str] = {}
-        # The older place first, so that the one of today counts where there are both.
-        for prefix in (f"manifests/{self._contract.dataset}/", self._names.records):
-            for key in self._keys(prefix):
-                if match := OF_DATE.fullmatch(key.removeprefix(prefix)):
-                    keys[match["kind"], match["ds"]] = key  # type: ignore[index]
+        prefix = self._names.records
+        found = {key: match for key in self._keys(prefix) if (match := OF_DATE.fullmatch(key.removeprefix(prefix)))}
         places: dict[Kind, dict[str, dict[str, Any]]] = {"published": {}, "quarantined": {}}
-        for (kind, ds), record in zip(keys, self._read(keys.values()), strict=True):
-            places[kind][ds] = {"location": record["uri"], "parameters": record["parameters"]}
+        for match, record in zip(found.values(), self._read(found), strict=True):
+            kind: Any = match["kind"]
+            places[kind][match["ds"]] = {"location": record["uri"], "parameters": record["parameters"]}
         return places
 
     def _pictures(self, mart: Mart, folders: Mapping[str, str]) -> dict[str, dict[str, Any]]:
@@ -113,7 +110,7 @@ class CatalogRebuild:
         found = [(entry["LastModified"], entry["Key"]) for page in pages for entry in page.get("Contents", [])]
         return [key for _, key in sorted(found)]
 
-    def _read(self, keys: Any) -> Iterator[Record]:
+    def _read(self, keys: Iterable[str]) -> Iterator[Record]:
         with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
             uris = [f"s3://{self._settings.artifacts_bucket}/{key}" for key in keys]
             yield from pool.map(partial(read_manifest, self._s3), uris)

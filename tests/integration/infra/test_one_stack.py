@@ -52,6 +52,14 @@ def test_a_lake_of_one_stack_is_taken_over_without_loss(
     key = secrets.get_secret_value(SecretId=before["PersonalDataKeyArn"])["SecretString"]
     for dataset in ("orders", "returns"):
         glue.create_table(DatabaseName=f"{dataset}_db", TableInput={"Name": dataset})
+    artifacts, of_date = before["ArtifactsBucket"], "manifests/orders/ds=2025-06-30"
+    for name, body in {
+        f"{of_date}/published.json": b"which submission counts",
+        f"{of_date}/run=a-run/published.json": b"what a task reported",
+        f"{of_date}/quarantined.json": b"an older one",
+        "records/orders/ds=2025-06-30/quarantined.json": b"a later one",
+    }.items():
+        s3.put_object(Bucket=artifacts, Key=name, Body=body)
     tags = [{"ResourceType": "snapshot", "Tags": [{"Key": "dataset", "Value": "orders"}]}]
     old = ec2.create_snapshot(VolumeId=before["WorkerDataVolumeId"], TagSpecifications=tags)["SnapshotId"]
 
@@ -67,6 +75,14 @@ def test_a_lake_of_one_stack_is_taken_over_without_loss(
     assert {name: after[name] for name in STAYS} == {name: before[name] for name in STAYS}
     assert s3.get_object(Bucket=after["RawBucket"], Key="orders/ds=2025-06-30/orders.csv")["Body"].read() == b"OrderID"
     assert secrets.get_secret_value(SecretId=after["PersonalDataKeyArn"])["SecretString"] == key
+    records = {
+        one["Key"]: s3.get_object(Bucket=artifacts, Key=one["Key"])["Body"].read()
+        for one in s3.list_objects_v2(Bucket=artifacts, Prefix="records/")["Contents"]
+    }
+    assert records == {
+        "records/orders/ds=2025-06-30/published.json": b"which submission counts",
+        "records/orders/ds=2025-06-30/quarantined.json": b"a later one",
+    }
     for dataset in ("orders", "returns"):
         assert glue.get_table(DatabaseName=f"{dataset}_db", Name=dataset)
     assert [one["Name"] for one in glue.get_crawlers()["Crawlers"]] == ["orders_processed_crawler"]

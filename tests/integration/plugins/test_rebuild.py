@@ -98,23 +98,19 @@ def test_a_picture_that_fits_no_more_is_kept_and_computed_again(loaded):
     assert loaded.tables()["status_summary"] != before["status_summary"]
 
 
-def test_the_records_of_older_lakes_are_found(loaded):
-    """They lay beside the manifests: the worker could have written them."""
-    s3, bucket = loaded.aws("s3"), loaded.settings.artifacts_bucket
-    before = pointers(loaded, NAMES.table)
-    for ds in DATES:
-        paths = Paths(loaded.settings, CONTRACT, ds, "any")
-        (_, new), (_, old) = split_s3(paths.record("published")), split_s3(paths.older_record("published"))
-        s3.copy_object(Bucket=bucket, Key=old, CopySource={"Bucket": bucket, "Key": new})
-        s3.delete_object(Bucket=bucket, Key=new)
-    delete_databases(loaded)
-    rebuild(loaded)
-    assert pointers(loaded, NAMES.table) == before
-    early = loaded.stage({DATES[0]: 1})
-    listed = Paths(loaded.settings, CONTRACT, DATES[0], early.name).manifest("stage_raw")
-    write_manifest(s3, listed, {"ds": DATES[0], "listed": "000000000"})
-    for step in ("promote", "publish"):
-        loaded.do(early, step)
-    assert pointers(loaded, NAMES.table) == before, "a run that looked before the published one did has taken its place"
-    for ds in DATES:
-        s3.delete_object(Bucket=bucket, Key=f"manifests/orders/ds={ds}/published.json")
+def test_what_the_worker_can_write_decides_nothing_of_what_readers_see(lake):
+    """As a job could that a hostile file has talked into it: a record where the worker may write."""
+    planted = {
+        "ds": DATES[0],
+        "submission": "planted-0123abcd",
+        "uri": f"s3://{lake.settings.processed_bucket}/{NAMES.cleaned(DATES[0], 'planted-0123abcd')}",
+        "listed": "999999999",
+        "parameters": {"submission": "planted-0123abcd", "numRows": "1"},
+    }
+    uri = f"s3://{lake.settings.artifacts_bucket}/manifests/orders/ds={DATES[0]}/published.json"
+    write_manifest(lake.aws("s3"), uri, planted)
+    run = load(lake, {DATES[0]: 1})
+    rebuild(lake)
+    (location, _) = pointers(lake, NAMES.table)[DATES[0]]
+    assert location.endswith(f"run={run.name}-0123abcd/")
+    lake.aws("s3").delete_object(Bucket=lake.settings.artifacts_bucket, Key=split_s3(uri)[1])
