@@ -52,7 +52,7 @@ class Worker:
             "LAKE_WORKER_HOME": str(folder / "home"),
             "LAKE_WORKER_VENV": str(REPOSITORY / ".venvs" / "worker"),
             "LAKE_DATA_DIR": str(folder),
-            "LAKE_RUN_ID": f"{RUN}-00000001",
+            "LAKE_SUBMISSION": f"{RUN}-00000001",
             "AWS_DEFAULT_REGION": "us-east-1",
         }
 

@@ -3,8 +3,8 @@
     python -m spark_jobs.launch spark-submit|python JOB [ARGUMENT ...]
 
 infra/worker/lake-worker runs it in the bundle's folder, and says there what it can rely on; it becomes the job's
-process. `${LAKE_DATA_DIR}` and `${LAKE_RUN_ID}` in an argument become these variables' values. Exit code 70: the job
-could not be started.
+process. `${LAKE_DATA_DIR}` and `${LAKE_SUBMISSION}` in an argument become these variables' values. Exit code 70: the
+job could not be started.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 
 SOFTWARE = 70
-VARIABLES = ("LAKE_DATA_DIR", "LAKE_RUN_ID")
+VARIABLES = ("LAKE_DATA_DIR", "LAKE_SUBMISSION")
 SMALL_INPUT = 64 << 20
 BESIDE_HEAP = 1 << 30
 """Memory of a Spark beside its heap: an allowance for the rest of the JVM and its Python."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Mapping
 from datetime import timedelta
@@ -20,6 +19,7 @@ from contract.files import split_s3
 from contract.submission import Submission
 
 from lake.bundle import bundle_key, digest_of_this_process
+from lake.manifest import read_manifest
 from lake.settings import Settings
 from lake.triggers.ssm_command import RUNNING, SsmCommandTrigger
 
@@ -36,7 +36,7 @@ class WorkerJobOperator(AwsBaseOperator[SsmHook]):
 
     - It names the code of its own checkout, which must have been deployed: Airflow may not upload any.
     - It waits until the worker's SSM agent answers: a running instance is not yet a reachable one.
-    - The submission is idempotent: a retry that finds its command still running waits for that one.
+    - Sending is idempotent: a retry that finds its command still running waits for that one.
     - A short job is awaited in place, a longer one by a trigger, and each wait has a bound.
     - A killed task cancels its command.
 
@@ -45,8 +45,8 @@ class WorkerJobOperator(AwsBaseOperator[SsmHook]):
         job: module in `spark_jobs/`.
         program: what runs it on the worker.
         arguments: the job's options, without dashes; templated. A value may hold `${LAKE_DATA_DIR}` and
-            `${LAKE_RUN_ID}`, which the worker fills in, and no space: the stack's document says what else.
-        run_name: name of this run, the first part of `LAKE_RUN_ID`; templated.
+            `${LAKE_SUBMISSION}`, which the worker fills in, and no space: the stack's document says what else.
+        run_name: name of this run, the first part of `LAKE_SUBMISSION`; templated.
         manifest: URI at which the job reports its result; templated, handed to the job as `--manifest`.
         timeout: bound of the job itself, in seconds.
         defer_after: how long to wait in place before the trigger takes over, in seconds.
@@ -95,11 +95,11 @@ class WorkerJobOperator(AwsBaseOperator[SsmHook]):
         return self.settings.worker_instance_id
 
     def execute(self, context: Any) -> dict[str, Any]:  # noqa: RET503 - defer() raises
-        """Submit, or find the submission of an earlier try, and wait."""
+        """Send the command, or find that of an earlier try, and wait."""
         bundle = self._deployed_bundle()
         self._wait_until_online()
-        submission = self._submission_name(context)
-        self.command_id = self._running_command(submission) or self._send(bundle, submission)
+        comment = self._comment(context)
+        self.command_id = self._running_command(comment) or self._send(bundle, comment)
         self.log.info("SSM command %s on %s; its output: %s", self.command_id, self.instance_id, self._output_uri)
         deadline = time.time() + DELIVERY_SECONDS + self.timeout + 60
         in_place_until = time.time() + self.defer_after
@@ -129,7 +129,7 @@ class WorkerJobOperator(AwsBaseOperator[SsmHook]):
             for line in text.splitlines()[-LOG_TAIL_LINES:]:
                 self.log.info("%s | %s", stream, line)
         if status == "Success":
-            return self._read_manifest()
+            return read_manifest(S3Hook(aws_conn_id=self.aws_conn_id).conn, self.manifest)
         invocation = self.hook.conn.get_command_invocation(CommandId=self.command_id, InstanceId=self.instance_id)
         errors = [line for line in output["stderr"].splitlines() if line.startswith("ERROR ")]
         message = (
@@ -181,19 +181,19 @@ class WorkerJobOperator(AwsBaseOperator[SsmHook]):
                 )
             time.sleep(POLL_SECONDS)
 
-    def _submission_name(self, context: Any) -> str:
+    def _comment(self, context: Any) -> str:
         """Name that is the same for every try of this task in this run, within SSM's 100 characters for a comment."""
         ti = context["ti"]
         digest = hashlib.sha256(f"{ti.dag_id}/{self.run_name}/{ti.task_id}".encode()).hexdigest()[:16]
         return f"{ti.dag_id}.{ti.task_id}"[:80] + f" {digest}"
 
-    def _running_command(self, submission: str) -> str | None:
+    def _running_command(self, comment: str) -> str | None:
         # SSM does not list the pending commands of one instance, only those of all.
         for status in ("Pending", "InProgress"):
             pages = self.hook.conn.get_paginator("list_commands").paginate(Filters=[{"key": "Status", "value": status}])
             for page in pages:
                 for command in page["Commands"]:
-                    if command["Comment"] == submission and self.instance_id in command["InstanceIds"]:
+                    if command["Comment"] == comment and self.instance_id in command["InstanceIds"]:
                         self.log.info("an earlier try's command still runs: waiting for that one")
                         return str(command["CommandId"])
         return None
@@ -249,9 +249,3 @@ class WorkerJobOperator(AwsBaseOperator[SsmHook]):
         return "".join(
             s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode("utf-8", "replace") for key in sorted(keys)
         )
-
-    def _read_manifest(self) -> dict[str, Any]:
-        bucket, key = split_s3(self.manifest)
-        content = S3Hook(aws_conn_id=self.aws_conn_id).read_key(key=key, bucket_name=bucket)
-        manifest: dict[str, Any] = json.loads(content)
-        return manifest

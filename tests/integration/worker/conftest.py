@@ -49,7 +49,7 @@ class Worker:
         options = {
             "stage_raw": {"raw": f"s3://raw/{key}/", "staged": staged},
             "clean": {
-                "submission": "${LAKE_RUN_ID}",
+                "submission": "${LAKE_SUBMISSION}",
                 "input": staged,
                 "output": f"s3://processed/_staging/{key}/run={run}-00000001/",
                 "quarantine": f"s3://processed/{self.dataset}_quarantine/ds={ds}/run={run}-00000001/",
@@ -67,7 +67,7 @@ class Worker:
     def start(self, program: str, job: str, ds: str, run: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             self.command(program, job, ds, run),
-            env={**self.environment, "LAKE_RUN_ID": f"{run}-00000001"},
+            env={**self.environment, "LAKE_SUBMISSION": f"{run}-00000001"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -15,7 +15,7 @@ def given_by_lake_worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     """What lake-worker tells of the worker."""
     for name, value in {
         "LAKE_DATA_DIR": str(tmp_path),
-        "LAKE_RUN_ID": "a-run-0123abcd",
+        "LAKE_SUBMISSION": "a-run-0123abcd",
         "LAKE_SPARK_MEMORY": str(3 << 30),
         "LAKE_JAVA_OPTIONS": "-XX:SharedArchiveFile=spark.jsa",
         "SPARK_HOME": "/opt/spark",
@@ -29,13 +29,13 @@ def submitted(arguments: list[str]) -> str:
 
 
 def test_variables_in_arguments_get_their_values(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert launch.expanded("file://${LAKE_DATA_DIR}/orders/run=${LAKE_RUN_ID}/") == (
+    assert launch.expanded("file://${LAKE_DATA_DIR}/orders/run=${LAKE_SUBMISSION}/") == (
         f"file://{tmp_path}/orders/run=a-run-0123abcd/"
     )
     assert launch.expanded("$HOME ${OTHER} {ds}") == "$HOME ${OTHER} {ds}"
-    monkeypatch.delenv("LAKE_RUN_ID")
-    with pytest.raises(ValueError, match="needs LAKE_RUN_ID, which is not set"):
-        launch.expanded("${LAKE_RUN_ID}")
+    monkeypatch.delenv("LAKE_SUBMISSION")
+    with pytest.raises(ValueError, match="needs LAKE_SUBMISSION, which is not set"):
+        launch.expanded("${LAKE_SUBMISSION}")
 
 
 def test_a_large_input_gets_the_optimising_compiler(tmp_path: Path) -> None:
