@@ -105,6 +105,7 @@ def test_what_the_worker_can_write_decides_nothing_of_what_readers_see(lake):
         "submission": "planted-0123abcd",
         "uri": f"s3://{lake.settings.processed_bucket}/{NAMES.cleaned(DATES[0], 'planted-0123abcd')}",
         "listed": "999999999",
+        "rows": 1,
         "parameters": {"submission": "planted-0123abcd", "numRows": "1"},
     }
     uri = f"s3://{lake.settings.artifacts_bucket}/manifests/orders/ds={DATES[0]}/published.json"
