@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.worker_home import share_java
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
@@ -31,10 +33,11 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     loader = SourceFileLoader("lake_worker", str(REPOSITORY / "infra" / "worker" / "lake-worker"))
     lake_worker = module_from_spec(spec_from_loader(loader.name, loader))  # type: ignore[arg-type]
     loader.exec_module(lake_worker)
-    lake_worker.HOME = tmp_path_factory.mktemp("worker")
+    lake_worker.HOME = share_java(tmp_path_factory.mktemp("worker"))
     java = lake_worker.Java(Path(pyspark.__file__).parent)
     logging = REPOSITORY / "spark_jobs" / "log4j2.properties"
-    options = f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xlog:disable -XX:SharedArchiveFile={java.base}"
+    archives = ":".join(str(archive) for archive in (java.base, java.classes) if archive.exists())
+    options = f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xlog:disable -XX:SharedArchiveFile={archives}"
     os.environ.update(
         JAVA_HOME=str(java.home),
         SPARK_LOCAL_IP="127.0.0.1",

@@ -15,14 +15,18 @@ import time
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+
+from rich.text import Text
 
 from tools.console import console
 from tools.environment import CHECKOUT, LOCAL, OUR_PREFIXES, python_of
 
 RESULTS = LOCAL / "test-results"
 DEV = Path(".venvs/dev/bin")
+LINTERS_AT_ONCE = 2
 SHELL = re.compile(rb"#!\S*(/|/env )(ba|da)?sh\s")
 
 
@@ -33,12 +37,12 @@ class Suite:
     name: str
     environment: str
     folders: tuple[str, ...]
-    processes: int = 0
+    processes: int = 2
 
 
 UNIT = (
     Suite("unit-worker", "worker", ("tests/unit/contract", "tests/unit/spark_jobs", "tests/unit/worker")),
-    Suite("unit-localaws", "localaws", ("tests/unit/localaws",)),
+    Suite("unit-localaws", "localaws", ("tests/unit/localaws",), processes=0),
     Suite(
         "unit-airflow",
         "airflow",
@@ -46,20 +50,14 @@ UNIT = (
     ),
 )
 SLOW = (
-    Suite(
-        "integration-localaws",
-        "localaws",
-        ("tests/integration/infra", "tests/integration/localaws"),
-        processes=2,
-    ),
-    Suite("integration-worker", "worker", ("tests/broken", "tests/integration/worker"), processes=2),
+    Suite("integration-localaws", "localaws", ("tests/integration/infra", "tests/integration/localaws")),
+    Suite("integration-worker", "worker", ("tests/broken", "tests/integration/worker")),
     Suite(
         "integration-airflow",
         "airflow",
         ("tests/integration/plugins", "tests/integration/sql", "tests/integration/tools"),
-        processes=2,
     ),
-    Suite("e2e", "airflow", ("tests/e2e",), processes=2),
+    Suite("e2e", "airflow", ("tests/e2e",)),
 )
 
 
@@ -98,6 +96,13 @@ def shell_scripts(checkout: Path = CHECKOUT) -> list[str]:
     return [str(path.relative_to(checkout)) for path in files if SHELL.match(path.read_bytes()[:40])]
 
 
+def failed_linters() -> list[str]:
+    """Run all linters, a few at once, and return the names of those that failed."""
+    with ThreadPoolExecutor(LINTERS_AT_ONCE) as pool:
+        running = [(name, pool.submit(lint, name, command, advice)) for name, command, advice in linters()]
+        return [name for name, passed in running if not passed.result()]
+
+
 def lint(name: str, command: list[str], advice: str) -> bool:
     """Run one linter, show its output when it fails, and return whether it passed."""
     started = time.monotonic()
@@ -106,8 +111,9 @@ def lint(name: str, command: list[str], advice: str) -> bool:
     if result.returncode == 0:
         console.print(f"  [green]✓[/] {name} [dim]{seconds:.1f} s[/]")
         return True
-    console.print(f"  [red]✗[/] {name} [dim]{seconds:.1f} s[/]  → {advice}")
-    console.print((result.stdout + result.stderr).rstrip(), markup=False)
+    output = Text((result.stdout + result.stderr).rstrip())
+    # In one call, as another linter may be printing too.
+    console.print(f"  [red]✗[/] {name} [dim]{seconds:.1f} s[/]  → {advice}", output, sep="\n")
     return False
 
 
@@ -169,7 +175,7 @@ def main() -> int:
     everything = parser.parse_args().what == "test"
     started = time.monotonic()
     console.rule("[bold]lint, types, templates[/]", align="left")
-    failed_linters = [name for name, command, advice in linters() if not lint(name, command, advice)]
+    failed = failed_linters()
     stray = unassigned_tests()
     for path in stray:
         console.print(f"  [red]✗[/] {path} belongs to no suite of tools/checks.py: it would never run")
@@ -177,10 +183,10 @@ def main() -> int:
     for suite in (*UNIT, *SLOW) if everything else UNIT:
         outcomes += run_tests(suite)
     console.rule(f"[bold]{time.monotonic() - started:.0f} s[/]", align="left")
-    if failed_linters:
-        console.print(f"[red]failed: {', '.join(failed_linters)}[/]")
+    if failed:
+        console.print(f"[red]failed: {', '.join(failed)}[/]")
     console.print(f"{outcomes['passed']} passed, {outcomes['failed']} failed, {outcomes['skipped']} skipped")
-    return 1 if failed_linters or outcomes["failed"] else 0
+    return 1 if failed or outcomes["failed"] else 0
 
 
 def _outcome(tags: set[str]) -> str:

@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import boto3
 import pytest
 from lake.contracts import load_contracts
 
+from tests.waiting import eventually
+from tests.worker_home import share_java
+from tools.airflow_api import AirflowApi
+from tools.environment import read_variables
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONTRACTS = load_contracts()
+LOG_LINES = 60
+
+
+class Ended(NamedTuple):
+    """A run that has ended: `success` or `failed`, and the last lines that each of its tasks has logged."""
+
+    state: str
+    said: str
 
 
 def free_port():
@@ -25,30 +39,83 @@ def free_port():
 
 
 class Stack:
-    """The running stack: its variables, its clients, and the `airflow` command."""
+    """The running stack of a checkout: its variables, its clients, Airflow's REST API, and the `airflow` command."""
 
-    def __init__(self, folder, variables):
+    def __init__(self, checkout, folder):
+        self.checkout = checkout
         self.folder = folder
-        self.variables = variables
+        self.environment = {
+            **os.environ,
+            "LAKE_LOCAL_FOLDER": str(folder),
+            "AIRFLOW_PORT": str(free_port()),
+            "LOCALAWS_PORT": str(free_port()),
+            "DATA_DOCS_PORT": str(free_port()),
+        }
+
+    def up(self):
+        """Start what does not run, deploy what changed."""
+        self._tool("up")
+        self.variables = read_variables(self.folder / "env")
+        self.api = AirflowApi(self.variables["AIRFLOW__API__BASE_URL"])
         self._session = boto3.Session(
-            aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
-            region_name=variables["AWS_REGION"],
+            aws_access_key_id=self.variables["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.variables["AWS_SECRET_ACCESS_KEY"],
+            region_name=self.variables["AWS_REGION"],
         )
+
+    def down(self):
+        self._tool("down")
+
+    def _tool(self, command):
+        result = subprocess.run(
+            [sys.executable, "-m", "tools.stack", command],
+            cwd=self.checkout,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
 
     def client(self, service):
         return self._session.client(service, endpoint_url=self.variables["AWS_ENDPOINT_URL"])
 
     def airflow(self, *words, timeout=400):
-        """Run the command as a user does, after `. .local/env`."""
+        """Run the command as a user does, after `. .local/env`. It takes ten seconds of processor time to start."""
+        return self.shell('exec airflow "$@"', *words, timeout=timeout)
+
+    def shell(self, line, *words, timeout=400):
+        """Run a line of a user's shell, after `. .local/env`; the words are its arguments."""
         return subprocess.run(
-            ["/bin/sh", "-c", '. "$0" && exec airflow "$@"', str(self.folder / "env"), *words],
+            ["/bin/sh", "-c", f'. "$0" && {line}', str(self.folder / "env"), *words],
             cwd=self.folder,
             capture_output=True,
             text=True,
             check=False,
             timeout=timeout,
         )
+
+    def run(self, dag_id, conf=None, logical_date=None):
+        """Let the scheduler run a DAG once, to its end, and return how it ended and what its tasks have logged."""
+        (ended,) = self.run_all((dag_id, conf, logical_date))
+        return ended
+
+    def run_all(self, *runs):
+        """Let the scheduler run several DAGs at once: `(dag_id, conf, logical_date)` each."""
+        started = []
+        for dag_id, conf, logical_date in runs:
+            self.api.wait_for_dag(dag_id)
+            self.api.pause(dag_id, False)
+            started.append((dag_id, self.api.trigger(dag_id, conf or {}, logical_date)))
+        return [self._ended(dag_id, run_id) for dag_id, run_id in started]
+
+    def _ended(self, dag_id, run_id):
+        ended = ("success", "failed")
+        eventually(lambda: self.api.dag_run(dag_id, run_id)["state"] in ended, seconds=900, every=1)
+        tasks = [task for task in self.api.task_instances(dag_id, run_id) if task["try_number"]]
+        lines = [line for task in tasks for line in self.api.log_lines(task, LOG_LINES)]
+        return Ended(self.api.dag_run(dag_id, run_id)["state"], "\n".join(lines))
 
     def lease_holders(self):
         """Runs that hold the worker."""
@@ -90,47 +157,32 @@ class Stack:
         return answer["Reservations"][0]["Instances"][0]["State"]["Name"]
 
 
-@contextmanager
-def running_stack(folder, checkout=REPOSITORY):
-    """The stack of a checkout, with its state in `folder`, until the block ends."""
-    from tools.environment import read_variables
-
-    environment = {
-        **os.environ,
-        "LAKE_LOCAL_FOLDER": str(folder),
-        "AIRFLOW_PORT": str(free_port()),
-        "LOCALAWS_PORT": str(free_port()),
-        "DATA_DOCS_PORT": str(free_port()),
-    }
-
-    def run(command):
-        return subprocess.run(
-            [sys.executable, "-m", "tools.stack", command],
-            cwd=checkout,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
-
-    try:
-        up = run("up")
-        assert up.returncode == 0, up.stdout + up.stderr
-        yield Stack(folder, read_variables(folder / "env"))
-    finally:
-        down = run("down")
-        assert down.returncode == 0, down.stdout + down.stderr
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory):
+    """A copy of what git would commit of this checkout, with its environments: tests may add to it."""
+    copy = tmp_path_factory.mktemp("checkout")
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (REPOSITORY / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(REPOSITORY / name, copy / name)
+    (copy / ".venvs").symlink_to(REPOSITORY / ".venvs", target_is_directory=True)
+    return copy
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory):
-    with running_stack(tmp_path_factory.mktemp("stack")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def stack_of(tmp_path_factory):
-    """Start the stack of another checkout, and stop it when the module's tests are over."""
-    with ExitStack() as stacks:
-        yield lambda checkout: stacks.enter_context(running_stack(tmp_path_factory.mktemp("stack"), checkout))
+def stack(checkout, tmp_path_factory):
+    """The stack of the copy, which all tests share."""
+    stack = Stack(checkout, tmp_path_factory.mktemp("stack"))
+    share_java(stack.folder / "worker")
+    try:
+        stack.up()
+        yield stack
+    finally:
+        stack.down()

@@ -3,7 +3,6 @@
 import pytest
 
 from tests.waiting import eventually
-from tools.airflow_api import AirflowApi
 
 DS = "2025-07-07"
 FILE = f"OrderID,Customer,Amount,Status,OrderDate\nO7001,Ann,1.00,shipped,{DS}\n".encode()
@@ -14,7 +13,7 @@ pytestmark = pytest.mark.timeout(600)
 @pytest.fixture(scope="module")
 def api(stack):
     """The REST API, with both DAGs of orders unpaused."""
-    api = AirflowApi(stack.variables["AIRFLOW__API__BASE_URL"])
+    api = stack.api
     dags = ("ingest_orders", "reprocess_orders")
     for dag_id in dags:
         api.wait_for_dag(dag_id)
@@ -30,7 +29,7 @@ def states(api, dag_id, run_id):
 
 def assert_failed_and_given_back(stack, api, dag_id, run_id):
     """The run ends failed, clearing its failed tasks would leave nothing out, and it no longer holds the worker."""
-    eventually(lambda: api.dag_run(dag_id, run_id)["state"] in ("failed", "success"), seconds=120)
+    eventually(lambda: api.dag_run(dag_id, run_id)["state"] in ("failed", "success"), seconds=120, every=0.5)
     ended = states(api, dag_id, run_id)
     assert api.dag_run(dag_id, run_id)["state"] == "failed", ended
     assert "skipped" not in ended.values(), ended
@@ -49,7 +48,7 @@ def assert_failed_and_given_back(stack, api, dag_id, run_id):
 def test_a_run_marked_as_failed_ends_failed_and_gives_the_worker_back(stack, api, dag_id, conf, task_id):
     stack.upload(DS, FILE)
     run_id = api.trigger(dag_id, conf)
-    eventually(lambda: states(api, dag_id, run_id).get(task_id) in ("running", "deferred"), seconds=180)
+    eventually(lambda: states(api, dag_id, run_id).get(task_id) in ("running", "deferred"), seconds=180, every=0.2)
     api.fail(dag_id, run_id)
     ended = assert_failed_and_given_back(stack, api, dag_id, run_id)
     assert ended[task_id] == "failed"

@@ -1,15 +1,12 @@
-"""A dataset from a sample file, without a line of Python: in a copy of the checkout, so that nothing is left in it."""
+"""A dataset from a sample file, without a line of Python, beside those that the stack has already."""
 
 import os
-import shutil
 import subprocess
 from collections import Counter
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 DS = "2025-06-30"
 HEADER = "ReturnID,OrderID,Reason,Refund,ReturnedOn,Email"
 REASONS = ("broken", "late", "wrong size")
@@ -35,25 +32,6 @@ def as_csv(rows):
     return "\n".join([HEADER, *(",".join(row) for row in rows)]) + "\n"
 
 
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory):
-    """A copy of what git would commit of this checkout, with its environments."""
-    copy = tmp_path_factory.mktemp("checkout")
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        if (REPOSITORY / name).is_file():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(REPOSITORY / name, copy / name)
-    (copy / ".venvs").symlink_to(REPOSITORY / ".venvs", target_is_directory=True)
-    return copy
-
-
 def in_checkout(checkout, environment, *command):
     result = subprocess.run(
         [f".venvs/{environment}/bin/python", "-m", *command],
@@ -68,7 +46,7 @@ def in_checkout(checkout, environment, *command):
     return result.stdout
 
 
-def test_a_dataset_from_a_sample_runs_from_raw_file_to_mart(checkout, tmp_path, stack_of):
+def test_a_dataset_from_a_sample_runs_from_raw_file_to_mart(checkout, tmp_path, stack):
     sample = tmp_path / "returns of June.csv"
     sample.write_text(as_csv(returns(1, 40)), encoding="utf-8")
     in_checkout(checkout, "airflow", "tools.new_dataset", "returns", str(sample))
@@ -78,15 +56,11 @@ def test_a_dataset_from_a_sample_runs_from_raw_file_to_mart(checkout, tmp_path, 
     )
     assert "2 passed" in tested
 
-    stack = stack_of(checkout)
+    stack.up()
     good = returns(100, 60)
     bad = [["", *good[0][1:]], ["R1", "O1", "unheard of", "1.00", "2025-06-01", "a@mail.example"]]
     bad.append(["R2", "O2", "late", "1.00", "2025-06-31", "secret@mail.example"])
-    stack.client("s3").put_object(
-        Bucket=stack.variables["LAKE_RAW_BUCKET"],
-        Key=f"returns/ds={DS}/returns.csv",
-        Body=as_csv([*good, *bad, good[0]]).encode(),
-    )
+    stack.upload(DS, as_csv([*good, *bad, good[0]]).encode(), "returns.csv", "returns")
     result = stack.airflow("dags", "test", "ingest_returns", DS)
     assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-2000:]
 

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import time
 from collections import defaultdict
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -11,7 +10,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 import pytest
 
-from tools.airflow_api import AirflowApi
+from tests.waiting import eventually
 
 HEADER = ["OrderID", "Customer", "Amount", "Status", "OrderDate"]
 CENT = Decimal("0.01")
@@ -172,9 +171,8 @@ def test_dates_in_any_order_and_at_once_end_in_the_same_tables(stack):
     words = ("backfill", "create", "--dag-id", "ingest_orders", "--from-date", "2025-04-01", "--to-date", "2025-04-03")
     result = stack.airflow(*words, "--max-active-runs", "3", "--run-backwards")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert stack.airflow("dags", "unpause", "ingest_orders").returncode == 0
-    states = wait_for_backfill(stack)
-    assert states == ["success"] * 3
+    stack.api.pause("ingest_orders", False)
+    assert states_of_backfill(stack) == ["success"] * 3
     published_before = {row[0] for row in published(stack, "2025-03-10")}
     for ds in days:
         newest = {row[0]: row for row in latest(days, ds)}
@@ -183,29 +181,56 @@ def test_dates_in_any_order_and_at_once_end_in_the_same_tables(stack):
     assert stack.worker_state() == "stopped"
 
 
-@pytest.mark.parametrize(
-    "task",
-    [
-        *("wait_for_raw", "start_worker", "stage_raw", "snapshot_raw", "clean", "validate", "stop_worker", "promote"),
-        *("crawl", "publish", "total_sales_by_customer"),
-    ],
+TASKS = (
+    *("wait_for_raw", "start_worker", "stage_raw", "snapshot_raw", "clean", "validate", "stop_worker", "promote"),
+    *("crawl", "publish", "total_sales_by_customer"),
 )
-def test_single_tasks_from_the_command_line(stack, task):
-    ds = "2025-05-05"
-    if task == "wait_for_raw":
-        stack.upload(ds, as_csv(orders_of(date.fromisoformat(ds), 40, shift=7000)))
-    result = stack.airflow("tasks", "test", "ingest_orders", task, ds)
+SINGLE_DS = "2025-05-05"
+IN_ONE_PROCESS = """
+import sys
+from airflow.__main__ import main
+dag_id, date, *tasks = sys.argv[1:]
+for task in tasks:
+    print("\\n===", task, flush=True)
+    sys.argv = ["airflow", "tasks", "test", dag_id, task, date]
+    main()
+"""
+
+
+@pytest.fixture(scope="module")
+def tested(stack):
+    """What `airflow tasks test` says of each task of a date, by task.
+
+    The first command is as a user types it. The others share a process, as the tasks of `dags test` do: Airflow takes
+    ten seconds of processor time to start, and they next to nothing.
+    """
+    stack.upload(SINGLE_DS, as_csv(single_rows()))
+    first, *others = TASKS
+    typed = stack.airflow("tasks", "test", "ingest_orders", first, SINGLE_DS)
+    databases = 'AIRFLOW_HOME="$LAKE_TEST_HOME" AIRFLOW__DATABASE__SQL_ALCHEMY_CONN="$LAKE_TEST_DATABASE"'
+    result = stack.shell(f'{databases} exec python -c "$@" 2>&1', IN_ONE_PROCESS, "ingest_orders", SINGLE_DS, *others)
+    said = (part.partition("\n") for part in result.stdout.split("\n=== ")[1:])
+    return {first: typed.stdout + typed.stderr, **{task: text for task, _, text in said}}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_single_tasks_from_the_command_line(stack, task, tested):
     # The command's exit code does not say whether the task succeeded.
-    assert "new_state=success" in result.stdout + result.stderr, result.stdout[-4000:] + result.stderr[-2000:]
+    assert "new_state=success" in tested[task], tested[task][-6000:]
     if task == "publish":
-        assert len(published(stack, ds)) == len(kept(orders_of(date.fromisoformat(ds), 40, shift=7000), ds))
+        assert len(published(stack, SINGLE_DS)) == len(kept(single_rows(), SINGLE_DS))
+
+
+def single_rows():
+    return orders_of(date.fromisoformat(SINGLE_DS), 40, shift=7000)
 
 
 @contextmanager
 def a_run_of_the_scheduler(stack, ds):
     """The date has a run, waiting; what the block does leaves it as it is, and adds no other."""
-    api = AirflowApi(stack.variables["AIRFLOW__API__BASE_URL"])
+    api = stack.api
     api.wait_for_dag("ingest_orders")
+    api.pause("ingest_orders", True)
     runs = f"{api.address}/api/v2/dags/ingest_orders/dagRuns"
     run_id = api.trigger("ingest_orders", {}, logical_date=f"{ds}T00:00:00Z")
 
@@ -247,13 +272,12 @@ def messages(stack, queue):
     return received
 
 
-def wait_for_backfill(stack, timeout=600):
+def states_of_backfill(stack):
     """States of the backfill's runs, once all have ended."""
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        result = stack.airflow("dags", "list-runs", "ingest_orders", "-o", "json")
-        runs = [run for run in json.loads(result.stdout.splitlines()[-1]) if run["run_id"].startswith("backfill")]
-        if runs and all(run["state"] in ("success", "failed") for run in runs):
-            return [run["state"] for run in runs]
-        time.sleep(3)
-    raise AssertionError(f"the backfill has not ended after {timeout} s: {runs}")
+
+    def ended():
+        runs = stack.api.backfill_runs("ingest_orders", date(2025, 4, 1), date(2025, 4, 3))
+        states = [run["state"] for run in runs]
+        return states if states and {*states} <= {"success", "failed"} else None
+
+    return eventually(ended, seconds=600, every=1)

@@ -1,7 +1,5 @@
 """A range of dates again: what a dry run says, what a run does with good, bad and missing days."""
 
-import json
-
 import pytest
 
 HEADER = "OrderID,Customer,Amount,Status,OrderDate"
@@ -15,8 +13,7 @@ def file_of(ds, orders, header=HEADER):
 
 
 def reprocess(stack, start, end, *, dry_run):
-    conf = json.dumps({"start": start, "end": end, "dry_run": dry_run})
-    return stack.airflow("dags", "test", "reprocess_orders", "--conf", conf, timeout=900)
+    return stack.run("reprocess_orders", {"start": start, "end": end, "dry_run": dry_run})
 
 
 def rows_by_date(stack):
@@ -46,20 +43,18 @@ def test_a_range_with_good_bad_and_missing_days(stack):
 
     worker, manifests = stack.worker_state(), objects(stack, "LAKE_ARTIFACTS_BUCKET", "manifests/orders/reprocess/")
     dry = reprocess(stack, "2025-08-01", "2025-08-05", dry_run=True)
-    said = dry.stdout + dry.stderr
-    assert dry.returncode == 0, said[-4000:]
-    assert "4 dates: is new" in said
-    assert "1 dates: there is no raw file" in said
+    assert dry.state == "success", dry.said
+    assert "4 dates: is new" in dry.said
+    assert "1 dates: there is no raw file" in dry.said
     assert stack.worker_state() == worker, "a dry run leaves the worker alone"
     assert published_dates(stack) == []
     assert objects(stack, "LAKE_ARTIFACTS_BUCKET", "manifests/orders/reprocess/") == manifests
 
     wet = reprocess(stack, "2025-08-01", "2025-08-05", dry_run=False)
-    said = wet.stdout + wet.stderr
-    assert wet.returncode != 0, "a date was refused"
-    assert "1 of 5 dates could not be loaded" in said, said[-6000:]
-    assert "2025-08-02 refused" in said
-    assert "missing 'Amount'" in said
+    assert wet.state == "failed", wet.said
+    assert "1 of 5 dates could not be loaded" in wet.said, wet.said
+    assert "2025-08-02 refused" in wet.said
+    assert "missing 'Amount'" in wet.said
     assert rows_by_date(stack) == {"2025-08-01": "4", "2025-08-04": "3", "2025-08-05": "2"}
     assert stack.worker_state() == "stopped"
     for ds, orders in (("2025-08-01", 4), ("2025-08-04", 6), ("2025-08-05", 7)):
@@ -67,7 +62,6 @@ def test_a_range_with_good_bad_and_missing_days(stack):
         assert stack.query(sql) == [(f"{orders}",)]
 
     again = reprocess(stack, "2025-08-01", "2025-08-05", dry_run=True)
-    said = again.stdout + again.stderr
-    assert again.returncode == 0, said[-4000:]
-    assert "3 dates: nothing changed since" in said, said[-6000:]
-    assert "1 dates: is new" in said
+    assert again.state == "success", again.said
+    assert "3 dates: nothing changed since" in again.said, again.said
+    assert "1 dates: is new" in again.said

@@ -16,6 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.worker_home import share_java
+
 REPOSITORY = Path(__file__).resolve().parents[3]
 LAKE_WORKER = REPOSITORY / "infra" / "worker" / "lake-worker"
 BUCKETS = ("raw", "processed", "artifacts")
@@ -144,7 +146,7 @@ def worker(localaws: Any, s3: Any, tmp_path_factory: pytest.TempPathFactory) -> 
         **os.environ,
         "LAKE_ARTIFACTS_BUCKET": "artifacts",
         "LAKE_DATA_DIR": str(folder / "data"),
-        "LAKE_WORKER_HOME": str(folder / "home"),
+        "LAKE_WORKER_HOME": str(share_java(folder / "home")),
         "LAKE_WORKER_VENV": str(REPOSITORY / ".venvs" / "worker"),
         "AWS_ENDPOINT_URL": localaws.endpoint,
         "AWS_ACCESS_KEY_ID": "test",
