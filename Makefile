@@ -13,7 +13,7 @@ STACK ?= lake
 ARGUMENTS ?=
 AWS_ENV := .local/aws$(if $(filter-out lake,$(STACK)),.$(STACK)).env
 
-.PHONY: help demo up down status check test deploy teardown rebuild-catalog compose-env format docs dataset screenshots environments stack-environments airflow-environment
+.PHONY: help demo up down status check test deploy teardown rebuild-catalog remove-mart compose-env format docs dataset screenshots environments stack-environments airflow-environment
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1~\2/p' Makefile | awk -F'~' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -48,6 +48,9 @@ teardown: airflow-environment  ## delete the lake from AWS, with your own creden
 
 rebuild-catalog: airflow-environment  ## make the Glue catalog again from S3 alone, with your own credentials
 	@PYTHONPATH=plugins $(AIRFLOW_PYTHON) -m tools.rebuild_catalog $(ARGUMENTS)
+
+remove-mart: airflow-environment  ## take away a mart that its contract no longer has: make remove-mart NAME=orders/some_mart
+	@PYTHONPATH=plugins $(AIRFLOW_PYTHON) -m tools.remove_mart '$(NAME)'
 
 compose-env:  ## write the secrets that docker-compose.yaml needs to .local/compose.env
 	@tools/bootstrap.sh

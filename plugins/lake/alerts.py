@@ -21,8 +21,10 @@ REASON_BYTES = 100_000
 """How much of a reason an alert tells; nobody reads more, and the task's log has all of it."""
 
 RETENTION = "retention"
+READ_ROWS = frozenset({"ingest", "reprocess"})
+"""Kinds of DAGs that read rows, and leave manifests; the others move pointers and compute marts only."""
 BEFORE_ROWS = frozenset({"wait_for_raw", "plan", "start_worker", "stage_raw", "snapshot_raw"})
-"""Tasks before anything is known of rows."""
+"""Tasks of those before anything is known of rows."""
 
 
 def cut(text: str, limit: int) -> str:
@@ -42,11 +44,15 @@ def runbook_section(contract: Contract, dag_id: str, task_id: str) -> str:
 
 
 def visible(contract: Contract, task_id: str, ds: str, many: bool) -> str:
-    """Return what readers see while a task of `ingest_*` or, for `many` dates, of `reprocess_*` has failed."""
+    """Return what readers see while a task has failed of a DAG of one date or, like `reprocess_*`, of `many`."""
     table = f"{contract.dataset} on all dates" if many else f"{contract.dataset} ds={ds}"
     if task_id in {mart.name for mart in contract.marts}:
-        rows = f"{contract.dataset}: every valid date is published" if many else f"{table} is published"
-        return f"{rows}; the mart {task_id} shows its previous picture of dates that were not computed yet."
+        return (
+            f"{table} as this run's other tasks left it; the mart {task_id} shows its previous picture of dates that "
+            "were not computed yet."
+        )
+    if task_id == "rollback":
+        return f"{contract.dataset} on each date either as it was before this run or rolled back, whole in both cases."
     if task_id == "report":
         return f"{contract.dataset} as it was before this run on the dates named, the new rows on all others."
     if task_id == "publish":
@@ -70,8 +76,12 @@ def describe_failure(settings: Settings, contract: Contract, context: Mapping[st
     """
     ti, run_id = context["ti"], context["run_id"]
     params = context.get("params") or {}
-    many = "start" in params
-    ds = f"{params['start']}..{params['end']}" if many else params.get("date") or context.get("ds") or "no date"
+    kind = ti.dag_id.partition("_")[0]
+    many = "start" in params or kind == "recompute"
+    if "start" in params:
+        ds = f"{params['start']}..{params['end']}"
+    else:
+        ds = "all dates" if many else params.get("date") or context.get("ds") or "no date"
     ds = cut(ds, SUBJECT_LENGTH)
     reason = context.get("exception") or "the task was killed or lost; its log has the last it said"
     lines = [f"{ti.task_id} failed for {contract.dataset} on {ds}.", "", f"Why: {cut(f'{reason}', REASON_BYTES)}", ""]
@@ -86,14 +96,15 @@ def describe_failure(settings: Settings, contract: Contract, context: Mapping[st
             f"What readers see: {visible(contract, ti.task_id, ds, many)}",
             "What was received is safe: the raw files are untouched.",
         ]
-        if ti.task_id not in BEFORE_ROWS:
+        if kind in READ_ROWS and ti.task_id not in BEFORE_ROWS:
             names = settings.names(contract.dataset)
             dates = f"BETWEEN '{params['start']}' AND '{params['end']}'" if many else f"= '{ds}'"
             lines.append(
                 "Bad rows with their reason, as far as rows were read, are in "
                 f"{names.database}.{names.quarantine_table} where ds {dates}."
             )
-        lines += ["", f"Manifests: {paths.reprocess_manifest('*') if many else paths.manifest('*')}"]
+        if kind in READ_ROWS:
+            lines += ["", f"Manifests: {paths.reprocess_manifest('*') if many else paths.manifest('*')}"]
     lines += [
         "",
         f"Log: {getattr(ti, 'log_url', 'see the task in the Airflow UI')}",

@@ -10,6 +10,9 @@ from airflow.sdk.exceptions import AirflowException
 from contract.columns import TableColumn
 
 POLL_SECONDS = 1
+DESCRIPTION_LENGTH = 2048
+TABLE_INPUT = ("Name", "TableType", "Parameters", "PartitionKeys", "StorageDescriptor")
+"""What a table of the lake consists of, beside its description, as UpdateTable takes it."""
 PARQUET = {
     "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
     "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
@@ -39,11 +42,19 @@ class PartitionedTable:
         self._columns = [{"Name": c.name, "Type": c.type, "Comment": c.description[:255]} for c in columns]
         self.location, self._description = location, description
 
+    def exists(self) -> bool:
+        """Whether the table is in the catalog."""
+        try:
+            self._glue.get_table(DatabaseName=self.database, Name=self.name)
+        except self._glue.exceptions.EntityNotFoundException:
+            return False
+        return True
+
     def ensure(self) -> None:
-        """Create the table, or bring its columns up to date when the contract has changed."""
+        """Create the table, or bring its columns and description up to date when the contract has changed."""
         definition = {
             "Name": self.name,
-            "Description": self._description[:2048],
+            "Description": self._description[:DESCRIPTION_LENGTH],
             "TableType": "EXTERNAL_TABLE",
             "Parameters": {"EXTERNAL": "TRUE", "classification": "parquet"},
             "PartitionKeys": [{"Name": "ds", "Type": "string", "Comment": "date of the run, YYYY-MM-DD"}],
@@ -53,7 +64,8 @@ class PartitionedTable:
             self._glue.create_table(DatabaseName=self.database, TableInput=definition)
         except self._glue.exceptions.AlreadyExistsException:
             table = self._glue.get_table(DatabaseName=self.database, Name=self.name)["Table"]
-            if _columns(table["StorageDescriptor"]["Columns"]) != _columns(self._columns):
+            described = table.get("Description") == definition["Description"]
+            if not described or _columns(table["StorageDescriptor"]["Columns"]) != _columns(self._columns):
                 self._glue.update_table(DatabaseName=self.database, TableInput=definition)
 
     def point(self, ds: str, location: str, parameters: dict[str, str]) -> str | None:
@@ -91,6 +103,24 @@ class PartitionedTable:
 
 def _columns(columns: Sequence[dict[str, Any]]) -> list[tuple[str, str, str]]:
     return [(column["Name"], column["Type"], column.get("Comment", "")) for column in columns]
+
+
+def warn_of_table(glue: Any, database: str, name: str, warning: str) -> None:
+    """Put a warning in front of a table's description, once, where whoever browses the catalog reads it.
+
+    Args:
+        glue: boto3 Glue client.
+        database: Glue database.
+        name: table.
+        warning: the text, with what separates it from the description.
+    """
+    table = glue.get_table(DatabaseName=database, Name=name)["Table"]
+    description = table.get("Description", "")
+    if not description.startswith(warning):
+        kept = {key: table[key] for key in TABLE_INPUT if key in table}
+        glue.update_table(
+            DatabaseName=database, TableInput={**kept, "Description": f"{warning}{description}"[:DESCRIPTION_LENGTH]}
+        )
 
 
 def describe_difference(found: Sequence[dict[str, Any]], expected: Sequence[TableColumn]) -> list[str]:

@@ -87,6 +87,49 @@ every later date that was made from them.
 """
 
 
+def rollback_documentation(contract: Contract) -> str:
+    """Write the `doc_md` of the DAG that goes back to what was published before.
+
+    Args:
+        contract: the dataset.
+
+    Returns:
+        Markdown.
+    """
+    return f"""\
+# {contract.dataset}, back to what was published before
+
+Points each date from `start` to `end`, both included, at the submission that was published last before the one that is
+published now, or at the one that `submission` names; its quarantine and every mart made from it follow. No file is
+copied or deleted. With `dry_run`, the default, the task `rollback` only says in its log what would change.
+
+It holds until a run looks at the raw files again: clearing tasks of an old run does not undo it, a new run of
+`ingest_{contract.dataset}` or `reprocess_{contract.dataset}` does. So does another rollback, which goes back to what
+was published until this one.
+"""
+
+
+def recompute_documentation(contract: Contract) -> str:
+    """Write the `doc_md` of the DAG that brings a dataset's marts up to date.
+
+    Args:
+        contract: the dataset.
+
+    Returns:
+        Markdown.
+    """
+    return f"""\
+# {contract.dataset}, its marts again
+
+Computes each picture of each mart of `{contract.dataset}` that is not there, or that was made by another SQL or from
+other submissions than are published now: after a changed SQL, every one. Rows are not cleaned again. With `dry_run`,
+the default, the task `plan_marts` only says in its log how many there are.
+
+It also names the marts that the contract has no longer. They stay readable as they are, with a warning in the table's
+description; `make remove-mart` takes one away.
+"""
+
+
 def dataset_page(contract: Contract, suite: Mapping[str, Any], sql: Mapping[str, str]) -> str:
     """Write the dataset's page of docs/datasets.
 

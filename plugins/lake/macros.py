@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import jinja2
@@ -57,6 +57,12 @@ def resolve_dates(context: Any) -> tuple[str, str]:
     if start > end:
         raise AirflowFailException(f"parameter start, {start}, is after end, {end}")
     return start, end
+
+
+def days(start: str, end: str) -> list[str]:
+    """Return every date from `start` to `end`, both included, as `YYYY-MM-DD`."""
+    first, last = date.fromisoformat(start), date.fromisoformat(end)
+    return [(first + timedelta(days=number)).isoformat() for number in range((last - first).days + 1)]
 
 
 def reprocess_macros(settings: Settings, contract: Contract) -> dict[str, Callable[..., Any]]:

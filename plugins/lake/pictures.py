@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from contract.dataset import Contract, Mart
@@ -11,7 +11,7 @@ from contract.dataset import Contract, Mart
 from lake.catalog import PartitionedTable
 from lake.manifest import write_manifest
 from lake.settings import Settings
-from lake.sql import dates_read, mart_select
+from lake.sql import Dates, dates_affected, dates_read, mart_select
 
 
 def source_digest(contract: Contract, mart: Mart, ds: str, folders: Mapping[str, str]) -> str:
@@ -29,6 +29,31 @@ def source_digest(contract: Contract, mart: Mart, ds: str, folders: Mapping[str,
         if date in read:
             digest.update(f"{date} {folders[date]}\n".encode())
     return digest.hexdigest()
+
+
+def stale_pictures(
+    contract: Contract, mart: Mart, source: PartitionedTable, target: PartitionedTable, dates: Sequence[str]
+) -> dict[str, str]:
+    """Return the pictures to compute: those of the dates, and later ones made from them, unless they fit the sources.
+
+    Args:
+        contract: the dataset.
+        mart: the mart.
+        source: the dataset's public table.
+        target: the mart's table.
+        dates: dates of the dataset, `YYYY-MM-DD`; at least one.
+
+    Returns:
+        What each is to be made from, as digest by date, in the order of the dates.
+    """
+    affected = Dates(min(dates), dates_affected(mart.scope, max(dates)).last)
+    pictures: dict[str, str | None] = dict.fromkeys(dates)
+    for partition in target.partitions(affected.condition):
+        pictures[partition["Values"][0]] = partition["Parameters"].get("source_digest")
+    read = Dates(dates_read(mart.scope, min(pictures)).first, max(pictures))
+    folders = {p["Values"][0]: p["StorageDescriptor"]["Location"] for p in source.partitions(read.condition)}
+    wanted = {ds: source_digest(contract, mart, ds, folders) for ds in sorted(pictures)}
+    return {ds: digest for ds, digest in wanted.items() if digest != pictures[ds]}
 
 
 def point_at_pictures(

@@ -5,6 +5,9 @@ Which submission that is stands in a record on S3, one for what is published and
 
 from __future__ import annotations
 
+import secrets
+import time
+from collections.abc import Callable
 from typing import Any, Literal
 
 from contract.dataset import HISTORY_DATES, Contract
@@ -12,22 +15,25 @@ from contract.names import Names
 from contract.submission import Submission
 
 from lake.catalog import PartitionedTable
-from lake.manifest import Record, change_record, parsed, read_manifest
+from lake.manifest import Record, RecordError, change_record, parsed
 from lake.paths import Paths
 from lake.settings import Settings
 from lake.sql import Dates
 
 Kind = Literal["published", "quarantined"]
+TURN_SECONDS = 180.0
+"""After so long a turn at a partition is over even if nobody ended it: its process was killed."""
+LOOK_SECONDS = 0.2
+EARLIER = 20
+"""How many submissions that counted before a record remembers."""
+OF_TURN = frozenset({"turn", "earlier"})
+"""What a record holds beside the submission that counts."""
 
 
 def point_at_newest(
     s3: Any, paths: Paths, kind: Kind, table: PartitionedTable, run: Record
 ) -> tuple[Record, str | None]:
     """Point a table's partition at what the newest run of a date has made.
-
-    Which run that is stands in a record on S3, changed by compare-and-swap. Every run first sees to the record, then
-    points the partition at what the record says, and looks at it once more: whatever the order in which two runs do
-    so, the partition ends where the record says.
 
     Args:
         s3: boto3 S3 client.
@@ -42,19 +48,91 @@ def point_at_newest(
         The newest run's record, and the folder that the partition pointed at before, or None for a new partition.
     """
 
-    record = paths.record(kind)
+    def newest(known: Record | None) -> Record:
+        return run if known is None or known["listed"] <= run["listed"] else known
 
-    def newest(known: Record | None) -> Record | None:
-        return run if known is None or known["listed"] <= run["listed"] else None
+    return _decide(s3, paths.record(kind), table, newest)
 
-    change_record(s3, record, newest)
-    replaced: str | None = None
-    pointed: Record = {}
-    while (now := read_manifest(s3, record)) != pointed:
-        pointed = now
-        before = table.point(pointed["ds"], pointed["uri"], pointed["parameters"])
-        replaced = replaced or before
-    return pointed, replaced
+
+def point_back(
+    s3: Any, paths: Paths, kind: Kind, table: PartitionedTable, submission: Submission, decision: Record
+) -> tuple[Record, str | None]:
+    """Point a table's partition at a submission that counted before, whatever runs have looked at the raw files since.
+
+    Args:
+        s3: boto3 S3 client.
+        paths: where things of the date lie.
+        kind: what the table is of.
+        table: the table.
+        submission: one of `earlier_submissions`; nothing changes when it is not there any more.
+        decision: what the record says of it: `listed`, when that was decided, as ISO text (only a run that looks at
+            the raw files later counts again), and whatever else it should hold.
+
+    Returns:
+        The record, and the folder that the partition pointed at before.
+    """
+
+    def back(known: Record | None) -> Record:
+        if known is None:
+            raise RecordError(f"{paths.record(kind)} is gone")
+        chosen = earlier_submissions(known).get(submission)
+        return {**chosen, **decision} if chosen else known
+
+    return _decide(s3, paths.record(kind), table, back)
+
+
+def earlier_submissions(record: Record) -> dict[Submission, Record]:
+    """Return what counted before the submission of a record, the latest first."""
+    return {Submission.told(each): each for each in record.get("earlier", [])}
+
+
+def _decide(
+    s3: Any, uri: str, table: PartitionedTable, choose: Callable[[Record | None], Record]
+) -> tuple[Record, str | None]:
+    """Change what counts for a date, and point the partition there, in a turn of its own.
+
+    Which submission that is stands in a record on S3, changed by compare-and-swap, which Glue's partitions know not. So
+    the record also tells whose turn it is to point: a process that was overtaken between the two could else point the
+    partition at what no longer counts, and be killed before it sees that. The turn of a killed process ends by itself.
+    """
+    turn = {"of": secrets.token_hex(8), "until": 0.0}
+    deadline = time.monotonic() + 2 * TURN_SECONDS
+
+    def begin(known: Record | None) -> Record | None:
+        now = time.time()
+        if known and known.get("turn", turn)["until"] > now:
+            return None
+        turn["until"] = now + TURN_SECONDS
+        return _remembering(known, choose(known)) | {"turn": turn}
+
+    while (record := change_record(s3, uri, begin) or {})["turn"] != turn:
+        if time.monotonic() > deadline:
+            raise RecordError(f"{uri}: others point the partition all the time, since {2 * TURN_SECONDS:.0f} s")
+        time.sleep(LOOK_SECONDS)
+    try:
+        replaced = table.point(record["ds"], record["uri"], record["parameters"])
+    finally:
+        _end_turn(s3, uri, turn)
+    return record, replaced
+
+
+def _end_turn(s3: Any, uri: str, turn: Record) -> None:
+    """Let others point the partition, unless they do already."""
+
+    def end(known: Record | None) -> Record | None:
+        if known is None or known.get("turn") != turn:
+            return None
+        return {name: value for name, value in known.items() if name != "turn"}
+
+    change_record(s3, uri, end)
+
+
+def _remembering(known: Record | None, chosen: Record) -> Record:
+    """The record of what was chosen, with what counted before it."""
+    counted = [] if known is None else [known, *known.get("earlier", [])]
+    others = (each for each in counted if Submission.told(each) != Submission.told(chosen))
+    earlier = [{name: value for name, value in each.items() if name not in OF_TURN} for each in others]
+    return {**chosen, "earlier": earlier[:EARLIER]}
 
 
 def _partitions(glue: Any, names: Names, expression: str) -> list[dict[str, Any]]:

@@ -13,11 +13,11 @@ from contract.files import split_s3
 from contract.submission import Submission
 
 from lake.manifest import read_manifest
+from lake.objects import delete_objects
 from lake.paths import Paths
 from lake.settings import Settings
 
 DATE_OF_FOLDER = re.compile(r"/ds=(?P<ds>\d{4}-\d{2}-\d{2})/")
-KEYS_PER_CALL = 1000
 SNAPSHOT_TAGS = frozenset({"dataset", "ds", "run", "staged"})
 """Tags that every snapshot of `snapshot_raw` has: without them all, a snapshot is somebody else's."""
 
@@ -94,7 +94,7 @@ class Retention:
                 continue
             # Nobody may find a partition whose files are half gone.
             self._forget_run(folder)
-            self._delete_files(folder)
+            delete_objects(self._s3, split_s3(folder.uri)[0], folder.keys)
         for snapshot in expired.snapshots:
             self._ec2.delete_snapshot(SnapshotId=snapshot)
 
@@ -176,14 +176,6 @@ class Retention:
             )
         except self._glue.exceptions.EntityNotFoundException:
             return
-
-    def _delete_files(self, folder: Folder) -> None:
-        bucket, _ = split_s3(folder.uri)
-        for start in range(0, len(folder.keys), KEYS_PER_CALL):
-            doomed = [{"Key": key} for key in folder.keys[start : start + KEYS_PER_CALL]]
-            answer = self._s3.delete_objects(Bucket=bucket, Delete={"Objects": doomed, "Quiet": True})
-            if errors := answer.get("Errors"):
-                raise OSError(f"cannot delete s3://{bucket}/{errors[0]['Key']}: {errors[0]['Message']}")
 
     # ---------------------------------------------------------------- snapshots
 

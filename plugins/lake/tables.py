@@ -8,6 +8,7 @@ from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.sdk.exceptions import AirflowException
 from contract.columns import QUARANTINE_COLUMNS
 from contract.dataset import Contract, Mart
+from contract.names import Names
 
 from lake.catalog import PartitionedTable
 from lake.settings import Settings
@@ -56,9 +57,35 @@ def mart_table(glue: Any, settings: Settings, contract: Contract, mart: Mart) ->
         database=names.database,
         name=mart.name,
         columns=mart.columns,
-        location=f"s3://{settings.enriched_bucket}/{names.mart(mart.name)}",
+        location=_pictures_of(settings, names, mart.name),
         description=mart.description,
     )
+
+
+def abandoned_marts(glue: Any, settings: Settings, contract: Contract) -> list[str]:
+    """Return the tables of marts that the contract no longer has, in alphabetical order.
+
+    They are told from what others may have put into the database by where their files are.
+
+    Args:
+        glue: boto3 Glue client.
+        settings: the stack's names.
+        contract: the dataset.
+    """
+    names = settings.names(contract.dataset)
+    marts = {mart.name for mart in contract.marts}
+    pages = glue.get_paginator("get_tables").paginate(DatabaseName=names.database)
+    return sorted(
+        table["Name"]
+        for page in pages
+        for table in page["TableList"]
+        if table["Name"] not in marts
+        and table.get("StorageDescriptor", {}).get("Location") == _pictures_of(settings, names, table["Name"])
+    )
+
+
+def _pictures_of(settings: Settings, names: Names, mart: str) -> str:
+    return f"s3://{settings.enriched_bucket}/{names.mart(mart)}"
 
 
 def create_current_view(athena: AthenaHook, settings: Settings, contract: Contract, timeout: float) -> None:

@@ -13,9 +13,9 @@ from airflow.sdk.exceptions import AirflowException
 from contract.dataset import Contract, Mart
 
 from lake.catalog import PartitionedTable
-from lake.pictures import point_at_pictures, source_digest
+from lake.pictures import point_at_pictures, stale_pictures
 from lake.settings import Settings
-from lake.sql import Dates, dates_affected, dates_read, mart_select
+from lake.sql import mart_select
 from lake.tables import mart_table, public_table
 
 POLL_SECONDS = 1
@@ -73,7 +73,7 @@ class MartOperator(AthenaOperator):
         target.ensure()
         computed: list[str] = []
         for _ in range(ROUNDS):
-            stale = self._stale(source, target)
+            stale = stale_pictures(self.contract, self.mart, source, target, self.dates.split())
             if not stale:
                 return computed
             self.log.info("to be computed: %s", ", ".join(stale))
@@ -100,19 +100,3 @@ class MartOperator(AthenaOperator):
         made = {"folder": folder, "query_id": str(query_id), "pictures": pictures}
         s3 = S3Hook(aws_conn_id=self.aws_conn_id).conn
         point_at_pictures(s3, target, self.settings, self.contract.dataset, made)
-
-    def _stale(self, source: PartitionedTable, target: PartitionedTable) -> dict[str, str]:
-        """Pictures to compute: those of the dates, and later ones made from them, unless they fit the sources of now.
-
-        Returns:
-            What each is to be made from, as digest by date, in the order of the dates.
-        """
-        dates = self.dates.split()
-        affected = Dates(min(dates), dates_affected(self.mart.scope, max(dates)).last)
-        pictures: dict[str, str | None] = dict.fromkeys(dates)
-        for partition in target.partitions(affected.condition):
-            pictures[partition["Values"][0]] = partition["Parameters"].get("source_digest")
-        read = Dates(dates_read(self.mart.scope, min(pictures)).first, max(pictures))
-        folders = {p["Values"][0]: p["StorageDescriptor"]["Location"] for p in source.partitions(read.condition)}
-        wanted = {ds: source_digest(self.contract, self.mart, ds, folders) for ds in sorted(pictures)}
-        return {ds: digest for ds, digest in wanted.items() if digest != pictures[ds]}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, timedelta
 from functools import partial
 from typing import Any
 
@@ -12,13 +11,13 @@ from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
-from airflow.sdk.exceptions import DownstreamTasksSkipped
 from contract.dataset import Contract
 from contract.files import is_hidden
 from contract.submission import Submission
 
 from lake.bundle import digest_of_this_process
-from lake.macros import resolve_dates, run_slug
+from lake.dry_run import skip_all_after
+from lake.macros import days, resolve_dates, run_slug
 from lake.manifest import read_manifest_if_present, write_manifest
 from lake.paths import Paths
 from lake.published import folders_of_other_datasets, published_submissions
@@ -76,8 +75,7 @@ class PlanReprocessOperator(AwsBaseOperator[S3Hook]):
         context["ti"].xcom_push(key="plan", value=by_reason)
         if context["params"]["dry_run"] or not files:
             self.log.info("nothing is done: %s", "this is a dry run" if files else "no date has a raw file")
-            after = context["task"].get_flat_relatives(upstream=False)
-            raise DownstreamTasksSkipped(tasks=[task.task_id for task in after if not task.is_teardown])
+            skip_all_after(context)
         paths = Paths(self.settings, self.contract, "{ds}", run_slug(context["run_id"]))
         manifest = {
             "step": self.task_id,
@@ -143,9 +141,3 @@ class PlanReprocessOperator(AwsBaseOperator[S3Hook]):
 def _as_of(others: Folders, ds: str) -> Folders:
     """What of other datasets counts on a date."""
     return {name: {day: folder for day, folder in found.items() if day <= ds} for name, found in others.items()}
-
-
-def days(start: str, end: str) -> list[str]:
-    """Return every date from `start` to `end`, both included, as `YYYY-MM-DD`."""
-    first, last = date.fromisoformat(start), date.fromisoformat(end)
-    return [(first + timedelta(days=number)).isoformat() for number in range((last - first).days + 1)]

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
@@ -91,7 +92,7 @@ class Lake:
     def stage(self, saw):
         """What the tasks up to `validate` leave behind for a run that sees these versions of the dates' files."""
         number = next(NUMBERS)
-        run = Run(f"run-{number}", saw, f"{number:09}")
+        run = Run(f"run-{number}", saw, datetime.now(UTC).isoformat())
         for ds, version in saw.items():
             self._stage(run, ds, orders_in(ds, version))
         return run

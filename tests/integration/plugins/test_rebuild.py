@@ -104,7 +104,7 @@ def test_what_the_worker_can_write_decides_nothing_of_what_readers_see(lake):
         "ds": DATES[0],
         "submission": "planted-0123abcd",
         "uri": f"s3://{lake.settings.processed_bucket}/{NAMES.cleaned(DATES[0], 'planted-0123abcd')}",
-        "listed": "999999999",
+        "listed": "9999-01-01T00:00:00+00:00",
         "rows": 1,
         "parameters": {"submission": "planted-0123abcd", "numRows": "1"},
     }

@@ -60,14 +60,26 @@ def reprocess(request, bag):
     return bag.dags[f"reprocess_{request.param}"], CONTRACTS[request.param]
 
 
-@pytest.fixture(params=[f"{kind}_{dataset}" for kind in ("ingest", "reprocess") for dataset in sorted(CONTRACTS)])
+def dags_of(datasets):
+    """The DAGs of datasets: all have three, those with marts a fourth one."""
+    kinds = [(kind, name) for kind in ("ingest", "reprocess", "rollback") for name in datasets]
+    return [f"{kind}_{name}" for kind, name in (*kinds, *(("recompute", n) for n in datasets if CONTRACTS[n].marts))]
+
+
+@pytest.fixture(params=dags_of(sorted(CONTRACTS)))
 def any_dag(request, bag):
+    return bag.dags[request.param], CONTRACTS[request.param.split("_", 1)[1]]
+
+
+@pytest.fixture(params=[dag_id for dag_id in dags_of(sorted(CONTRACTS)) if dag_id.startswith(("roll", "recompute"))])
+def mending(request, bag):
+    """A DAG that reads no raw file."""
     return bag.dags[request.param], CONTRACTS[request.param.split("_", 1)[1]]
 
 
 def test_every_file_loads_and_every_contract_has_its_dag(bag):
     assert bag.import_errors == {}
-    assert {f"{kind}_{dataset}" for kind in ("ingest", "reprocess") for dataset in CONTRACTS} <= set(bag.dags)
+    assert set(dags_of(CONTRACTS)) <= set(bag.dags)
     assert CONTRACTS, "a lake without datasets would pass every other test of this file"
 
 
@@ -82,14 +94,16 @@ def test_a_wrong_contract_is_an_import_error_and_stops_no_other_dataset(tmp_path
     assert f"{contract}:" in message
     assert "schedule: '0 25 * * *' is not a line of cron" in message
     others = set(CONTRACTS) - {"customers", "sales"}  # sales look up their customers
-    assert set(bag.dags) == {"retention", *(f"{kind}_{name}" for kind in ("ingest", "reprocess") for name in others)}
+    assert set(bag.dags) == {"retention", *dags_of(others)}
     assert set(bag.dags["retention"].task_ids) == others
 
 
 def test_no_mart_can_have_the_name_of_a_task(bag):
     for dataset, contract in CONTRACTS.items():
-        tasks = {*bag.dags[f"ingest_{dataset}"].task_ids, *bag.dags[f"reprocess_{dataset}"].task_ids}
-        assert tasks - {mart.name for mart in contract.marts} == set(TASKS)
+        tasks = {task_id for dag_id in dags_of([dataset]) for task_id in bag.dags[dag_id].task_ids}
+        of_marts = {*tasks} & {"plan_marts", *(mart.name for mart in contract.marts)}
+        assert tasks - of_marts == set(TASKS) - {"plan_marts"}
+        assert ("plan_marts" in of_marts) == bool(contract.marts)
 
 
 def test_tasks_are_the_pipeline_then_the_marts(ingest):
@@ -169,7 +183,7 @@ def test_the_validation_links_to_its_data_docs(ingest):
 
 def test_crawl_and_marts_stand_on_the_providers_operators(any_dag):
     dag, contract = any_dag
-    assert isinstance(dag.get_task("crawl"), GlueCrawlerRunOperator)
+    assert all(isinstance(task, GlueCrawlerRunOperator) for task in dag.tasks if task.task_id == "crawl")
     for mart in contract.marts:
         assert isinstance(dag.get_task(mart.name), AthenaOperator)
 
@@ -228,6 +242,18 @@ def test_both_dags_of_a_dataset_run_the_same_operators_with_the_same_arguments(b
     assert {k: v for k, v in one.arguments.items() if k not in differing}.items() <= many.arguments.items()
     assert one.arguments.keys() <= many.arguments.keys()
     assert dag.get_task("validate").arguments["docs"] == many.arguments["docs"]
+
+
+def test_what_reads_no_raw_file_starts_by_hand_and_dry_then_the_marts_follow(mending):
+    dag, contract = mending
+    assert dag.timetable.can_be_scheduled is False
+    assert dag.max_active_runs == 1
+    assert dag.params.get_param("dry_run").value is True
+    assert "dry_run" in dag.doc_md
+    (first,) = dag.roots
+    assert {task.task_id for task in first.downstream_list} == {mart.name for mart in contract.marts}
+    for mart in contract.marts:
+        assert f"task_ids='{first.task_id}'" in dag.get_task(mart.name).dates
 
 
 def test_no_run_ends_green_with_work_undone(bag):

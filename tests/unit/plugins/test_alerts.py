@@ -17,22 +17,22 @@ SETTINGS = Settings(**dict.fromkeys(Settings.__dataclass_fields__, "name"))
 RANGE = {"start": "2025-06-01", "end": "2025-06-03"}
 
 
-def alert(task_id, params, dag_id="a_dag", **more):
+def alert(task_id, params, dag_id="ingest_orders", **more):
     ti = SimpleNamespace(dag_id=dag_id, task_id=task_id, try_number=1)
     return describe_failure(SETTINGS, ORDERS, {"ti": ti, "run_id": "manual__x", "params": params, **more})
 
 
 def test_an_alert_names_the_date_the_reason_and_where_bad_rows_are():
     subject, text = alert("validate", {"date": "2025-06-30"}, exception="too few rows")
-    assert subject == "a_dag 2025-06-30: validate failed"
+    assert subject == "ingest_orders 2025-06-30: validate failed"
     for said in ("too few rows", "ds = '2025-06-30'", "ds=2025-06-30/run=manual__x/*.json", "runbook.md#validate"):
         assert said in text
 
 
 def test_the_alert_of_a_range_names_its_dates():
     reason = "1 of 3 dates could not be loaded:\n2025-06-02 refused: no header"
-    subject, text = alert("report", {"start": "2025-06-01", "end": "2025-06-03"}, exception=reason)
-    assert subject == "a_dag 2025-06-01..2025-06-03: report failed"
+    subject, text = alert("report", RANGE, dag_id="reprocess_orders", exception=reason)
+    assert subject == "reprocess_orders 2025-06-01..2025-06-03: report failed"
     for said in (reason, "ds BETWEEN '2025-06-01' AND '2025-06-03'", "reprocess/run=manual__x/", "on the dates named"):
         assert said in text
 
@@ -56,7 +56,8 @@ def test_an_alert_fits_what_sns_takes_however_much_there_is_to_say(word):
         ("status_summary", {"date": "2025-06-30"}, "the mart status_summary shows its previous picture"),
         ("reprocess", RANGE, "orders on all dates as it was before this run."),
         ("publish", RANGE, "orders on each date either as it was"),
-        ("status_summary", RANGE, "every valid date is published"),
+        ("status_summary", RANGE, "orders on all dates as this run's other tasks left it"),
+        ("rollback", RANGE, "orders on each date either as it was before this run or rolled back"),
     ],
 )
 def test_an_alert_says_what_readers_see_while_this_task_has_failed(task_id, params, seen):
@@ -66,6 +67,21 @@ def test_an_alert_says_what_readers_see_while_this_task_has_failed(task_id, para
 
 def test_an_alert_before_rows_were_read_sends_nobody_to_the_quarantine():
     assert "quarantine" not in alert("stage_raw", {"date": "2025-06-30"})[1]
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "task_id", "params"),
+    [
+        ("rollback_orders", "rollback", RANGE),
+        ("rollback_orders", "status_summary", RANGE),
+        ("recompute_orders", "plan_marts", {"dry_run": False}),
+        ("recompute_orders", "status_summary", {"dry_run": False}),
+    ],
+)
+def test_where_no_row_is_read_nobody_is_sent_to_the_quarantine_or_to_manifests(dag_id, task_id, params):
+    subject, text = alert(task_id, params, dag_id=dag_id, ds="2026-01-01")
+    assert not any(word in text for word in ("quarantine", "Manifests", "2026-01-01"))
+    assert subject == f"{dag_id} {'2025-06-01..2025-06-03' if params is RANGE else 'all dates'}: {task_id} failed"
 
 
 def test_the_alert_of_retention_speaks_of_no_date_and_no_batch():

@@ -2,8 +2,7 @@ import re
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
-from lake.macros import resolve_date, resolve_dates, run_slug
-from lake.operators.plan_reprocess import days
+from lake.macros import days, resolve_date, resolve_dates, run_slug
 
 
 @pytest.mark.parametrize(
