@@ -42,21 +42,25 @@ class Format(Model):
     """How the raw files are written.
 
     `csv` has a header line, and may have doubled quotes within quotes, but line breaks there only where `multiline`
-    says so: a stray quote would else join the lines up to the next one into one record. `json` is one array of objects,
-    or, in files that end in .jsonl, one object a line; `jsonl` is the latter only. `parquet` compresses by itself.
+    says so: a stray quote would else join the lines up to the next one into one record. There a record has up to
+    `record_lines` lines. `json` is one array of objects, or, in files that end in .jsonl, one object a line; `jsonl` is
+    the latter only. `parquet` compresses by itself.
     """
 
     type: FileType
     delimiter: Character = ","
     quote: Character = '"'
     multiline: bool = False
+    record_lines: Annotated[int, Field(ge=2, le=10_000)] = 100
     encoding: Literal["utf-8", "latin-1"] = "utf-8"
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        for field in ("delimiter", "quote", "multiline"):
+        for field in ("delimiter", "quote", "multiline", "record_lines"):
             if self.type != "csv" and field in self.model_fields_set:
                 raise problem("is for files of type csv only", field)
+        if "record_lines" in self.model_fields_set and not self.multiline:
+            raise problem("is for files with multiline: true only; a record is a line in others", "record_lines")
         for field in ("delimiter", "quote"):
             if getattr(self, field) in "\r\n":
                 raise problem("cannot be the end of a line", field)

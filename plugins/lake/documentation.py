@@ -219,7 +219,8 @@ def _columns(columns: Iterable[TableColumn]) -> str:
 
 def _raw_files(contract: Contract) -> str:
     wanted = contract.format
-    records = "records with line breaks inside quotes" if wanted.multiline else "a record a line"
+    lines = f"records of up to {wanted.record_lines} lines, with line breaks inside quotes"
+    records = lines if wanted.multiline else "a record a line"
     written = FORMATS[wanted.type].format(records=records, **wanted.model_dump())
     endings = ", ".join(wanted.suffixes)
     missing = {"fail": "the run fails", "skip": "the date is skipped, and says so"}[contract.wait.missing]

@@ -21,9 +21,9 @@ class _Lines:
     `csv.reader` pulls lines from it, as many as a record needs: one, unless records may have several.
     """
 
-    def __init__(self, source: Iterator[tuple[str, str | None]], multiline: bool) -> None:
+    def __init__(self, source: Iterator[tuple[str, str | None]], record_lines: int) -> None:
         self._source = source
-        self._multiline = multiline
+        self._record_lines = record_lines
         self.counts = model.LineCounts()
         self._waiting: list[tuple[str, str | None]] = []
         self._given: list[tuple[str, str | None]] = []
@@ -34,14 +34,19 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        if self._given and not self._multiline:
-            raise csv.Error("a quoted value does not end on its line (the contract has no `multiline: true`)")
+        if len(self._given) == self._record_lines:
+            raise csv.Error(self._too_long())
         if self._chars > text.MAX_RECORD_CHARS:
             raise csv.Error(f"a quoted value does not end within {text.MAX_RECORD_CHARS:,} characters")
         given = self._waiting.pop() if self._waiting else self._new()
         self._given.append(given)
         self._chars += len(given[0])
         return given[0]
+
+    def _too_long(self) -> str:
+        if self._record_lines == 1:
+            return "a quoted value does not end on its line (the contract has no `multiline: true`)"
+        return f"a quoted value does not end within {self._record_lines} lines (the contract's `record_lines`)"
 
     def _new(self) -> tuple[str, str | None]:
         new = next(self._source)
@@ -126,7 +131,8 @@ def open_csv(stream: io.BufferedReader, name: str, contract: Contract) -> RawFil
 
     :raises DataError: there is no header, or it names a column twice.
     """
-    lines = _Lines(text.lines(stream, name, contract.format.encoding), contract.format.multiline)
+    wanted = contract.format
+    lines = _Lines(text.lines(stream, name, wanted.encoding), wanted.record_lines if wanted.multiline else 1)
     rows = _rows(lines, contract)
     line, lines.counts.header, raw, header, _, reason = next(rows, (1, 0, "", None, None, "there are only empty lines"))
     where = f"{name} line {line}"
@@ -136,8 +142,8 @@ def open_csv(stream: io.BufferedReader, name: str, contract: Contract) -> RawFil
     model.check_unique(header, contract, where)
     if len(header) == 1:
         _check_delimiter(header[0], contract, where)
-    if not contract.format.multiline:
-        rows = _without_ends(rows, contract.format.quote)
+    if not wanted.multiline:
+        rows = _without_ends(rows, wanted.quote)
     return RawFile(name, line, header, _records(rows, header, contract), lines.counts)
 
 

@@ -148,6 +148,12 @@ def test_a_wrong_contract_is_refused_with_its_line(tmp_path: Path, old: str, new
             "format.encoding: is for files of text only",
         ),
         ("sales", '  delimiter: ","', "  delimiter: '\"'", "format.quote: is the delimiter too"),
+        (
+            "sales",
+            '  delimiter: ","',
+            "  record_lines: 5",
+            "format.record_lines: is for files with multiline: true only",
+        ),
         ("sales", "encoding: utf-8", "encoding: utf-16", "format.encoding: 'utf-16' is not allowed"),
         ("online_retail", "{by: row}", "{by: key}", "dedupe.by: 'key' needs a key"),
         (

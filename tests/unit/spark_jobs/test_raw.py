@@ -88,6 +88,24 @@ def test_two_stray_quotes_cost_their_own_lines_and_none_between_them() -> None:
     ]
 
 
+def test_a_record_has_no_more_lines_than_the_contract_says() -> None:
+    lines = [f"{number},two,three" for number in range(1, 1001)]
+    lines[54], lines[944] = '55,"two,three', '945,two",three'
+    contract = contract_of(*COLUMNS, format={"type": "csv", "multiline": True, "record_lines": 3})
+    whole = '\n1001,"a\nb\nc",three\n1002,"a\nb\nc\nd",three\n1003,two,three'
+    records = read(("\n".join(["a,b,c", *lines]) + whole).encode(), contract=contract)
+    told = (
+        "quotes or line breaks are broken: a quoted value does not end within 3 lines (the contract's `record_lines`)"
+    )
+    broken = [(record.line, record.rule, record.reason) for record in records if record.values is None]
+    assert broken[0] == (56, "malformed_record", told)
+    assert broken[1] == (1005, "malformed_record", told)
+    assert {line for line, *_ in broken} == {56, 1005, 1006, 1007, 1008}
+    kept = [record.values for record in records if record.values is not None]
+    assert len(kept) == 999 + 2
+    assert kept[-2:] == [("1001", "a\nb\nc", "three"), ("1003", "two", "three")]
+
+
 def test_a_quote_inside_a_value_is_read_where_no_line_opens_one() -> None:
     assert values(b'a,b,c\n1,27" screen,3\n"4",5,6"\n') == [("1", '27" screen', "3"), ("4", "5", '6"')]
 
