@@ -100,6 +100,10 @@ class Names:
         """Artifacts bucket: the records of a mart."""
         return f"{self.records}mart={mart}/"
 
+    def mart_turn(self, mart: str) -> str:
+        """Artifacts bucket: whose turn it is to point the partitions of a mart."""
+        return f"{self.records}turns/{mart}.json"
+
     @property
     def records(self) -> str:
         """Artifacts bucket: what says where partitions point, whatever becomes of the catalog."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from contract.dataset import Contract, Mart
@@ -12,6 +12,7 @@ from lake.catalog import PartitionedTable
 from lake.manifest import write_manifest
 from lake.settings import Settings
 from lake.sql import Dates, dates_affected, dates_read, mart_select
+from lake.turn import in_turn
 
 
 def source_digest(contract: Contract, mart: Mart, ds: str, folders: Mapping[str, str]) -> str:
@@ -50,28 +51,44 @@ def stale_pictures(
     pictures: dict[str, str | None] = dict.fromkeys(dates)
     for partition in target.partitions(affected.condition):
         pictures[partition["Values"][0]] = partition["Parameters"].get("source_digest")
-    read = Dates(dates_read(mart.scope, min(pictures)).first, max(pictures))
+    return {ds: digest for ds, digest in _wanted(contract, mart, source, pictures).items() if digest != pictures[ds]}
+
+
+def _wanted(contract: Contract, mart: Mart, source: PartitionedTable, dates: Iterable[str]) -> dict[str, str]:
+    """What the pictures of some dates are to be made from as the sources are now, as digest by date, in order."""
+    ordered = sorted(dates)
+    read = Dates(dates_read(mart.scope, ordered[0]).first, ordered[-1])
     folders = {p["Values"][0]: p["StorageDescriptor"]["Location"] for p in source.partitions(read.condition)}
-    wanted = {ds: source_digest(contract, mart, ds, folders) for ds in sorted(pictures)}
-    return {ds: digest for ds, digest in wanted.items() if digest != pictures[ds]}
+    return {ds: source_digest(contract, mart, ds, folders) for ds in ordered}
 
 
 def point_at_pictures(
-    s3: Any, table: PartitionedTable, settings: Settings, dataset: str, made: Mapping[str, Any]
+    s3: Any,
+    settings: Settings,
+    contract: Contract,
+    mart: Mart,
+    source: PartitionedTable,
+    target: PartitionedTable,
+    made: Mapping[str, Any],
 ) -> None:
-    """Record what a query has made, then point the mart's partitions there.
+    """Record what a query has made, then point the mart's partitions there, except where it does not fit any more.
 
     Args:
         s3: boto3 S3 client.
-        table: the mart's table.
         settings: the stack's names.
-        dataset: the dataset.
+        contract: the dataset.
+        mart: the mart.
+        source: the dataset's public table.
+        target: the mart's table.
         made: `{"folder": ..., "query_id": ..., "pictures": {ds: source digest}}`; the folder ends with a slash.
     """
-    key = settings.names(dataset).mart_record(table.name, made["query_id"])
-    write_manifest(s3, f"s3://{settings.artifacts_bucket}/{key}", dict(made))
-    for ds in made["pictures"]:
-        table.point(ds, **picture(made, ds))
+    names, artifacts = settings.names(contract.dataset), f"s3://{settings.artifacts_bucket}"
+    write_manifest(s3, f"{artifacts}/{names.mart_record(mart.name, made['query_id'])}", dict(made))
+    with in_turn(s3, f"{artifacts}/{names.mart_turn(mart.name)}"):
+        wanted = _wanted(contract, mart, source, made["pictures"])
+        for ds, digest in made["pictures"].items():
+            if digest == wanted[ds]:
+                target.point(ds, **picture(made, ds))
 
 
 def picture(made: Mapping[str, Any], ds: str) -> dict[str, Any]:

@@ -5,8 +5,6 @@ Which submission that is stands in a record on S3, one for what is published and
 
 from __future__ import annotations
 
-import secrets
-import time
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -14,19 +12,18 @@ from contract.dataset import HISTORY_DATES, Contract
 from contract.names import Names
 from contract.submission import Submission
 
+from lake import turn
 from lake.catalog import PartitionedTable
-from lake.manifest import Record, RecordError, change_record, parsed
+from lake.manifest import Record, RecordError, parsed
 from lake.paths import Paths
 from lake.settings import Settings
 from lake.sql import Dates
+from lake.turn import in_turn
 
 Kind = Literal["published", "quarantined"]
-TURN_SECONDS = 180.0
-"""After so long a turn at a partition is over even if nobody ended it: its process was killed."""
-LOOK_SECONDS = 0.2
 EARLIER = 20
 """How many submissions that counted before a record remembers."""
-OF_TURN = frozenset({"turn", "earlier"})
+BESIDE = frozenset({turn.FIELD, "earlier"})
 """What a record holds beside the submission that counts."""
 
 
@@ -89,49 +86,17 @@ def earlier_submissions(record: Record) -> dict[Submission, Record]:
 def _decide(
     s3: Any, uri: str, table: PartitionedTable, choose: Callable[[Record | None], Record]
 ) -> tuple[Record, str | None]:
-    """Change what counts for a date, and point the partition there, in a turn of its own.
-
-    Which submission that is stands in a record on S3, changed by compare-and-swap, which Glue's partitions know not. So
-    the record also tells whose turn it is to point: a process that was overtaken between the two could else point the
-    partition at what no longer counts, and be killed before it sees that. The turn of a killed process ends by itself.
-    """
-    turn = {"of": secrets.token_hex(8), "until": 0.0}
-    deadline = time.monotonic() + 2 * TURN_SECONDS
-
-    def begin(known: Record | None) -> Record | None:
-        now = time.time()
-        if known and known.get("turn", turn)["until"] > now:
-            return None
-        turn["until"] = now + TURN_SECONDS
-        return _remembering(known, choose(known)) | {"turn": turn}
-
-    while (record := change_record(s3, uri, begin) or {})["turn"] != turn:
-        if time.monotonic() > deadline:
-            raise RecordError(f"{uri}: others point the partition all the time, since {2 * TURN_SECONDS:.0f} s")
-        time.sleep(LOOK_SECONDS)
-    try:
+    """Change what counts for a date, and point the partition there, in one turn."""
+    with in_turn(s3, uri, lambda known: _remembering(known, choose(known))) as record:
         replaced = table.point(record["ds"], record["uri"], record["parameters"])
-    finally:
-        _end_turn(s3, uri, turn)
     return record, replaced
-
-
-def _end_turn(s3: Any, uri: str, turn: Record) -> None:
-    """Let others point the partition, unless they do already."""
-
-    def end(known: Record | None) -> Record | None:
-        if known is None or known.get("turn") != turn:
-            return None
-        return {name: value for name, value in known.items() if name != "turn"}
-
-    change_record(s3, uri, end)
 
 
 def _remembering(known: Record | None, chosen: Record) -> Record:
     """The record of what was chosen, with what counted before it."""
     counted = [] if known is None else [known, *known.get("earlier", [])]
     others = (each for each in counted if Submission.told(each) != Submission.told(chosen))
-    earlier = [{name: value for name, value in each.items() if name not in OF_TURN} for each in others]
+    earlier = [{name: value for name, value in each.items() if name not in BESIDE} for each in others]
     return {**chosen, "earlier": earlier[:EARLIER]}
 
 

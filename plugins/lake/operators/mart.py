@@ -78,11 +78,13 @@ class MartOperator(AthenaOperator):
                 return computed
             self.log.info("to be computed: %s", ", ".join(stale))
             for start in range(0, len(stale), DATES_PER_QUERY):
-                self._compute(context, dict(list(stale.items())[start : start + DATES_PER_QUERY]), target)
+                self._compute(context, dict(list(stale.items())[start : start + DATES_PER_QUERY]), source, target)
             computed.extend(stale)
         raise AirflowException(f"the sources of {self.mart.name} changed under each of {ROUNDS} rounds: {list(stale)}")
 
-    def _compute(self, context: Any, pictures: dict[str, str], target: PartitionedTable) -> None:
+    def _compute(
+        self, context: Any, pictures: dict[str, str], source: PartitionedTable, target: PartitionedTable
+    ) -> None:
         """Compute pictures, given as digest by date.
 
         The digests were taken before: what changes after that makes a picture stale, and another round sees it.
@@ -99,4 +101,4 @@ class MartOperator(AthenaOperator):
         query_id = super().execute(context)
         made = {"folder": folder, "query_id": str(query_id), "pictures": pictures}
         s3 = S3Hook(aws_conn_id=self.aws_conn_id).conn
-        point_at_pictures(s3, target, self.settings, self.contract.dataset, made)
+        point_at_pictures(s3, self.settings, self.contract, self.mart, source, target, made)

@@ -1,16 +1,11 @@
 """Back to what was published before: everything follows, an old run does not undo it, a new one does."""
 
-import threading
 import uuid
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, DownstreamTasksSkipped
-from lake.manifest import read_manifest
 from lake.operators.mart import MartOperator
 from lake.operators.rollback import RollbackOperator
-from lake.paths import Paths
-from lake.published import point_at_newest
-from lake.tables import public_table
 
 from tests.integration.plugins.publishing import CONTRACT, DATES, NAMES, STEPS
 from tests.integration.plugins.test_rebuild import load, pointers, quarantine
@@ -118,83 +113,3 @@ def test_what_retention_has_deleted_cannot_come_back(lake, twice):
     with pytest.raises(AirflowFailException, match=f"{SECOND}: .*{first.name}.* has 0 of its 1 files"):
         roll_back(lake, context_of(lake, {"dry_run": False}))
     assert seen(lake) == latest, "the other date has not changed either"
-
-
-class Slow:
-    """A table whose first change waits for a sign, in the hands of a process that may then be killed."""
-
-    def __init__(self, table, calls, *, killed=False):
-        self.table, self.calls, self.killed = table, calls, killed
-        self.reached, self.sign = threading.Event(), threading.Event()
-
-    def point(self, ds, location, parameters):
-        self.reached.set()
-        self.sign.wait(20)
-        if self.killed:
-            raise SystemExit("killed")
-        self.calls.append(location)
-        return self.table.point(ds, location, parameters)
-
-
-class Noting:
-    """A table that notes where it is pointed."""
-
-    def __init__(self, table, calls):
-        self.table, self.calls = table, calls
-
-    def point(self, ds, location, parameters):
-        self.calls.append(location)
-        return self.table.point(ds, location, parameters)
-
-
-def made_by(lake, run):
-    promoted = read_manifest(lake.aws("s3"), Paths(lake.settings, CONTRACT, FIRST, run.name).manifest("promote"))
-    return {**promoted, "parameters": {"submission": promoted["submission"], "numRows": "1"}}
-
-
-@pytest.fixture
-def overlapping(lake):
-    """Two runs of a date that are promoted, and the table: `(older, newer, table)`."""
-    older, newer = lake.stage({FIRST: 1}), lake.stage({FIRST: 2})
-    for run in (older, newer):
-        lake.do(run, "promote")
-    table = public_table(lake.aws("glue"), lake.settings, CONTRACT)
-    table.ensure()
-    return made_by(lake, older), made_by(lake, newer), table
-
-
-def publish(lake, table, made):
-    return point_at_newest(lake.aws("s3"), Paths(lake.settings, CONTRACT, FIRST, "any"), "published", table, made)
-
-
-def test_readers_never_see_the_older_of_two_runs_after_the_newer(lake, overlapping):
-    older, newer, table = overlapping
-    calls = []
-    slow = Slow(table, calls)
-    first = threading.Thread(target=publish, args=(lake, slow, older))
-    first.start()
-    assert slow.reached.wait(20)
-    second = threading.Thread(target=publish, args=(lake, Noting(table, calls), newer))
-    second.start()
-    second.join(1)
-    slow.sign.set()
-    for thread in (first, second):
-        thread.join(20)
-    assert calls == [older["uri"], newer["uri"]]
-
-
-def test_a_process_killed_before_it_points_leaves_the_date_to_the_next(lake, overlapping, monkeypatch):
-    older, newer, table = overlapping
-    monkeypatch.setattr("lake.published.TURN_SECONDS", 1.0)
-    slow = Slow(table, [], killed=True)
-    slow.sign.set()
-    # A process that is killed ends no turn.
-    monkeypatch.setattr("lake.published._end_turn", lambda *_: None)
-    with pytest.raises(SystemExit):
-        publish(lake, slow, older)
-    monkeypatch.undo()
-    calls = []
-    record, _ = publish(lake, Noting(table, calls), newer)
-    assert calls == [newer["uri"]] == [record["uri"]]
-    (location, _) = pointers(lake, NAMES.table)[FIRST]
-    assert location == newer["uri"]
