@@ -49,8 +49,6 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
             "--conf spark.sql.adaptive.enabled=false pyspark-shell"
         ),
     )
-    # pyspark.sql.connect takes a main module without a file, as that of pytest-xdist is, for doctests, and exits.
-    vars(sys.modules["__main__"]).setdefault("__file__", __file__)
     session = spark_session("tests")
     yield session
     session.stop()

@@ -80,7 +80,7 @@ def test_tests_meet_no_stack_of_the_callers(monkeypatch):
 
 
 def test_a_linter_that_fails_shows_what_it_says_and_what_to_do(capsys):
-    assert not checks.lint("some lint", ["sh", "-c", "echo 'line 3 is [bad]'; exit 1"], "mend it")
+    assert checks.lint("some lint", ["sh", "-c", "echo 'line 3 is [bad]'; exit 1"], "mend it") == {"linters": 1}
     output = capsys.readouterr().out
     assert "line 3 is [bad]" in output
     assert "mend it" in output
