@@ -126,15 +126,18 @@ def row_counts(groups: list[dict[str, Any]], read: int, warn_rules: Sequence[str
 
 
 @contextmanager
-def expressions_checked() -> Iterator[None]:
+def expressions_checked(contract: Contract) -> Iterator[None]:
     """Say of a contract's expression that cannot be computed for a row, in ANSI mode, that it is at fault.
+
+    What Spark says of it quotes values of the row, so that only the condition is told where they may be personal.
 
     :raises DataError: there is one.
     """
     try:
         yield
     except (ArithmeticException, DateTimeException, NumberFormatException) as error:
-        raise DataError(f"an expression of the contract cannot be computed for a row: {error}") from error
+        told = error.getCondition() if contract.personal_columns else error
+        raise DataError(f"an expression of the contract cannot be computed for a row: {told}") from error
 
 
 def check_batch(groups: list[dict[str, Any]]) -> None:
@@ -275,7 +278,7 @@ def clean_date(
         rows = transforms.classified(observed, contract, arguments.ds, arguments.submission, others)
         rows.persist(StorageLevel.MEMORY_AND_DISK)
         try:
-            with phases("classify"), expressions_checked():
+            with phases("classify"), expressions_checked(context.contract):
                 groups = counted(rows, contract)
             check_batch(groups)
             lines = lines_of_files(files, groups)

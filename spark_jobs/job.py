@@ -121,7 +121,7 @@ def main(step: str, arguments: argparse.ArgumentParser, run: Callable[[argparse.
         code, problem = EX_TEMPFAIL, f"{error}"
     except Exception as error:
         traceback.print_exc()
-        code, problem = 1, f"{type(error).__name__}: {error}"
+        code, problem = 1, unexpected(error, parsed.dataset)
     if code:
         line = f"ERROR {step} {parsed.dataset} {parsed.ds}: {one_line(problem)}\n"
         if error_file := os.environ.get("LAKE_ERROR_FILE"):
@@ -129,6 +129,13 @@ def main(step: str, arguments: argparse.ArgumentParser, run: Callable[[argparse.
         else:
             sys.stderr.write(line)
     sys.exit(code)
+
+
+def unexpected(error: Exception, dataset: str) -> str:
+    """What an alert tells of an error that no rule foresaw: without its text, where that may hold personal data."""
+    if contract_of(dataset).personal_columns:
+        return f"{type(error).__name__}: what it says may hold personal data, and is in the job's output only"
+    return f"{type(error).__name__}: {error}"
 
 
 def one_line(text: str, limit: int = 2000) -> str:

@@ -239,7 +239,10 @@ def validate_date(
     finally:
         rows.unpersist()
     failed = [
-        failure(batch, result, metrics) for batch, found in results.items() for result in found if not result.success
+        failure(batch, result, metrics, shown=bool(examples))
+        for batch, found in results.items()
+        for result in found
+        if not result.success
     ]
     with phases("docs"):
         docs = storage.join(arguments.docs, "index.html")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import math
 import os
+import re
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
@@ -24,6 +25,8 @@ SHARES = {f"{outcome}_share": f"rows_{outcome}" for outcome in ("quarantined", "
 """Metrics of a run that are shares of the rows read, by the metric they are a share of."""
 OUTCOMES = {"published": "good", "quarantined": "quarantined", "duplicates": "duplicates"}
 EXAMPLES = 5
+OF_MANY_ROWS = re.compile("_(mean|stdev|sum|count|proportion_of_[a-z_]+)_to_")
+"""Expectations that observe a number about many rows. Others, such as of a maximum, observe the value of one."""
 
 Suite = dict[str, list[dict[str, Any]]]
 """Expectations as in a suite's JSON, by the batch they are about: `rows` or `run`."""
@@ -216,9 +219,10 @@ def accounted(rows: dict[str, Any]) -> str:
     return f"{rows['read']:,} rows read = {' + '.join([*outcomes, *dropped])}"
 
 
-def failure(batch: str, result: Any, metrics: dict[str, Any]) -> dict[str, Any]:
+def failure(batch: str, result: Any, metrics: dict[str, Any], *, shown: bool) -> dict[str, Any]:
     """One failed expectation as the manifest shows it.
 
+    :param shown: whether values of rows may be told, such as the least one of a column.
     :raises RuntimeError: it could not be evaluated at all.
     """
     configuration, found = result.expectation_config, result.result
@@ -232,6 +236,8 @@ def failure(batch: str, result: Any, metrics: dict[str, Any]) -> dict[str, Any]:
     if batch == "run":
         observed = metrics[column]
         failed, checked = metrics.get(SHARES.get(column, "")), metrics["rows_read"]
+    elif not shown and "observed_value" in found and not OF_MANY_ROWS.search(configuration.type):
+        observed = "withheld, it may be personal data"
     return plain(
         {
             "expectation": configuration.type,

@@ -237,3 +237,10 @@ def test_the_suite_has_what_the_contract_says(orders: Contract) -> None:
 
 def test_values_of_a_failure_fit_into_json() -> None:
     assert json.dumps(verdict.plain({"a": [date(2025, 6, 30)]})) == '{"a": ["2025-06-30"]}'
+
+
+def test_the_text_of_an_unforeseen_error_is_not_told_of_a_dataset_with_personal_data() -> None:
+    error = ValueError("cannot make sense of 'Ann Example'")
+    assert job.unexpected(error, "orders") == "ValueError: cannot make sense of 'Ann Example'"
+    assert "Ann" not in job.unexpected(error, "customers")
+    assert job.unexpected(error, "customers").startswith("ValueError: ")

@@ -284,8 +284,22 @@ def test_an_expression_that_cannot_be_computed_is_named(judge: Judge) -> None:
         derived=({"name": "share", "type": "double", "expression": "1 / n", "description": "A share"},),
     )
     told = r"an expression of the contract cannot be computed for a row: \[DIVIDE_BY_ZERO\]"
-    with pytest.raises(DataError, match=told), clean.expressions_checked():
+    with pytest.raises(DataError, match=told), clean.expressions_checked(contract):
         judge(contract, "1\n0\n")
+
+
+@pytest.mark.parametrize("personal", [False, True])
+def test_what_an_expression_makes_of_a_value_is_not_told_where_that_may_be_personal(
+    judge: Judge, personal: bool
+) -> None:
+    contract = contract_of(
+        {"name": "told", "type": "string"},
+        {"name": "name", "type": "string", "personal": personal},
+        derived=({"name": "number", "type": "int", "expression": "CAST(told AS INT)", "description": "A number"},),
+    )
+    with pytest.raises(DataError, match="CAST_INVALID_INPUT") as refused, clean.expressions_checked(contract):
+        judge(contract, "Ann,Ann\n")
+    assert ("Ann" in str(refused.value)) != personal
 
 
 def frame(spark: SparkSession, **columns: list[Any]) -> DataFrame:

@@ -45,7 +45,7 @@ def judge(spark: SparkSession, orders: Contract, rows: list[tuple[Any, ...]], **
     metrics = metrics_of(frame, orders, **counts)
     results = verdict.evaluate(frame, metrics, validate.suite_of(orders), DS)
     return [
-        verdict.failure(batch, result, metrics)
+        verdict.failure(batch, result, metrics, shown=True)
         for batch, found in results.items()
         for result in found
         if not result.success
@@ -69,7 +69,7 @@ def test_the_page_says_what_failed_and_loads_nothing(spark: SparkSession, orders
     metrics = metrics_of(frame, orders)
     results = verdict.evaluate(frame, metrics, validate.suite_of(orders), DS)
     failed = [
-        verdict.failure(batch, result, metrics)
+        verdict.failure(batch, result, metrics, shown=True)
         for batch, found in results.items()
         for result in found
         if not result.success
@@ -144,7 +144,7 @@ def test_an_expectation_that_cannot_be_evaluated_is_an_error_of_ours(spark: Spar
     results = verdict.evaluate(frame, {"rows_read": 1, "rows_published": 1}, suite, DS)
     assert [result.success for result in results["rows"]] == [True, False, True]
     with pytest.raises(RuntimeError, match="column nowhere cannot be evaluated"):
-        verdict.failure("rows", results["rows"][1], {"rows_read": 1})
+        verdict.failure("rows", results["rows"][1], {"rows_read": 1}, shown=True)
 
 
 def test_a_tolerance_is_kept_and_examples_are_told(spark: SparkSession, orders: Contract) -> None:
@@ -162,9 +162,24 @@ def test_a_tolerance_is_kept_and_examples_are_told(spark: SparkSession, orders: 
     assert [result.success for result in results] == [True, False, True]
     assert [result.result["unexpected_count"] for result in results[:2]] == [2, 2]
     assert results[2].result["observed_value"] == 4.5
-    failed = verdict.failure("rows", results[1], {})
+    failed = verdict.failure("rows", results[1], {}, shown=True)
     assert (failed["rows_failed"], failed["rows_checked"], failed["observed"]) == (2, 10, ["8.00", "9.00"])
     assert failed["kwargs"] == {"max_value": 7, "mostly": 0.9}
+
+
+def test_a_value_of_a_row_is_not_told_where_it_may_be_personal(spark: SparkSession, orders: Contract) -> None:
+    verdict.import_great_expectations()
+    frame = frame_of(spark, orders, [GOOD])
+    kwargs = {"column": "amount", "max_value": 5}
+    asked = [{"type": f"expect_column_{what}_to_be_between", "kwargs": kwargs} for what in ("max", "min", "mean")]
+    count = {"type": "expect_table_row_count_to_equal", "kwargs": {"value": 7}}
+    results = verdict.evaluate(frame, metrics_of(frame, orders), {"rows": [*asked, count], "run": []}, DS)["rows"]
+
+    def observed(shown: bool) -> list[Any]:
+        return [verdict.failure("rows", result, {}, shown=shown)["observed"] for result in results]
+
+    assert observed(True) == [12.5, 12.5, 12.5, 1]
+    assert observed(False) == ["withheld, it may be personal data"] * 2 + [12.5, 1]
 
 
 def test_numbers_that_are_none_are_left_out_of_comparisons() -> None:
@@ -227,7 +242,7 @@ def test_half_as_many_rows_as_usual_fail_once_it_is_known_what_is_usual(
     (result,) = verdict.evaluate(frame, metrics, {"rows": [], "run": [volume]}, DS)["run"]
     assert result.success is success
     if not success:
-        assert verdict.failure("run", result, metrics)["observed"] == 0.25
+        assert verdict.failure("run", result, metrics, shown=True)["observed"] == 0.25
 
 
 def test_means_and_shares_of_nulls_are_measured(spark: SparkSession, orders: Contract) -> None:
