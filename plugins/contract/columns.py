@@ -102,7 +102,8 @@ class TableColumn(Model):
 class Column(TableColumn):
     """A column of the dataset: where it comes from and what a valid value is.
 
-    `source` is its name in the raw file. `normalize` is Spark SQL over `value`, the text as received, and gives the
+    `source` is its name in the raw file. A raw file may lack an `optional` column: its values are null then, and the
+    manifest of `stage_raw` says so. `normalize` is Spark SQL over `value`, the text as received, and gives the
     text that everything else looks at. `format` is the Spark date pattern of a date or timestamp. `allowed` lists the
     only values a string may have, `pattern` is the regular expression that the whole of a string must match (of the
     syntax that Java and Python share), `min` and `max` are the bounds, included, of a number, date or timestamp.
@@ -114,6 +115,7 @@ class Column(TableColumn):
 
     source: Text
     required: bool = False
+    optional: bool = False
     personal: bool = False
     normalize: Text | None = None
     format: Text | None = None
@@ -124,6 +126,8 @@ class Column(TableColumn):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.optional and self.required:
+            raise problem("of a required column: no row of a file that lacks it could be published", "optional")
         if self.format is not None and self.type not in DEFAULT_FORMATS:
             raise problem("is for columns of type date or timestamp only", "format")
         for field in ("allowed", "pattern", "personal"):

@@ -175,7 +175,9 @@ class Retention(Model):
 class Contract(Model):
     """One dataset.
 
-    `load_mode` says what a date's file means: `append` (facts of that date), `upsert` (new versions of keys; the
+    `version` counts the sets of columns that the dataset has been published with: one that differs from what was
+    published under the same version is refused. What becomes then of the dates that are published already:
+    docs/datasets/README.md. `load_mode` says what a date's file means: `append` (facts of that date), `upsert` (new versions of keys; the
     latest by ds wins in `<dataset>_current`) or `snapshot` (the whole truth as of that date; `<dataset>_current` is the
     latest). `additions` says what becomes of columns in the raw file that the contract does not name: they are kept in
     `extra`, or left out; reported either way. `privacy` says for people why the columns that are not marked as personal
@@ -183,6 +185,7 @@ class Contract(Model):
     """
 
     dataset: Name
+    version: Annotated[int, Field(ge=1)] = 1
     description: Text
     owner: Text
     privacy: Text | None = None
