@@ -5,7 +5,8 @@
   least `LEAST`: a single wrong value is a bad row, not another type.
 - A file is unreadable when not one of the records looked at can be read, and there are at least `LEAST`.
 
-Any of these fails the batch. New columns do not: they are reported, and kept or left out as the contract says.
+Any of these fails the batch. New columns do not: they are reported, and kept or left out as the contract says. Nor do
+absent ones, which the contract calls optional: they are reported, and null in all rows of the file.
 """
 
 from __future__ import annotations
@@ -64,10 +65,11 @@ def _is_integer(text: str, bits: int) -> bool:
 def check(files: Iterable[storage.StoredFile], contract: Contract) -> dict[str, Any]:
     """Look at the beginning of every file.
 
-    :return: `additions` (the contract's) and `new_columns` {name: [file]}, for the manifest's `drift`.
+    :return: `additions` (the contract's), `new_columns` and `absent_columns` {name: [file]}: the manifest's `drift`.
     :raises DataError: files differ from the contract; every difference of every file is told.
     """
     new_columns: dict[str, list[str]] = {}
+    absent_columns: dict[str, list[str]] = {}
     problems = []
     for stored in files:
         with storage.open_stream(stored.uri) as stream:
@@ -77,9 +79,12 @@ def check(files: Iterable[storage.StoredFile], contract: Contract) -> dict[str, 
             problems.append(problem)
         for name in model.new_columns(file.columns, contract):
             new_columns.setdefault(name, []).append(stored.name)
+        if file.has_header or file.columns:
+            for name in model.absent_columns(file.columns, contract):
+                absent_columns.setdefault(name, []).append(stored.name)
     if problems:
         raise DataError("; ".join(problems))
-    return {"additions": contract.additions, "new_columns": new_columns}
+    return {"additions": contract.additions, "new_columns": new_columns, "absent_columns": absent_columns}
 
 
 def difference(file: raw.RawFile, contract: Contract) -> str | None:

@@ -4,18 +4,27 @@ Airflow writes a JSON file `{dataset: {ds: folder}}` of the public tables' parti
 loaded by `append` has the rows of every date up to it, by `upsert` the latest version of each key among them, and by
 `snapshot` the rows of the last of them. Nothing after the date counts, so that a date gives the same rows whenever it
 is run, as long as the dates before it are the same.
+
+A date that was published by an earlier version of its contract is read by the types of its own files, and then seen as
+Athena sees it: null where it has no such column, and as the contract's type where that holds its own. Spark, told
+another type than a file has, may read another value without a word.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
+from functools import reduce
 from pathlib import Path
 
+from contract.columns import TableColumn
 from contract.dataset import Contract
-from pyspark.sql import DataFrame, SparkSession
+from contract.evolution import Types, types_of, unreadable
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812
 
-from spark_jobs import job, storage, transforms
-from spark_jobs.errors import NotReadyError
+from spark_jobs import footers, job, storage, transforms
+from spark_jobs.errors import DataError, NotReadyError
 
 
 class OtherDatasets:
@@ -36,6 +45,7 @@ class OtherDatasets:
         """By name, the rows of every dataset that `contract` reads, as they stood on `run_date`.
 
         :raises NotReadyError: one of them has no partition up to that date.
+        :raises DataError: a partition has a column of a type that its contract's does not hold.
         """
         return {
             dataset: self._rows(job.contract_of(dataset), contract, run_date) for dataset in contract.other_datasets
@@ -50,13 +60,40 @@ class OtherDatasets:
             )
         if other.load_mode == "snapshot":
             dates = dates[-1:]
-        types = [(column.name, transforms.spark_type(column.type)) for column in other.published_columns]
-        schema = ", ".join(f"`{name}` {type_name}" for name, type_name in (*types, ("ds", "string")))
-        base = self._folder / other.dataset
-        # Spark takes these as they stand: it would look for the "%3D" of a URI in the name itself.
-        folders = [f"file://{self._copied(other.dataset, ds, base / f'ds={ds}')}" for ds in dates]
-        rows = self._spark.read.schema(schema).option("basePath", f"file://{base}").parquet(*folders)
+        by_types: dict[tuple[tuple[str, str], ...], list[Path]] = {}
+        for ds in dates:
+            folder = self._copied(other.dataset, ds, self._folder / other.dataset / f"ds={ds}")
+            by_types.setdefault(tuple(self._types(other, folder).items()), []).append(folder)
+        parts = [self._read(other, dict(types), folders) for types, folders in by_types.items()]
+        rows = reduce(DataFrame.unionAll, parts)
         return transforms.latest_versions(rows, other.key) if other.load_mode == "upsert" else rows
+
+    def _types(self, other: Contract, folder: Path) -> Types:
+        """The type of each column of a partition; all its files have the same, or it would not have been published.
+
+        :raises DataError: one of another type than the contract's can hold.
+        """
+        types = footers.types_in(min(folder.iterdir()))
+        wanted = types_of(other.published_columns)
+        if names := unreadable(types, wanted):
+            told = ", ".join(f"column {name} is {types[name]}, not {wanted[name]}" for name in names)
+            raise DataError(f"{other.dataset} {folder.name}: {told}: reprocess_{other.dataset} for that date first")
+        return types
+
+    def _read(self, other: Contract, types: Types, folders: Sequence[Path]) -> DataFrame:
+        """Partitions whose files have the same types, with the contract's columns and `ds`."""
+
+        def seen(column: TableColumn) -> Column:
+            value = F.col(column.name) if column.name in types else F.lit(None)
+            return value.cast(transforms.spark_type(column.type)).alias(column.name)
+
+        found = [column for column in other.published_columns if column.name in types]
+        stored = [*((column.name, transforms.spark_type(types[column.name])) for column in found), ("ds", "string")]
+        schema = ", ".join(f"`{name}` {type_name}" for name, type_name in stored)
+        # Spark takes these as they stand: it would look for the "%3D" of a URI in the name itself.
+        files = self._spark.read.schema(schema).option("basePath", f"file://{self._folder / other.dataset}")
+        rows = files.parquet(*(f"file://{folder}" for folder in folders))
+        return rows.select(*map(seen, other.published_columns), "ds")
 
     def _copied(self, dataset: str, ds: str, folder: Path) -> Path:
         """The local folder of a partition, copied when it is not there yet.

@@ -10,8 +10,8 @@ that cannot be the path of a file below the folder. What lies in the folder in t
 bytes, less the copies, or the job fails.
 
 Manifest: `step, dataset, ds, run, raw, listed, staged, bytes, files [{name, key, version_id, etag, bytes, sha256}],
-duplicate_files [{the same, same_as: name}], drift {additions, new_columns {name: [file]}}, ignored [key],
-pruned [folder], seconds {phase: s}, versions`. `ignored` are markers, whose names start with `_` or `.`.
+duplicate_files [{the same, same_as: name}], drift {additions, new_columns {name: [file]}, absent_columns {the same}},
+ignored [key], pruned [folder], seconds {phase: s}, versions`. `ignored` are markers, whose names start with `_` or `.`.
 `listed` is when the raw folder was looked at (UTC): of two runs of a date, the one that looked later counts.
 """
 
@@ -214,6 +214,8 @@ def run(arguments: argparse.Namespace) -> None:
     for name, found_in in differences["new_columns"].items():
         kept = "kept in extra" if contract.additions == "keep" else "left out"
         job.say(f"column {name!r} is not in the contract, in {', '.join(found_in)}: {kept}")
+    for name, lacking in differences["absent_columns"].items():
+        job.say(f"column {name!r} is optional, and absent in {', '.join(lacking)}: null there")
     job.say(f"staged {len(files)} files, {manifest['bytes']:,} bytes, in {staged}")
 
 

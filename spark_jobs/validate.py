@@ -19,8 +19,10 @@ Expectations with `"meta": {"batch": "run"}` are about the run as a whole: a tab
 
 Manifest: `step, dataset, ds, run, submission, success, expectations (how many), failed [{expectation, column, severity,
 batch, rows_failed, rows_checked, observed, kwargs, notes}], metrics {name: value}, profile (those metrics that the
-dates after this one are compared with), docs (URI of index.html, one page of Data Docs), seconds {phase: s},
-versions`. It is written whether the batch passes or fails.
+dates after this one are compared with), columns {name: type} (those of the files, and of the contract), sources {column: its
+name in the raw files}, contract_version, docs (URI of index.html, one page of Data Docs), seconds {phase: s},
+versions`. It is written whether the batch passes or fails, unless the files are not what clean wrote, or have other
+columns than the contract publishes: that fails it before anything is measured.
 """
 
 from __future__ import annotations
@@ -39,11 +41,12 @@ from typing import Any
 
 from contract.columns import EXTRA, LINEAGE, TableColumn, decimal_parts
 from contract.dataset import HISTORY_DATES, Contract
+from contract.evolution import sources_of
 from contract.submission import Submission
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from spark_jobs import job, storage, transforms
+from spark_jobs import footers, job, storage, transforms
 from spark_jobs.errors import DataError
 from spark_jobs.session import spark_session
 from spark_jobs.verdict import (
@@ -218,8 +221,10 @@ def validate_date(
     :param files: what `download` copied.
     :param history: what other dates have, as in `--history`.
     :return: the manifest, which is also written.
-    :raises DataError: a critical expectation failed.
+    :raises DataError: a critical expectation failed, or a file has other columns than the contract publishes.
     """
+    # By Spark's reader a file of another type would be read as if it were of this one, or hidden behind the first.
+    columns = footers.check(map(storage.local_path, files), contract)
     rows = spark.read.parquet(*files).cache()
     try:
         with phases("read"):
@@ -259,6 +264,9 @@ def validate_date(
         failed=failed,
         metrics=metrics,
         profile=profile,
+        columns=columns,
+        sources=sources_of(contract),
+        contract_version=contract.version,
         docs=docs,
         seconds=phases.seconds,
         versions=job.versions("pyspark", "great-expectations"),

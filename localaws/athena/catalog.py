@@ -32,11 +32,12 @@ class Serde:
 
 @dataclass(frozen=True)
 class Partition:
-    """A registered partition: its values, in the order of the table's keys, and where its files are."""
+    """A registered partition: its values, in the order of the table's keys, where its files are, and their columns."""
 
     values: tuple[str, ...]
     location: str
     serde: Serde
+    columns: Columns = field(hash=False)
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,8 @@ class Catalog:
             own_format = storage.get("SerdeInfo") or storage.get("InputFormat")
             serde = serde_of(storage, table.raw.get("Parameters") or {}) if own_format else table.serde
             location = storage.get("Location") or f"{table.location.rstrip('/')}/{self._path(table, raw['Values'])}"
-            found.append(Partition(tuple(map(str, raw["Values"])), location, serde))
+            columns = _columns(storage.get("Columns"))
+            found.append(Partition(tuple(map(str, raw["Values"])), location, serde, columns))
         return sorted(found, key=lambda partition: partition.values)
 
     def _path(self, table: Table, values: list[str]) -> str:
@@ -195,9 +197,15 @@ class Catalog:
         self._change("BatchCreatePartition", glue._batch_create_partition, request, table.database, table.name)
 
     def move_partition(self, table: Table, values: tuple[str, ...], location: str) -> None:
-        """Point a registered partition at another location."""
-        storage = {**table.raw["StorageDescriptor"], "Location": location}
-        partition = {"Values": list(values), "StorageDescriptor": storage, "Parameters": {}}
+        """Point a registered partition at another location; what else is known of it stays."""
+        partitions = glue._partitions.get(f"{table.database}/{table.name}") or []
+        (known,) = (raw for raw in list(partitions) if tuple(map(str, raw["Values"])) == values)
+        storage = {**known["StorageDescriptor"], "Location": location}
+        partition = {
+            "Values": list(values),
+            "StorageDescriptor": storage,
+            "Parameters": known.get("Parameters") or {},
+        }
         request = {
             "DatabaseName": table.database,
             "TableName": table.name,

@@ -3,15 +3,18 @@
 # ruff: noqa: S608 - SQL is what this writes: names and values in it are quoted
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import duckdb
 
 from localaws.athena import parquet
-from localaws.athena.catalog import Catalog, Partition, Serde, Table
+from localaws.athena.catalog import Catalog, Columns, Partition, Serde, Table
+from localaws.athena.coercions import as_table, stored_columns
 from localaws.athena.relations import HIDDEN_COLUMNS, DataFile, compression, key_value, relation
 from localaws.athena.storage import Storage
-from localaws.athena.types import quote
+from localaws.athena.types import Type, quote
+
+Column = tuple[str, Type]
 
 
 @dataclass(frozen=True)
@@ -61,23 +64,39 @@ def plan(
         used: the columns whose values the query needs; those alone count as scanned where the format allows.
 
     Raises:
-        QueryFailed: when the caller may not read a file, or a file contradicts the table.
+        QueryFailed: when the caller may not read a file, or a file or partition contradicts the table.
     """
     table = scan.table
-    partitions = _chosen(scan, catalog, connection) if table.keys else [Partition((), table.location, table.serde)]
-    groups: dict[tuple[Serde, str], list[DataFile]] = {}
+    whole = [Partition((), table.location, table.serde, table.columns)]
+    partitions = _chosen(scan, catalog, connection) if table.keys else whole
+    groups: dict[tuple[Serde, str, tuple[Column, ...]], list[DataFile]] = {}
     for partition in partitions:
+        columns = tuple(stored_columns(table, partition))
         for stored in storage.list(partition.location):
             storage.caller.require_s3("GetObject", stored.bucket, stored.key)
             if stored.size:
                 packed = "" if partition.serde.format == "parquet" else compression(stored)
-                groups.setdefault((partition.serde, packed), []).append(DataFile(stored, partition.values))
-    relations = [relation(connection, table, serde, files, used) for (serde, _), files in groups.items()]
-    scanned = sum(
-        _bytes(serde, file, used) for (serde, _), files in groups.items() for file in files
-    )  # fmt: skip
+                groups.setdefault((partition.serde, packed, columns), []).append(DataFile(stored, partition.values))
+    relations = [
+        _relation(connection, table, serde, list(columns), files, used) for (serde, _, columns), files in groups.items()
+    ]
+    scanned = sum(_bytes(serde, file, used) for (serde, _, _), files in groups.items() for file in files)
     count = sum(map(len, groups.values()))
     return ScanPlan(" UNION ALL ".join(relations) or _empty(table), len(partitions), count, scanned)
+
+
+def _relation(
+    connection: duckdb.DuckDBPyConnection,
+    table: Table,
+    serde: Serde,
+    columns: Columns,
+    files: list[DataFile],
+    used: set[str],
+) -> str:
+    """SQL that reads files by the columns that their partitions declare, as the table's."""
+    read = relation(connection, replace(table, columns=columns), serde, files, used)
+    others = [name for name, _ in (*table.keys, *HIDDEN_COLUMNS)]
+    return as_table(table, columns, others, read)
 
 
 def _bytes(serde: Serde, file: DataFile, used: set[str]) -> int:

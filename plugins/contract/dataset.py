@@ -175,9 +175,10 @@ class Retention(Model):
 class Contract(Model):
     """One dataset.
 
-    `version` counts the sets of columns that the dataset has been published with: one that differs from what was
-    published under the same version is refused. What becomes then of the dates that are published already:
-    docs/datasets/README.md. `load_mode` says what a date's file means: `append` (facts of that date), `upsert` (new versions of keys; the
+    `version` counts the sets of columns that the dataset is published with: one that differs from what was published
+    under the same version is refused (docs/datasets/README.md, "Change a dataset").
+
+    `load_mode` says what a date's file means: `append` (facts of that date), `upsert` (new versions of keys; the
     latest by ds wins in `<dataset>_current`) or `snapshot` (the whole truth as of that date; `<dataset>_current` is the
     latest). `additions` says what becomes of columns in the raw file that the contract does not name: they are kept in
     `extra`, or left out; reported either way. `privacy` says for people why the columns that are not marked as personal
@@ -217,6 +218,8 @@ class Contract(Model):
 
     def _check_columns(self) -> None:
         _unique([column.source for column in self.columns], ("columns", "source"))
+        if all(column.optional for column in self.columns):
+            raise problem("all are optional: nothing would tell a file of the dataset from another", "columns")
         seen: set[str] = set()
         for column, at in self.own_columns():
             if column.name in RESERVED_COLUMNS:

@@ -8,9 +8,8 @@ drop and widen columns; what it may not do is what `refusals` tells.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 
 from contract.columns import TableColumn, decimal_parts
 from contract.dataset import Contract
@@ -19,7 +18,7 @@ Types = Mapping[str, str]
 """Type by column, written as Hive does."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DateColumns:
     """What is known of the columns of a date's files.
 
@@ -89,8 +88,8 @@ def refusals(contract: Contract, dates: Collection[DateColumns]) -> list[str]:
 
 def _retyped(wanted: Types, dates: Sequence[DateColumns]) -> Iterable[str]:
     for name, type_name in wanted.items():
-        where = [date for date in dates if name in unreadable(date.types, {name: type_name})]
-        for was, alike in _by(lambda date, name=name: date.types[name], where):
+        before = {date: date.types[name] for date in dates if unreadable(date.types, {name: type_name})}
+        for was, alike in _by_value(before):
             yield (
                 f"column {name} is {was} in what is published of {_range(alike)}, and the contract says {type_name}, "
                 f"which cannot show it. Keep {name} as {was} and give the new column another name, such as a derived "
@@ -100,23 +99,19 @@ def _retyped(wanted: Types, dates: Sequence[DateColumns]) -> Iterable[str]:
 
 def _renamed(contract: Contract, wanted: Types, dates: Sequence[DateColumns]) -> Iterable[str]:
     for column in contract.columns:
-        where = [
-            date
+        before = {
+            date: name
             for date in dates
-            if column.name not in date.types and any(name not in wanted for name in _made_from(column.source, date))
-        ]
-        for was, alike in _by(lambda date, source=column.source: _made_from(source, date)[0], where):
+            for name, source in date.sources.items()
+            if source == column.source and name in date.types and name not in wanted and column.name not in date.types
+        }
+        for was, alike in _by_value(before):
             yield (
                 f"column {column.name} ({column.type}) is {was} ({alike[0].types[was]}) in what is published of "
                 f"{_range(alike)}: both come from {column.source!r} in the raw files, and {was} is not in the contract "
                 f"any more. Keep {was} and add {column.name} as a derived column beside it; reprocess "
                 f"{_range(alike, counted=False)}; then drop {was}"
             )
-
-
-def _made_from(source: str, date: DateColumns) -> list[str]:
-    """The published columns of a date that come from a column of the raw files."""
-    return [name for name, given in date.sources.items() if given == source and name in date.types]
 
 
 def _same_version(contract: Contract, wanted: Types, dates: Sequence[DateColumns]) -> Iterable[str]:
@@ -131,12 +126,12 @@ def _same_version(contract: Contract, wanted: Types, dates: Sequence[DateColumns
         )
 
 
-def _by(
-    key: Callable[[DateColumns], str], dates: Iterable[DateColumns]
-) -> Iterable[tuple[str, list[DateColumns]]]:
-    """Dates in groups of the same key, each in order."""
-    for value, alike in groupby(sorted(dates, key=lambda date: (key(date), date.ds)), key):
-        yield value, list(alike)
+def _by_value(before: Mapping[DateColumns, str]) -> Iterable[tuple[str, list[DateColumns]]]:
+    """Each value with its dates, both in the order in which the dates are."""
+    groups: dict[str, list[DateColumns]] = {}
+    for date, value in before.items():
+        groups.setdefault(value, []).append(date)
+    return groups.items()
 
 
 def _range(dates: Sequence[DateColumns], *, counted: bool = True) -> str:

@@ -149,7 +149,8 @@ def open_csv(stream: io.BufferedReader, name: str, contract: Contract) -> RawFil
 
 def _check_delimiter(header: str, contract: Contract, where: str) -> None:
     for delimiter in OTHER_DELIMITERS:
-        if set(model.sources(contract)) <= set(header.split(delimiter)) and len(contract.columns) > 1:
+        names = header.split(delimiter)
+        if len(names) > 1 and not model.missing_columns(names, contract):
             raise DataError(
                 f"{where}: the delimiter is {delimiter!r}, and {contract.format.delimiter!r} in the contract"
             )

@@ -151,8 +151,13 @@ def is_header(found: Collection[str], contract: Contract) -> bool:
 
 
 def missing_columns(found: Collection[str], contract: Contract) -> list[str]:
-    """The sources of the contract's columns that are not among the names found."""
-    return [name for name in sources(contract) if name not in found]
+    """The sources of the contract's columns that every file must have and that are not among the names found."""
+    return [column.source for column in contract.columns if not column.optional and column.source not in found]
+
+
+def absent_columns(found: Collection[str], contract: Contract) -> list[str]:
+    """The sources of the contract's optional columns that are not among the names found."""
+    return [column.source for column in contract.columns if column.optional and column.source not in found]
 
 
 def new_columns(found: Collection[str], contract: Contract) -> list[str]:

@@ -86,6 +86,7 @@ def run(spark: SparkSession, case: str, folder: Path, expected: dict[str, Any]) 
     stage = staged(case, folder / "raw", contract)
     assert {file["name"]: file["same_as"] for file in stage["duplicate_files"]} == expected.get("copies", {})
     assert stage["drift"]["new_columns"] == expected.get("new_columns", {})
+    assert stage["drift"]["absent_columns"] == expected.get("absent_columns", {})
     clean_manifest = cleaned(spark, folder, contract)
     assert expected["outcome"] == "publish", clean_manifest["rows"]
     assert clean_manifest["rows"] == {**expected["rows"], "dropped": {}}

@@ -119,7 +119,7 @@ def test_a_file_sent_twice_is_read_once(worker: Worker) -> None:
     staged = worker.manifest("stage_raw", ds, run)
     assert [file["name"] for file in staged["files"]] == ["b.csv", "c.csv"]
     assert [(file["name"], file["same_as"]) for file in staged["duplicate_files"]] == [("a.csv", "b.csv")]
-    assert staged["drift"] == {"additions": "refuse", "new_columns": {"Coupon": ["c.csv"]}}
+    assert staged["drift"] == {"additions": "refuse", "new_columns": {"Coupon": ["c.csv"]}, "absent_columns": {}}
     assert worker.clean(ds, run)[0] == 0
     cleaned = worker.manifest("clean", ds, run)
     assert (cleaned["rows"]["read"], cleaned["rows"]["published"]) == (2, 2)

@@ -89,8 +89,8 @@ def test_a_narrowed_column_is_refused_by_each_type_that_it_had() -> None:
     wide = published(changed(ID, COUNT, {**PRICE, "type": "decimal(12,2)"}), ("2025-06-07",))
     found = refusals(changed(ID, COUNT, {**PRICE, "type": "decimal(6,2)"}, version=3), [*published(), *wide])
     assert [refusal.partition(", and")[0] for refusal in found] == [
-        "column price is decimal(12,2) in what is published of 2025-06-07",
         "column price is decimal(8,2) in what is published of 2025-06-01..2025-06-05 (3 dates)",
+        "column price is decimal(12,2) in what is published of 2025-06-07",
     ]
 
 
@@ -140,8 +140,10 @@ def test_nothing_published_is_no_matter() -> None:
     assert refusals(FIRST, []) == []
 
 
-def test_a_required_column_cannot_be_optional() -> None:
+def test_what_cannot_be_optional() -> None:
     with pytest.raises(ValidationError, match="no row of a file that lacks it could be published"):
         contract_of({"name": "a", "required": True, "optional": True})
+    with pytest.raises(ValidationError, match="nothing would tell a file of the dataset from another"):
+        contract_of({"name": "a", "optional": True})
     with pytest.raises(ValidationError, match="greater than or equal to 1"):
         contract_of("a", version=0)

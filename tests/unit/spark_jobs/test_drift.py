@@ -36,7 +36,24 @@ def refusal(folder: Path, files: dict[str, str], contract: Contract) -> str:
 
 def test_files_that_fit_are_no_difference(tmp_path: Path) -> None:
     files = {"a.csv": "day,id,amount\n2025-01-01,1,1.5\n", "b.csv": "id,amount,day\n"}
-    assert check(tmp_path, files, CSV) == {"additions": "refuse", "new_columns": {}}
+    assert check(tmp_path, files, CSV) == {"additions": "refuse", "new_columns": {}, "absent_columns": {}}
+
+
+def test_an_optional_column_may_be_absent_and_is_reported(tmp_path: Path) -> None:
+    columns = ("id", AMOUNT, {**DAY, "optional": True})
+    files = {"a.csv": "id,amount\n1,1.5\n", "b.csv": "id,amount,day\n1,1.5,2025-01-01\n", "c.csv": "id,amount\n"}
+    assert check(tmp_path, files, contract_of(*columns))["absent_columns"] == {"day": ["a.csv", "c.csv"]}
+    assert "missing 'amount'" in refusal(tmp_path, {"d.csv": "id\n1\n"}, contract_of(*columns))
+    records = {"a.json": '[{"id": 1, "amount": 2}]', "b.json": "[]", "c.json": '[{"id": 1, "amount": 2, "day": null}]'}
+    folder = tmp_path / "json"
+    folder.mkdir()
+    contract = contract_of(*columns, format={"type": "json"})
+    assert check(folder, records, contract)["absent_columns"] == {"day": ["a.json"]}
+
+
+def test_another_delimiter_is_told_though_an_optional_column_is_absent(tmp_path: Path) -> None:
+    contract = contract_of("id", AMOUNT, {**DAY, "optional": True})
+    assert "the delimiter is ';'" in refusal(tmp_path, {"a.csv": "id;amount\n1;2\n"}, contract)
 
 
 def test_new_columns_are_reported_with_the_files_they_are_in(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,7 +14,7 @@ from contract.dataset import Contract
 from pyspark.sql import SparkSession
 
 from spark_jobs import clean, job
-from spark_jobs.errors import NotReadyError
+from spark_jobs.errors import DataError, NotReadyError
 from spark_jobs.references import OtherDatasets
 from tests.unit.spark_jobs.contracts import contract_of
 
@@ -82,6 +83,46 @@ def test_a_dataset_without_a_date_so_far_may_come(read: Read) -> None:
     assert f"{missing.value}" == (
         "reader reads things, which has no published date up to 2025-05-31: run ingest_things for 2025-05-31 first"
     )
+
+
+def published(folder: Path, columns: dict[str, pa.Array]) -> str:
+    folder.mkdir(parents=True)
+    pq.write_table(pa.table(columns), folder / "part-00000.parquet")
+    return folder.as_uri()
+
+
+def test_dates_of_earlier_versions_are_read_by_their_own_types(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    price, count = pa.array([Decimal("10.25")], pa.decimal128(8, 2)), pa.array([7], pa.int32())
+    old = published(tmp_path / "old", {"id": pa.array(["a"]), "price": price, "count": count, "gone": pa.array(["x"])})
+    wide = pa.array([Decimal("1.5")], pa.decimal128(20, 4))
+    new = published(tmp_path / "new", {"id": pa.array(["b"]), "price": wide, "count": pa.array([1 << 40]),
+                                       "note": pa.array(["n"])})  # fmt: skip
+    things = contract_of(
+        "id",
+        {"name": "price", "type": "decimal(20,4)"},
+        {"name": "count", "type": "bigint"},
+        "note",
+        load_mode="append",
+    )
+    monkeypatch.setattr(job, "contract_of", lambda _: things)
+    others = OtherDatasets(spark, {"things": {"2025-06-01": old, "2025-06-02": new}}, tmp_path / "copies")
+    rows = others.as_of(READER, date(2025, 6, 2))["things"].orderBy("id").collect()
+    assert [(row["id"], row["price"], row["count"], row["note"], row["ds"]) for row in rows] == [
+        ("a", Decimal("10.2500"), 7, None, "2025-06-01"),
+        ("b", Decimal("1.5000"), 1 << 40, "n", "2025-06-02"),
+    ]
+
+
+def test_another_value_is_never_read_for_a_type_that_the_contract_does_not_hold(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = published(tmp_path / "old", {"price": pa.array([Decimal("10.25")], pa.decimal128(8, 2))})
+    monkeypatch.setattr(job, "contract_of", lambda _: contract_of("id", {"name": "price", "type": "double"}))
+    others = OtherDatasets(spark, {"things": {"2025-06-01": old}}, tmp_path / "copies")
+    with pytest.raises(DataError, match=r"things ds=2025-06-01: column price is decimal\(8,2\), not double"):
+        others.as_of(READER, date(2025, 6, 2))
 
 
 def test_a_partition_that_is_gone_is_worth_a_retry(spark: SparkSession, tmp_path: Path) -> None:

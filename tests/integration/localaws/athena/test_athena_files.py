@@ -56,6 +56,94 @@ def test_a_file_that_contradicts_the_table_fails_the_query(athena, glue_type, va
     assert athena.rows(f"SELECT fine FROM {name}") == [["1"]]
 
 
+def evolving(athena, name, before, values, **now):
+    """A table that had the column `v` of one type when its partition was registered, and has these columns now."""
+    storage = athena.external_table(name, {"id": "bigint", "v": before}, {"ds": "string"})
+    athena.put_parquet(f"{name}/ds=1/a.parquet", pa.table({"id": list(range(len(values))), "v": values}))
+    athena.point(name, storage, ["1"], athena.uri(f"{name}/ds=1/"))
+    table = athena.glue.get_table(DatabaseName=athena.database, Name=name)["Table"]
+    columns = [{"Name": column, "Type": kind} for column, kind in {"id": "bigint", **now}.items()]
+    kept = {key: table[key] for key in ("Name", "TableType", "PartitionKeys", "Parameters")}
+    changed = {**kept, "StorageDescriptor": {**table["StorageDescriptor"], "Columns": columns}}
+    athena.glue.update_table(DatabaseName=athena.database, TableInput=changed)
+
+
+DECIMALS = pa.array([Decimal("10.25"), Decimal("-0.05")], pa.decimal128(8, 2))
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "values", "shown"),
+    [
+        ("int", "bigint", pa.array([1, -7], pa.int32()), ["1", "-7"]),
+        ("float", "double", pa.array([0.5, -2.25], pa.float32()), ["0.5", "-2.25"]),
+        ("decimal(8,2)", "decimal(12,4)", DECIMALS, ["10.2500", "-0.0500"]),
+        ("decimal(8,2)", "decimal(10,1)", DECIMALS, ["10.3", "-0.1"]),
+        ("decimal(8,2)", "double", DECIMALS, ["10.25", "-0.05"]),
+        ("decimal(8,2)", "string", DECIMALS, ["10.25", "-0.05"]),
+        ("int", "string", pa.array([1, -7], pa.int32()), ["1", "-7"]),
+        ("string", "int", pa.array(["12", "1.5"]), ["12", None]),
+    ],
+)
+def test_a_partition_of_an_older_schema_is_read_by_its_own_types(athena, before, now, values, shown):
+    name = f"was_{before[:5]}{before[-2:-1]}_is_{now[:5]}{now[-2:-1]}".replace("(", "").replace(")", "")
+    evolving(athena, name, before, values, v=now)
+    assert athena.rows(f"SELECT v FROM {name} ORDER BY id") == [[value] for value in shown]
+    assert athena.rows(f"SELECT count(*) FROM {name} WHERE ds = '1' AND v IS NOT NULL") == [
+        [str(len([value for value in shown if value is not None]))]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "values"),
+    [
+        ("bigint", "int", pa.array([1])),
+        ("decimal(8,2)", "bigint", DECIMALS),
+        ("string", "double", pa.array(["1.5"])),
+        ("string", "date", pa.array(["2025-06-30"])),
+        ("int", "double", pa.array([1], pa.int32())),
+    ],
+)
+def test_a_partition_whose_type_cannot_become_the_tables_fails_the_query(athena, before, now, values):
+    name = f"never_{before[:3]}_{now[:3]}"
+    evolving(athena, name, before, values, v=now)
+    reason = (
+        "HIVE_PARTITION_SCHEMA_MISMATCH: There is a mismatch between the table and partition schemas. The types are "
+        f"incompatible and cannot be coerced. The column 'v' in table '{athena.database}.{name}' is declared as type "
+        f"'{now}', but partition 'ds=1' declared column 'v' as type '{before}'."
+    )
+    assert athena.fails(f"SELECT v FROM {name}") == reason
+    assert athena.fails(f"SELECT id FROM {name}") == reason, "Trino compares every column of both"
+    assert athena.rows(f"SELECT v FROM {name} WHERE ds = '2'") == [], "a partition that is not read is not compared"
+
+
+def test_columns_that_came_and_went_since_a_partition_was_registered(athena):
+    evolving(athena, "came_and_went", "string", pa.array(["x"]), added="double")
+    assert athena.rows("SELECT * FROM came_and_went") == [["0", None, "1"]]
+
+
+def test_a_file_that_contradicts_its_partition_fails_though_the_table_would_take_it(athena):
+    evolving(athena, "untrue", "string", pa.array([1], pa.int32()), v="bigint")
+    assert athena.fails("SELECT v FROM untrue").startswith("HIVE_BAD_DATA: Field v's type INT32")
+
+
+def test_moving_a_partition_leaves_its_columns(athena):
+    evolving(athena, "moved_old", "int", pa.array([1], pa.int32()), v="bigint")
+    athena.put_parquet("moved_old/elsewhere/a.parquet", pa.table({"id": [5], "v": pa.array([9], pa.int32())}))
+    athena.run(f"ALTER TABLE moved_old PARTITION (ds = '1') SET LOCATION '{athena.uri('moved_old/elsewhere/')}'")
+    assert athena.rows("SELECT id, v FROM moved_old") == [["5", "9"]]
+    (partition,) = athena.glue.get_partitions(DatabaseName=athena.database, TableName="moved_old")["Partitions"]
+    assert [column["Type"] for column in partition["StorageDescriptor"]["Columns"]] == ["bigint", "int"]
+
+
+def test_columns_of_text_are_told_by_their_place(athena):
+    columns = {"id": "string", "n": "string"}
+    storage = athena.external_table("placed", columns, {"ds": "string"}, **OPEN_CSV)
+    athena.put("placed/ds=1/a.csv", "id,n\n1,7\n")
+    athena.point("placed", storage, ["1"], athena.uri("placed/ds=1/"))
+    athena.run("ALTER TABLE placed ADD COLUMNS (more string)")
+    assert athena.rows("SELECT id, n, more FROM placed") == [["1", "7", None]]
+
+
 def test_a_file_that_is_no_parquet_fails_the_query(athena):
     athena.external_table("junk", {"a": "bigint"}, {})
     athena.put("junk/a.parquet", b"this is not parquet")
