@@ -42,6 +42,9 @@ BATCH = 100
 HISTORY = 50
 """How many crawls of each crawler ListCrawls remembers."""
 
+ALIKE = 0.7
+"""The share of a new partition's files that must have the table's schema, or an incremental crawl leaves it out."""
+
 PARTITION_FOLDER = re.compile(r"([^=/]+)=(.+)")
 
 SERDES = {
@@ -363,6 +366,8 @@ class Crawl:
     changes: Changes = field(default_factory=Changes)
     messages: list[tuple[float, str]] = field(default_factory=list)
     session: boto3.Session | None = None
+    seen: frozenset[str] | None = None
+    folders: set[str] = field(default_factory=set)
 
     def client(self, service: str) -> Any:
         """A client of this server in the name of the crawler's role.
@@ -415,10 +420,9 @@ class Crawl:
     def _crawl(self) -> None:
         catalog = self.client("glue")
         catalog.get_database(Name=self.settings.database)
-        known = self._known_locations(catalog) if self.settings.new_folders_only else set()
         found: set[str] = set()
         for folder, exclusions in self.settings.targets:
-            files = list(self._files(folder, exclusions, known))
+            files = list(self._files(folder, exclusions))
             self.say(f"BENCHMARK : Classification complete, writing results to database {self.settings.database}")
             for table in tables_in(folder, files, self.settings) if files else []:
                 self.check()
@@ -427,11 +431,14 @@ class Crawl:
             f"INFO : Crawler wrote {self.changes.created} new tables, {self.changes.updated} changed tables and "
             f"{self.changes.partitions} partitions"
         )
-        if not self.settings.new_folders_only:
+        if self.seen is None:
             self._retire_tables(catalog, found)
 
-    def _files(self, folder: str, exclusions: tuple[str, ...], known: set[str]) -> Iterator[File]:
-        """The classified files below a target; hidden, empty and excluded ones are passed over."""
+    def _files(self, folder: str, exclusions: tuple[str, ...]) -> Iterator[File]:
+        """The classified files below a target; hidden, empty and excluded ones are passed over.
+
+        An incremental crawl passes over those in folders that an earlier one has seen, whatever it made of them.
+        """
         bucket, _, prefix = folder.removeprefix("s3://").partition("/")
         patterns = [exclusion(pattern) for pattern in exclusions]
         storage = self.client("s3")
@@ -442,7 +449,9 @@ class Crawl:
                 hidden = any(part.startswith(("_", ".")) for part in below.split("/"))
                 if hidden or not size or any(pattern.fullmatch(below) for pattern in patterns):
                     continue
-                if f"s3://{bucket}/{key}".rpartition("/")[0] + "/" in known:
+                place = f"s3://{bucket}/{key}".rpartition("/")[0] + "/"
+                self.folders.add(place)
+                if self.seen is not None and place in self.seen:
                     continue
                 self.check()
                 schema = self._classify(storage, bucket, key, size)
@@ -474,14 +483,6 @@ class Crawl:
         except (pa.ArrowException, ValueError) as error:
             raise CrawlFailed(f"s3://{bucket}/{key} cannot be read: {error}") from error
 
-    def _known_locations(self, catalog: Any) -> set[str]:
-        """The folders that partitions of this crawler's tables already point to."""
-        return {
-            _folder(partition["StorageDescriptor"]["Location"])
-            for table in self._own_tables(catalog)
-            for partition in self._partitions(catalog, table["Name"])
-        }
-
     def _own_tables(self, catalog: Any) -> list[Request]:
         pages = catalog.get_paginator("get_tables").paginate(DatabaseName=self.settings.database)
         tables = [table for page in pages for table in page["TableList"]]
@@ -506,6 +507,9 @@ class Crawl:
             # Another table has the name already.
             name = f"{name}_{hashlib.md5(table.folder.encode(), usedforsecurity=False).hexdigest()}"
             existing = self._existing(catalog, name)
+        if existing is None and self.seen is not None:
+            self.say(f"INFO : {table.folder} would be the new table {name}: incremental crawls add none")
+            return name
         columns = columns_of(table.files, table.keys)
         if existing and self.settings.merge_new_columns:
             kept = {column["Name"]: column["Type"] for column in existing["StorageDescriptor"]["Columns"]}
@@ -523,8 +527,27 @@ class Crawl:
         elif existing["StorageDescriptor"]["Columns"] != given["StorageDescriptor"]["Columns"]:
             self.say(f"INFO : The schema of table {name} changed, which is only logged")
         if table.keys:
-            self._write_partitions(catalog, name, table, columns)
+            fitting = table if existing is None or self.seen is None else self._fitting(table, existing)
+            self._write_partitions(catalog, name, fitting, columns)
         return name
+
+    def _fitting(self, table: Table, existing: Request) -> Table:
+        """The part of a table that an incremental crawl adds: partitions that have the table's keys and schema.
+
+        Source: https://repost.aws/knowledge-center/glue-troubleshoot-missing-partitions: more than 70 % of the files of
+        a partition must have the table's schema, and one that once had not is never added.
+        """
+        keys = tuple(key["Name"] for key in existing.get("PartitionKeys", []))
+        wanted = {column["Name"]: column["Type"] for column in existing["StorageDescriptor"]["Columns"]}
+        fitting = {}
+        for values, files in table.partitions.items():
+            alike = [file for file in files if _types(columns_of([file], table.keys)) == wanted]
+            if keys == table.keys and len(alike) > ALIKE * len(files):
+                fitting[values] = files
+            else:
+                place = "/".join(values)
+                self.say(f"WARN : Partition does not match table schema or has mismatch keys: {table.folder} {place}")
+        return Table(table.folder, table.keys, fitting)
 
     def _table_input(self, name: str, table: Table, columns: Columns, existing: Request | None) -> Request:
         before = dict((existing or {}).get("Parameters") or {})
@@ -568,7 +591,7 @@ class Crawl:
                 _require_no_errors(catalog.batch_update_partition(**where, Entries=entries))
         self.changes.partitions += len(new)
         gone = [list(values) for values in before if values not in table.partitions]
-        if gone and not self.settings.new_folders_only:
+        if gone and self.seen is None:
             if self.settings.on_delete == "DELETE_FROM_DATABASE":
                 for some in _batches(gone):
                     doomed = [{"Values": values} for values in some]
@@ -609,6 +632,10 @@ class Crawl:
             logs.put_log_events(logGroupName=LOG_GROUP, logStreamName=self.name, logEvents=events)
         except (CrawlFailed, ClientError, BotoCoreError) as error:
             logger.error("The log of the crawler %s is lost: %s", self.name, error)
+
+
+def _types(columns: Columns) -> dict[str, str]:
+    return {name: str(kind) for name, kind in columns.items()}
 
 
 def _batches(many: list[Any]) -> Iterator[list[Any]]:
@@ -678,6 +705,8 @@ def _finish(crawl: Crawl, status: str, error: str) -> None:
         "TablesUpdated": crawl.changes.updated,
         "TablesDeleted": crawl.changes.deleted,
     }
+    if status == "SUCCEEDED":
+        crawler["_folders"] = sorted({*crawler.get("_folders", ()), *crawl.folders})
     crawler.update(LastCrawl=last, _crawls=history, _metrics=metrics, CrawlElapsedTime=0, State="READY")
 
 
@@ -698,7 +727,10 @@ def start_crawler(request: Request) -> Request:
     crawler = _find(request.get("Name"))
     if crawler["State"] != "READY":
         raise Refused("CrawlerRunningException", f"Crawler with name {crawler['Name']} has already started")
-    crawl = Crawl(crawler["Name"], Settings.of(crawler), crawler["Role"])
+    settings = Settings.of(crawler)
+    # The first crawl is a full one, whatever is wanted of those after it.
+    seen = crawler.get("_folders") if settings.new_folders_only else None
+    crawl = Crawl(crawler["Name"], settings, crawler["Role"], seen=None if seen is None else frozenset(seen))
     crawler["State"] = "RUNNING"
     _running[_key(crawl.name)] = crawl
     # A thread starts without the account and region of the request.
@@ -780,6 +812,9 @@ def _checked(theirs: Callable[[Request], Response]) -> Callable[[Request], Respo
             settings = Settings.of({**existing, **request})
             if not settings.targets:
                 raise _invalid("A crawler needs at least one target")
+            moved = existing and request.get("Targets") and settings.targets != Settings.of(existing).targets
+            if moved and settings.new_folders_only:
+                raise _invalid("The S3 targets of a crawler that crawls new folders only cannot be changed")
             return {}
 
         answer = check(request)

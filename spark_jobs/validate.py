@@ -19,10 +19,10 @@ Expectations with `"meta": {"batch": "run"}` are about the run as a whole: a tab
 
 Manifest: `step, dataset, ds, run, submission, success, expectations (how many), failed [{expectation, column, severity,
 batch, rows_failed, rows_checked, observed, kwargs, notes}], metrics {name: value}, profile (those metrics that the
-dates after this one are compared with), columns {name: type} (those of the files, and of the contract), sources {column: its
-name in the raw files}, contract_version, docs (URI of index.html, one page of Data Docs), seconds {phase: s},
-versions`. It is written whether the batch passes or fails, unless the files are not what clean wrote, or have other
-columns than the contract publishes: that fails it before anything is measured.
+dates after this one are compared with), columns {name: type} (of the files, which are the contract's), sources {column:
+source}, contract_version, docs (URI of index.html, one page of Data Docs), seconds {phase: s}, versions`. It is
+written whether the batch passes or fails, unless the files are not what clean wrote, or have other columns than the
+contract publishes: that fails it before anything is measured.
 """
 
 from __future__ import annotations

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 from airflow.sdk.exceptions import AirflowException
 from contract.columns import TableColumn
+from contract.evolution import Types
 
 POLL_SECONDS = 1
 DESCRIPTION_LENGTH = 2048
-TABLE_INPUT = ("Name", "TableType", "Parameters", "PartitionKeys", "StorageDescriptor")
+TABLE_INPUT = ("Name", "Owner", "Retention", "TableType", "Parameters", "PartitionKeys", "StorageDescriptor")
 """What a table of the lake consists of, beside its description, as UpdateTable takes it."""
 PARQUET = {
     "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
     "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
     "SerdeInfo": {"SerializationLibrary": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"},
 }
+Recrawl = Literal["CRAWL_EVERYTHING", "CRAWL_NEW_FOLDERS_ONLY"]
 
 
 class PartitionedTable:
     """An external Parquet table partitioned by `ds` (string), whose partitions are pointers to folders.
 
-    Pointing a partition at another folder is one Glue call: readers see the old files or the new ones, never both.
+    Pointing a partition at another folder is one Glue call: readers see the old files or the new ones, never both. A
+    partition is described by the columns of its own files, which the table's need not be.
 
     Args:
         glue: boto3 Glue client.
@@ -68,37 +71,62 @@ class PartitionedTable:
             if not described or _columns(table["StorageDescriptor"]["Columns"]) != _columns(self._columns):
                 self._glue.update_table(DatabaseName=self.database, TableInput=definition)
 
-    def point(self, ds: str, location: str, parameters: dict[str, str]) -> str | None:
+    def point(self, ds: str, location: str, parameters: dict[str, str], columns: Types | None = None) -> str | None:
         """Make `location` what the partition `ds` reads.
 
         Args:
             ds: date, `YYYY-MM-DD`.
             location: folder of Parquet files.
             parameters: what to record with the partition.
+            columns: type by column of the files there. None where no record tells: a partition that points there
+                already keeps what it says of them, another gets the table's.
 
         Returns:
             The folder that it pointed at before, or None for a new partition.
         """
-        partition = {"Values": [ds], "StorageDescriptor": self._storage(location), "Parameters": parameters}
+        storage = self._storage(location)
+        if columns is not None:
+            storage["Columns"] = _described(columns)
+        partition = {"Values": [ds], "StorageDescriptor": storage, "Parameters": parameters}
         key = {"DatabaseName": self.database, "TableName": self.name}
         try:
             self._glue.create_partition(**key, PartitionInput=partition)
         except self._glue.exceptions.AlreadyExistsException:
-            before = self._glue.get_partition(**key, PartitionValues=[ds])["Partition"]
+            before = self._glue.get_partition(**key, PartitionValues=[ds])["Partition"]["StorageDescriptor"]
+            if columns is None and before["Location"] == location:
+                storage["Columns"] = before["Columns"]
             self._glue.update_partition(**key, PartitionValueList=[ds], PartitionInput=partition)
-            return str(before["StorageDescriptor"]["Location"])
+            return str(before["Location"])
         return None
 
-    def partitions(self, expression: str) -> Iterator[dict[str, Any]]:
-        """Yield the partitions that match a Glue expression such as `ds <= '2025-06-30'`, as Glue describes them."""
+    def partitions(self, expression: str = "", *, with_columns: bool = False) -> Iterator[dict[str, Any]]:
+        """Yield partitions as Glue describes them; none while there is no table.
+
+        Args:
+            expression: a Glue expression such as `ds <= '2025-06-30'`, or nothing for all.
+            with_columns: whether they tell their columns, which makes for much longer answers.
+        """
+        chosen = {"Expression": expression} if expression else {}
         pages = self._glue.get_paginator("get_partitions").paginate(
-            DatabaseName=self.database, TableName=self.name, Expression=expression, ExcludeColumnSchema=True
+            DatabaseName=self.database, TableName=self.name, ExcludeColumnSchema=not with_columns, **chosen
         )
-        for page in pages:
-            yield from page["Partitions"]
+        try:
+            for page in pages:
+                yield from page["Partitions"]
+        except self._glue.exceptions.EntityNotFoundException:
+            return
 
     def _storage(self, location: str) -> dict[str, Any]:
         return {**PARQUET, "Columns": self._columns, "Location": location}
+
+
+def types_told(described: Mapping[str, Any]) -> dict[str, str]:
+    """Return the type of each column that a table or partition has, by name, as Glue describes it."""
+    return {column["Name"]: column["Type"] for column in described["StorageDescriptor"]["Columns"]}
+
+
+def _described(types: Types) -> list[dict[str, str]]:
+    return [{"Name": name, "Type": type_name} for name, type_name in types.items()]
 
 
 def _columns(columns: Sequence[dict[str, Any]]) -> list[tuple[str, str, str]]:
@@ -123,27 +151,24 @@ def warn_of_table(glue: Any, database: str, name: str, warning: str) -> None:
         )
 
 
-def describe_difference(found: Sequence[dict[str, Any]], expected: Sequence[TableColumn]) -> list[str]:
-    """Compare a table's columns with the contract's.
+def set_columns(glue: Any, database: str, name: str, types: Types) -> None:
+    """Give a table that is not ours, such as a crawler's, these columns; one that is not there yet gets none.
 
     Args:
-        found: columns as Glue describes them (`Name`, `Type`).
-        expected: columns of the contract; order does not matter to Parquet readers.
-
-    Returns:
-        One readable sentence per difference; empty when they agree.
+        glue: boto3 Glue client.
+        database: Glue database.
+        name: table.
+        types: type by column, in order.
     """
-    types = {column["Name"]: column["Type"] for column in found}
-    wanted = {column.name: column.type for column in expected}
-    return (
-        [f"column {name} ({wanted[name]}) is missing" for name in wanted if name not in types]
-        + [f"column {name} ({types[name]}) is not in the contract" for name in types if name not in wanted]
-        + [
-            f"column {name} is {types[name]}, the contract says {wanted[name]}"
-            for name in wanted
-            if name in types and types[name] != wanted[name]
-        ]
-    )
+    try:
+        table = glue.get_table(DatabaseName=database, Name=name)["Table"]
+    except glue.exceptions.EntityNotFoundException:
+        return
+    if list(types_told(table).items()) == list(types.items()):
+        return
+    kept = {part: table[part] for part in (*TABLE_INPUT, "Description") if part in table}
+    storage = {**table["StorageDescriptor"], "Columns": _described(types)}
+    glue.update_table(DatabaseName=database, TableInput={**kept, "StorageDescriptor": storage})
 
 
 def crawl(glue: Any, crawler: str, timeout: float) -> None:
@@ -160,20 +185,53 @@ def crawl(glue: Any, crawler: str, timeout: float) -> None:
         AirflowException: when the crawl failed, or has not ended in time.
     """
     deadline = time.monotonic() + timeout
-
-    def pause() -> None:
-        if time.monotonic() > deadline:
-            raise AirflowException(f"crawler {crawler} is still running after {timeout:.0f} s")
-        time.sleep(POLL_SECONDS)
-
-    while True:
-        try:
-            glue.start_crawler(Name=crawler)
-            break
-        except glue.exceptions.CrawlerRunningException:
-            pause()
+    _when_idle(glue, crawler, deadline, lambda: glue.start_crawler(Name=crawler))
     while (found := glue.get_crawler(Name=crawler)["Crawler"])["State"] != "READY":
-        pause()
+        _pause(crawler, deadline)
     last = found["LastCrawl"]
     if last["Status"] != "SUCCEEDED":
         raise AirflowException(f"crawler {crawler} {last['Status']}: {last.get('ErrorMessage', '')}")
+
+
+def crawl_everything(glue: Any, crawler: str, timeout: float) -> None:
+    """Run one crawl that looks at all folders again, of a crawler that otherwise looks at new ones only.
+
+    What such a crawler has seen once it does not register again, as where its table was deleted:
+    https://docs.aws.amazon.com/glue/latest/dg/incremental-crawls.html. It takes the right to update the crawler.
+
+    Args:
+        glue: boto3 Glue client.
+        crawler: its name.
+        timeout: bound of waiting for each step, in seconds.
+
+    Raises:
+        AirflowException: when the crawl failed, or has not ended in time.
+    """
+
+    def look_at(behavior: Recrawl) -> None:
+        policy = {"RecrawlBehavior": behavior}
+        deadline = time.monotonic() + timeout
+        _when_idle(glue, crawler, deadline, lambda: glue.update_crawler(Name=crawler, RecrawlPolicy=policy))
+
+    look_at("CRAWL_EVERYTHING")
+    try:
+        crawl(glue, crawler, timeout)
+    finally:
+        look_at("CRAWL_NEW_FOLDERS_ONLY")
+
+
+def _when_idle(glue: Any, crawler: str, deadline: float, call: Callable[[], object]) -> None:
+    """Call what Glue refuses while the crawler runs."""
+    while True:
+        try:
+            call()
+        except glue.exceptions.CrawlerRunningException:
+            _pause(crawler, deadline)
+        else:
+            return
+
+
+def _pause(crawler: str, deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise AirflowException(f"crawler {crawler} is still running after all the time that it had")
+    time.sleep(POLL_SECONDS)

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from contract.dataset import Contract, Mart
+from contract.evolution import types_of, unreadable
 
-from lake.catalog import PartitionedTable
+from lake.catalog import PartitionedTable, types_told
 from lake.manifest import write_manifest
 from lake.settings import Settings
 from lake.sql import Dates, dates_affected, dates_read, mart_select
@@ -37,6 +38,8 @@ def stale_pictures(
 ) -> dict[str, str]:
     """Return the pictures to compute: those of the dates, and later ones made from them, unless they fit the sources.
 
+    And those of any date that the mart's columns cannot show: the SQL, which is in the digest, has them too.
+
     Args:
         contract: the dataset.
         mart: the mart.
@@ -49,8 +52,9 @@ def stale_pictures(
     """
     affected = Dates(min(dates), dates_affected(mart.scope, max(dates)).last)
     pictures: dict[str, str | None] = dict.fromkeys(dates)
-    for partition in target.partitions(affected.condition):
-        pictures[partition["Values"][0]] = partition["Parameters"].get("source_digest")
+    for partition in target.partitions(with_columns=True):
+        if (ds := partition["Values"][0]) in affected or _is_hidden(partition, mart):
+            pictures[ds] = partition["Parameters"].get("source_digest")
     return {ds: digest for ds, digest in _wanted(contract, mart, source, pictures).items() if digest != pictures[ds]}
 
 
@@ -60,6 +64,15 @@ def _wanted(contract: Contract, mart: Mart, source: PartitionedTable, dates: Ite
     read = Dates(dates_read(mart.scope, ordered[0]).first, ordered[-1])
     folders = {p["Values"][0]: p["StorageDescriptor"]["Location"] for p in source.partitions(read.condition)}
     return {ds: source_digest(contract, mart, ds, folders) for ds in ordered}
+
+
+def hides_pictures(mart: Mart, target: PartitionedTable) -> bool:
+    """Return whether a mart's table would show a picture no longer with the columns that the contract has now."""
+    return any(_is_hidden(partition, mart) for partition in target.partitions(with_columns=True))
+
+
+def _is_hidden(partition: Mapping[str, Any], mart: Mart) -> bool:
+    return bool(unreadable(types_told(partition), types_of(mart.columns)))
 
 
 def point_at_pictures(
@@ -80,7 +93,8 @@ def point_at_pictures(
         mart: the mart.
         source: the dataset's public table.
         target: the mart's table.
-        made: `{"folder": ..., "query_id": ..., "pictures": {ds: source digest}}`; the folder ends with a slash.
+        made: `{"folder": ..., "query_id": ..., "columns": {name: type}, "pictures": {ds: source digest}}`; the folder
+            ends with a slash.
     """
     names, artifacts = settings.names(contract.dataset), f"s3://{settings.artifacts_bucket}"
     write_manifest(s3, f"{artifacts}/{names.mart_record(mart.name, made['query_id'])}", dict(made))
@@ -92,6 +106,9 @@ def point_at_pictures(
 
 
 def picture(made: Mapping[str, Any], ds: str) -> dict[str, Any]:
-    """Return where the picture of a date lies, and what its partition tells, from the record of the query."""
+    """Return where the picture of a date lies, its columns, and what its partition tells, from the record of the query.
+
+    Records of older lakes tell no columns.
+    """
     parameters = {"source_digest": made["pictures"][ds], "query_id": made["query_id"]}
-    return {"location": f"{made['folder']}ds={ds}/", "parameters": parameters}
+    return {"location": f"{made['folder']}ds={ds}/", "parameters": parameters, "columns": made.get("columns")}

@@ -5,16 +5,17 @@ Which submission that is stands in a record on S3, one for what is published and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
+from airflow.sdk.exceptions import AirflowFailException
 from contract.dataset import HISTORY_DATES, Contract
 from contract.names import Names
 from contract.submission import Submission
 
 from lake import turn
 from lake.catalog import PartitionedTable
-from lake.manifest import Record, RecordError, parsed
+from lake.manifest import Record, RecordError, parsed, read_manifest
 from lake.paths import Paths
 from lake.settings import Settings
 from lake.sql import Dates
@@ -38,8 +39,8 @@ def point_at_newest(
         kind: what the table is of.
         table: the table.
         run: what the caller has made: `ds`, `submission`, `uri` (the folder to point at), `listed` (when its run looked
-            at the raw files, as ISO text), `parameters` (what to record with the partition), and whatever else the
-            record should hold.
+            at the raw files, as ISO text), `parameters` (what to record with the partition), `columns` (type by
+            column of the files there), and whatever else the record should hold.
 
     Returns:
         The newest run's record, and the folder that the partition pointed at before, or None for a new partition.
@@ -88,7 +89,8 @@ def _decide(
 ) -> tuple[Record, str | None]:
     """Change what counts for a date, and point the partition there, in one turn."""
     with in_turn(s3, uri, lambda known: _remembering(known, choose(known))) as record:
-        replaced = table.point(record["ds"], record["uri"], record["parameters"])
+        # Records of older lakes tell no columns.
+        replaced = table.point(record["ds"], record["uri"], record["parameters"], record.get("columns"))
     return record, replaced
 
 
@@ -98,6 +100,22 @@ def _remembering(known: Record | None, chosen: Record) -> Record:
     others = (each for each in counted if Submission.told(each) != Submission.told(chosen))
     earlier = [{name: value for name, value in each.items() if name not in BESIDE} for each in others]
     return {**chosen, "earlier": earlier[:EARLIER]}
+
+
+def promoted_runs(s3: Any, dates: Sequence[Paths]) -> list[Record]:
+    """Return what a run has promoted, by the manifest of each of its dates.
+
+    Raises:
+        AirflowFailException: when one does not tell the columns of its files.
+    """
+    promoted = [read_manifest(s3, paths.manifest("promote")) for paths in dates]
+    for paths, run in zip(dates, promoted, strict=True):
+        if "columns" not in run:
+            raise AirflowFailException(
+                f"{paths.manifest('promote')} does not tell the columns of the files: it was written by an earlier "
+                "version. Clear from start_worker"
+            )
+    return promoted
 
 
 def _partitions(glue: Any, names: Names, expression: str) -> list[dict[str, Any]]:

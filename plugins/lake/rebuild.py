@@ -13,7 +13,7 @@ from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from contract.dataset import Contract, Mart
 
-from lake.catalog import PartitionedTable, crawl
+from lake.catalog import PartitionedTable, crawl_everything, types_told
 from lake.manifest import Record, read_manifest
 from lake.pictures import picture, source_digest
 from lake.published import Kind
@@ -22,21 +22,23 @@ from lake.tables import create_current_view, mart_table, public_table, quarantin
 
 PARALLEL_CALLS = 8
 TIMEOUT = 1800
+PLACE = ("location", "parameters", "columns")
 OF_DATE = re.compile(r"ds=(?P<ds>[^/]+)/(?P<kind>published|quarantined)\.json")
 
 
 class CatalogRebuild:
     """Make the database, the tables, their partitions and the view of a dataset again.
 
-    Each partition points where the records on S3 say. A picture of a mart that does not fit its sources any longer is
-    pointed at all the same: it is what readers saw, and the mart's next task computes it again. A catalog that is whole
-    stays as it is.
+    Each partition points where the records on S3 say, and has the columns that they tell; where they are of an older
+    lake and tell none, those that the crawler finds in the files of the run. A picture of a mart that does not fit its
+    sources any longer is pointed at all the same: it is what readers saw, and the mart's next task computes it again. A
+    catalog that is whole stays as it is.
 
     Args:
         settings: the stack's names.
         contract: the dataset.
         aws_conn_id: Airflow connection; None for the credentials of the environment. It takes more than Airflow's role:
-            the right to create the database.
+            the rights to create the database and to update the crawler.
     """
 
     def __init__(self, settings: Settings, contract: Contract, aws_conn_id: str | None = None) -> None:
@@ -56,6 +58,7 @@ class CatalogRebuild:
         records = self._records()
         if not records["published"]:
             return {}
+        self._register_runs(records["published"])
         public = public_table(self._glue, self._settings, self._contract)
         made = {public.name: self._point(public, records["published"])}
         quarantine = quarantine_table(self._glue, self._settings, self._contract)
@@ -64,7 +67,6 @@ class CatalogRebuild:
         for mart in self._contract.marts:
             pictures = self._pictures(mart, folders)
             made[mart.name] = self._point(mart_table(self._glue, self._settings, self._contract, mart), pictures)
-        crawl(self._glue, self._names.crawler, TIMEOUT)
         if self._contract.has_current_view:
             create_current_view(self._athena, self._settings, self._contract, TIMEOUT)
         return made
@@ -75,6 +77,19 @@ class CatalogRebuild:
             self._glue.create_database(DatabaseInput={"Name": self._names.database, "Description": description})
         except self._glue.exceptions.AlreadyExistsException:
             return
+
+    def _register_runs(self, places: Mapping[str, dict[str, Any]]) -> None:
+        """Let the crawler look at every run there is, and take from it what places do not tell of their columns."""
+        crawl_everything(self._glue, self._names.crawler, TIMEOUT)
+        runs = {
+            partition["StorageDescriptor"]["Location"]: types_told(partition)
+            for page in self._glue.get_paginator("get_partitions").paginate(
+                DatabaseName=self._names.database, TableName=self._names.runs_table
+            )
+            for partition in page["Partitions"]
+        }
+        for place in places.values():
+            place["columns"] = place["columns"] or runs.get(place["location"])
 
     def _point(self, table: PartitionedTable, places: Mapping[str, Mapping[str, Any]]) -> int:
         table.ensure()
@@ -89,7 +104,11 @@ class CatalogRebuild:
         places: dict[Kind, dict[str, dict[str, Any]]] = {"published": {}, "quarantined": {}}
         for match, record in zip(found.values(), self._read(found), strict=True):
             kind: Any = match["kind"]
-            places[kind][match["ds"]] = {"location": record["uri"], "parameters": record["parameters"]}
+            places[kind][match["ds"]] = {
+                "location": record["uri"],
+                "parameters": record["parameters"],
+                "columns": record.get("columns"),
+            }
         return places
 
     def _pictures(self, mart: Mart, folders: Mapping[str, str]) -> dict[str, dict[str, Any]]:
@@ -100,7 +119,7 @@ class CatalogRebuild:
                 fits = digest == source_digest(self._contract, mart, ds, folders)
                 if fits or ds not in chosen or not chosen[ds]["fits"]:
                     chosen[ds] = {**picture(made, ds), "fits": fits}
-        return {ds: {"location": each["location"], "parameters": each["parameters"]} for ds, each in chosen.items()}
+        return {ds: {part: each[part] for part in PLACE} for ds, each in chosen.items()}
 
     def _keys(self, prefix: str) -> list[str]:
         """Keys in the artifacts bucket that begin with `prefix`, those written last at the end."""

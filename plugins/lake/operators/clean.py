@@ -9,9 +9,12 @@ from typing import Any
 
 from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+from contract.columns import QUARANTINE_COLUMNS
 from contract.dataset import Contract
+from contract.evolution import types_of
 
 from lake.catalog import PartitionedTable
+from lake.evolution import require_readable
 from lake.manifest import read_manifest, write_manifest
 from lake.operators.worker_job import WorkerJobOperator
 from lake.paths import Paths
@@ -25,7 +28,8 @@ PARALLEL_CALLS = 8
 class CleanOperator(WorkerJobOperator):
     """Run a job that cleans, and point the quarantine table's partitions at the rows it refused.
 
-    That happens here, not when the run is published, because the quarantine is needed most when it will not be.
+    That happens here, not when the run is published, because the quarantine is needed most when it will not be. A
+    contract by which what is published could not be read is refused before the job is started.
     The job is told where the rows of other datasets are, and which key hashes personal data, if its contract needs it.
 
     Args:
@@ -33,6 +37,9 @@ class CleanOperator(WorkerJobOperator):
         contract: the dataset.
         references: where to write what other datasets have published; templated.
         job: the job.
+
+    Raises:
+        AirflowFailException: when the contract cannot take effect (`require_readable`).
     """
 
     def __init__(
@@ -59,9 +66,10 @@ class CleanOperator(WorkerJobOperator):
         return self.arguments["ds"].rpartition("..")[2]
 
     def execute(self, context: Any) -> Any:
-        """Write what other datasets have published, then submit."""
+        """Ask whether the contract may take effect, write what other datasets have published, then submit."""
+        glue = GlueCatalogHook(aws_conn_id=self.aws_conn_id).conn
+        require_readable(glue, self.settings, self.contract)
         if self.contract.other_datasets:
-            glue = GlueCatalogHook(aws_conn_id=self.aws_conn_id).conn
             folders = folders_of_other_datasets(glue, self.settings, self.contract, self.last_date)
             write_manifest(S3Hook(aws_conn_id=self.aws_conn_id).conn, self.arguments["references"], folders)
         return super().execute(context)
@@ -88,5 +96,6 @@ class CleanOperator(WorkerJobOperator):
         paths = Paths(self.settings, self.contract, ds, self.run_name)
         listed = read_manifest(s3, paths.manifest("stage_raw"))["listed"]
         told = {"submission": submission}
-        run = {"ds": ds, **told, "uri": uri, "listed": listed, "parameters": told}
+        columns = types_of(QUARANTINE_COLUMNS)
+        run = {"ds": ds, **told, "uri": uri, "listed": listed, "columns": columns, "parameters": told}
         point_at_newest(s3, paths, "quarantined", table, run)

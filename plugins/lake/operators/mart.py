@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
@@ -11,9 +12,11 @@ from airflow.providers.amazon.aws.operators.athena import AthenaOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk.exceptions import AirflowException
 from contract.dataset import Contract, Mart
+from contract.evolution import types_of
 
 from lake.catalog import PartitionedTable
-from lake.pictures import point_at_pictures, stale_pictures
+from lake.manifest import Record
+from lake.pictures import hides_pictures, point_at_pictures, stale_pictures
 from lake.settings import Settings
 from lake.sql import mart_select
 from lake.tables import mart_table, public_table
@@ -33,6 +36,9 @@ class MartOperator(AthenaOperator):
     this operator computes those again too; what is up to date already it leaves alone. It looks once more after it
     has written: two runs at the same time end in the same tables as one after the other. One query computes up to
     `DATES_PER_QUERY` pictures.
+
+    Where the contract's columns of the mart cannot show a picture, of whatever date, that one is stale too; then the
+    table gets those columns, and the partitions their new folders, when all that is stale has been computed.
 
     Args:
         settings: the stack's names.
@@ -66,26 +72,31 @@ class MartOperator(AthenaOperator):
         self.dates = dates
 
     def execute(self, context: Any) -> Any:
-        """Compute the dates' pictures and every stale later one; return their dates."""
+        """Compute the dates' pictures and every other stale one; return their dates."""
+        s3 = S3Hook(aws_conn_id=self.aws_conn_id).conn
         glue = GlueCatalogHook(aws_conn_id=self.aws_conn_id).conn
         source = public_table(glue, self.settings, self.contract)
         target = mart_table(glue, self.settings, self.contract, self.mart)
-        target.ensure()
         computed: list[str] = []
         for _ in range(ROUNDS):
             stale = stale_pictures(self.contract, self.mart, source, target, self.dates.split())
+            queries: Iterable[Record] = (
+                self._compute(context, dict(list(stale.items())[start : start + DATES_PER_QUERY]), target)
+                for start in range(0, len(stale), DATES_PER_QUERY)
+            )
+            if stale and hides_pictures(self.mart, target):
+                queries = list(queries)
+            target.ensure()
             if not stale:
                 return computed
             self.log.info("to be computed: %s", ", ".join(stale))
-            for start in range(0, len(stale), DATES_PER_QUERY):
-                self._compute(context, dict(list(stale.items())[start : start + DATES_PER_QUERY]), source, target)
+            for made in queries:
+                point_at_pictures(s3, self.settings, self.contract, self.mart, source, target, made)
             computed.extend(stale)
         raise AirflowException(f"the sources of {self.mart.name} changed under each of {ROUNDS} rounds: {list(stale)}")
 
-    def _compute(
-        self, context: Any, pictures: dict[str, str], source: PartitionedTable, target: PartitionedTable
-    ) -> None:
-        """Compute pictures, given as digest by date.
+    def _compute(self, context: Any, pictures: dict[str, str], target: PartitionedTable) -> Record:
+        """Compute pictures, given as digest by date, and return what is to be recorded of it.
 
         The digests were taken before: what changes after that makes a picture stale, and another round sees it.
         """
@@ -99,6 +110,5 @@ class MartOperator(AthenaOperator):
             "WITH (format = 'PARQUET', compression = 'ZSTD', partitioned_by = ARRAY['ds'])"
         )
         query_id = super().execute(context)
-        made = {"folder": folder, "query_id": str(query_id), "pictures": pictures}
-        s3 = S3Hook(aws_conn_id=self.aws_conn_id).conn
-        point_at_pictures(s3, self.settings, self.contract, self.mart, source, target, made)
+        columns = types_of(self.mart.columns)
+        return {"folder": folder, "query_id": str(query_id), "columns": columns, "pictures": pictures}

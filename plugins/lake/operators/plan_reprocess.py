@@ -17,6 +17,7 @@ from contract.submission import Submission
 
 from lake.bundle import digest_of_this_process
 from lake.dry_run import skip_all_after
+from lake.evolution import require_readable
 from lake.macros import days, resolve_dates, run_slug
 from lake.manifest import read_manifest_if_present, write_manifest
 from lake.paths import Paths
@@ -40,7 +41,8 @@ class PlanReprocessOperator(AwsBaseOperator[S3Hook]):
         contract: the dataset.
 
     Raises:
-        AirflowFailException: when the parameters `start` and `end` are not dates in order.
+        AirflowFailException: when the parameters `start` and `end` are not dates in order, or the contract cannot take
+            effect (`require_readable`).
     """
 
     aws_hook_class = S3Hook
@@ -57,6 +59,7 @@ class PlanReprocessOperator(AwsBaseOperator[S3Hook]):
         start, end = resolve_dates(context)
         s3 = self.hook.conn
         glue = GlueCatalogHook(aws_conn_id=self.aws_conn_id).conn
+        require_readable(glue, self.settings, self.contract)
         files = self._raw_files(s3, start, end)
         published = published_submissions(glue, self.settings.names(self.contract.dataset), start, end)
         others = folders_of_other_datasets(glue, self.settings, self.contract, end)

@@ -38,8 +38,8 @@ class PromoteOperator(AwsBaseOperator[S3Hook]):
         dates: the dates to promote, separated by spaces; templated. Of each the validation must have passed.
 
     Raises:
-        AirflowFailException: when a validation did not pass or judged another submission's files, or a folder has other
-            files than it should.
+        AirflowFailException: when a validation did not pass, judged another submission's files or does not tell their
+            columns, or a folder has other files than it should.
         AirflowSkipException: when there is no date to promote.
     """
 
@@ -81,16 +81,23 @@ class PromoteOperator(AwsBaseOperator[S3Hook]):
                 f"{paths.manifest('validate')} does not say that submission {submission} is valid "
                 f"(it says {judged}: {'passed' if verdict['success'] else 'failed'}): run validate again"
             )
+        if "columns" not in verdict:
+            raise AirflowFailException(
+                f"{paths.manifest('validate')} does not tell the columns of the files: it was written by jobs of an "
+                "earlier version. Clear from start_worker"
+            )
         return cleaned
 
     def _report(self, s3: Any, paths: Paths, cleaned: dict[str, Any]) -> None:
+        verdict = read_manifest(s3, paths.manifest("validate"))
         manifest = {
             "step": "promote",
             "ds": paths.ds,
             "submission": str(Submission.told(cleaned)),
             "uri": _folder(paths, cleaned),
             "rows": cleaned["rows"]["published"],
-            "profile": read_manifest(s3, paths.manifest("validate")).get("profile", {}),
+            "profile": verdict.get("profile", {}),
+            **{name: verdict[name] for name in ("columns", "sources", "contract_version")},
             "files": len(cleaned["output"]["files"]),
             "listed": read_manifest(s3, paths.manifest("stage_raw"))["listed"],
         }

@@ -14,9 +14,10 @@ from contract.dataset import Contract
 from contract.submission import Submission
 
 from lake.catalog import PartitionedTable
-from lake.manifest import read_manifest, write_manifest
+from lake.evolution import require_readable, told_of_files
+from lake.manifest import Record, write_manifest
 from lake.paths import Paths, paths_of
-from lake.published import point_at_newest
+from lake.published import point_at_newest, promoted_runs
 from lake.settings import Settings
 from lake.tables import create_current_view, public_table
 
@@ -24,7 +25,9 @@ from lake.tables import create_current_view, public_table
 class PublishOperator(AwsBaseOperator[GlueCatalogHook]):
     """Point the public table's partitions at promoted submissions, date by date, and keep the current view up to date.
 
-    Of several runs of one date, that counts which looked at the raw files last (`point_at_newest`).
+    Of several runs of one date, that counts which looked at the raw files last (`point_at_newest`). Each partition is
+    described by the columns of its own files. The table has those of the contract, so nothing is published as long as
+    a date that is or will be there could not be read by them (`require_readable`).
 
     Args:
         settings: the stack's names.
@@ -34,6 +37,7 @@ class PublishOperator(AwsBaseOperator[GlueCatalogHook]):
         timeout: bound of the view's creation, in seconds.
 
     Raises:
+        AirflowFailException: when the contract cannot take effect.
         AirflowException: when Athena did not create the view.
     """
 
@@ -61,20 +65,23 @@ class PublishOperator(AwsBaseOperator[GlueCatalogHook]):
     def execute(self, context: Any) -> None:
         """Make the table if needed, flip the partitions in order, refresh the view, report."""
         s3 = S3Hook(aws_conn_id=self.aws_conn_id).conn
+        dates = paths_of(self.settings, self.contract, self.run_name, self.dates)
+        promoted = promoted_runs(s3, dates)
+        require_readable(self.hook.conn, self.settings, self.contract, promoted)
         table = public_table(self.hook.conn, self.settings, self.contract)
         table.ensure()
-        for paths in paths_of(self.settings, self.contract, self.run_name, self.dates):
-            self._publish(s3, table, paths)
+        for paths, run in zip(dates, promoted, strict=True):
+            self._publish(s3, table, paths, run)
         if self.contract.has_current_view:
             create_current_view(AthenaHook(aws_conn_id=self.aws_conn_id), self.settings, self.contract, self.timeout)
 
-    def _publish(self, s3: Any, table: PartitionedTable, paths: Paths) -> None:
-        promoted = read_manifest(s3, paths.manifest("promote"))
+    def _publish(self, s3: Any, table: PartitionedTable, paths: Paths, promoted: Record) -> None:
         submission = str(Submission.told(promoted))
         parameters = {
             "submission": submission,
             "numRows": str(promoted["rows"]),
             "profile": json.dumps(promoted.get("profile", {}), allow_nan=False),
+            **told_of_files(promoted),
         }
         published, replaced = point_at_newest(s3, paths, "published", table, {**promoted, "parameters": parameters})
         manifest = {

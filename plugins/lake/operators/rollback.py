@@ -12,6 +12,7 @@ from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk.exceptions import AirflowFailException
 from contract.dataset import Contract
+from contract.evolution import types_of, unreadable
 from contract.files import split_s3
 from contract.submission import Submission
 
@@ -55,7 +56,8 @@ class RollbackOperator(AwsBaseOperator[S3Hook]):
         contract: the dataset.
 
     Raises:
-        AirflowFailException: when no date can go back, or the files of one are not there any more.
+        AirflowFailException: when no date can go back, or the files of one are not there any more, or have a column
+            that the contract's cannot show.
     """
 
     aws_hook_class = S3Hook
@@ -101,6 +103,14 @@ class RollbackOperator(AwsBaseOperator[S3Hook]):
         return [step.paths.ds for step in steps]
 
     def _check_files(self, s3: Any, step: Step) -> None:
+        # Records of older lakes tell no columns: then nothing is known against it.
+        types, wanted = step.target.get("columns", {}), types_of(self.contract.published_columns)
+        if hidden := [
+            f"column {name} is {types[name]} there, {wanted[name]} now" for name in unreadable(types, wanted)
+        ]:
+            raise AirflowFailException(
+                f"{step}: the contract has changed too much since: {'; '.join(hidden)}. Nothing was changed"
+            )
         bucket, prefix = split_s3(step.target["uri"])
         found = len(keys_under(s3, bucket, prefix))
         if found != step.target["files"]:

@@ -385,6 +385,8 @@ def test_airflow_crawls_with_a_role_that_can_do_just_that(airflow: Client, aws: 
     require_refused(glue.update_crawler, Name=crawler, TablePrefix="x")
     require_refused(glue.delete_crawler, Name=crawler)
     original = glue.get_crawler(Name=crawler)["Crawler"]["Targets"]
+    # One that crawls new folders only keeps its targets.
+    aws("glue").update_crawler(Name=crawler, RecrawlPolicy={"RecrawlBehavior": "CRAWL_EVERYTHING"})
     for path in (f"s3://{lake['RawBucket']}/orders/", f"s3://{lake['ProcessedBucket']}/_staging/orders/"):
         aws("glue").update_crawler(Name=crawler, Targets={"S3Targets": [{"Path": path}]})
         last = crawl()
@@ -392,7 +394,8 @@ def test_airflow_crawls_with_a_role_that_can_do_just_that(airflow: Client, aws: 
     # It may write no database but the lake's.
     aws("glue").update_crawler(Name=crawler, Targets=original, DatabaseName="default")
     assert "glue:" in crawl()["ErrorMessage"]
-    aws("glue").update_crawler(Name=crawler, DatabaseName="orders_db")
+    new_only = {"RecrawlBehavior": "CRAWL_NEW_FOLDERS_ONLY"}
+    aws("glue").update_crawler(Name=crawler, DatabaseName="orders_db", RecrawlPolicy=new_only)
 
 
 def test_airflow_queries_in_its_workgroup(airflow: Client, lake: dict[str, str]) -> None:

@@ -270,6 +270,60 @@ def test_new_folders_only(lake: Lake) -> None:
     assert lake.partitions("t") == [["1"], ["2"]]
 
 
+NEW_FOLDERS = {
+    "RecrawlPolicy": {"RecrawlBehavior": "CRAWL_NEW_FOLDERS_ONLY"},
+    "SchemaChangePolicy": {"UpdateBehavior": "LOG", "DeleteBehavior": "LOG"},
+}
+
+
+def test_an_incremental_crawl_adds_no_table_and_no_partition_that_differs_from_its_table(lake: Lake) -> None:
+    crawler = lake.create("runs/", "others/", **NEW_FOLDERS)
+    lake.put("runs/p=1/x.parquet", parquet(pa.table({"a": [1]})))
+    assert lake.crawl(crawler)["Status"] == "SUCCEEDED"
+    lake.put("runs/p=2/x.parquet", parquet(pa.table({"a": [1], "b": ["x"]})))
+    lake.put("runs/p=3/x.parquet", parquet(pa.table({"a": [1]})))
+    lake.put("others/p=1/x.parquet", parquet(pa.table({"a": [1]})))
+    assert lake.crawl(crawler)["Status"] == "SUCCEEDED"
+    assert lake.tables().keys() == {"runs"}
+    assert lake.columns("runs") == {"a": "bigint"}
+    assert lake.partitions("runs") == [["1"], ["3"]]
+
+
+def test_an_incremental_crawl_follows_a_table_whose_columns_were_changed(lake: Lake) -> None:
+    crawler = lake.create("runs/", **NEW_FOLDERS)
+    lake.put("runs/p=1/x.parquet", parquet(pa.table({"a": pa.array([1], pa.int32())})))
+    lake.crawl(crawler)
+    table = lake.tables()["runs"]
+    columns = [{"Name": "a", "Type": "bigint"}, {"Name": "b", "Type": "string"}]
+    kept = {part: table[part] for part in ("Name", "Owner", "TableType", "PartitionKeys", "Parameters")}
+    changed = {**kept, "StorageDescriptor": {**table["StorageDescriptor"], "Columns": columns}}
+    lake.glue.update_table(DatabaseName=lake.name, TableInput=changed)
+    lake.put("runs/p=2/x.parquet", parquet(pa.table({"b": ["x"], "a": [1]})))
+    lake.crawl(crawler)
+    found = lake.glue.get_partitions(DatabaseName=lake.name, TableName="runs")["Partitions"]
+    types = {
+        one["Values"][0]: {column["Name"]: column["Type"] for column in one["StorageDescriptor"]["Columns"]}
+        for one in found
+    }
+    assert types == {"1": {"a": "int"}, "2": {"a": "bigint", "b": "string"}}
+    assert lake.columns("runs") == {"a": "bigint", "b": "string"}
+
+
+def test_what_an_incremental_crawl_has_seen_comes_back_by_a_full_one_only(lake: Lake) -> None:
+    crawler = lake.create("runs/", **NEW_FOLDERS)
+    lake.put("runs/p=1/x.parquet", parquet(pa.table({"a": [1]})))
+    lake.crawl(crawler)
+    lake.glue.delete_table(DatabaseName=lake.name, Name="runs")
+    lake.crawl(crawler)
+    assert lake.tables() == {}
+    lake.glue.update_crawler(Name=crawler, RecrawlPolicy={"RecrawlBehavior": "CRAWL_EVERYTHING"})
+    lake.crawl(crawler)
+    assert lake.partitions("runs") == [["1"]]
+    lake.glue.update_crawler(Name=crawler, RecrawlPolicy=NEW_FOLDERS["RecrawlPolicy"])
+    with pytest.raises(ClientError, match="cannot be changed"):
+        lake.glue.update_crawler(Name=crawler, Targets={"S3Targets": [{"Path": f"s3://{lake.name}/else/"}]})
+
+
 def test_what_the_role_may_not_do_fails_the_crawl(lake: Lake, grant: Callable[..., str]) -> None:
     lake.put("t/x.parquet", parquet(pa.table({"a": [1]})))
     ec2_trust = json.loads(json.dumps(GLUE_TRUST).replace("glue.", "ec2."))

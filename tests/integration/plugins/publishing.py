@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 
 from contract.dataset import load_contract
+from contract.evolution import sources_of, types_of
 from contract.names import Names
 from lake.operators.mart import MartOperator
 from lake.operators.promote import PromoteOperator
@@ -42,6 +43,15 @@ def orders_in(ds, version):
             for n in range(version)
         ),
     ]
+
+
+def judged(contract):
+    """What `validate` tells of files that are as the contract says."""
+    return {
+        "columns": types_of(contract.published_columns),
+        "sources": sources_of(contract),
+        "contract_version": contract.version,
+    }
 
 
 @dataclass(frozen=True)
@@ -117,7 +127,7 @@ class Lake:
         for task, manifest in {
             "stage_raw": {"ds": ds, "listed": run.listed},
             "clean": clean,
-            "validate": {"success": True, "submission": submission},
+            "validate": {"success": True, "submission": submission, **judged(CONTRACT)},
         }.items():
             _, _, bucket_name, key = paths.manifest(task).split("/", 3)
             s3.put_object(Bucket=bucket_name, Key=key, Body=json.dumps(manifest).encode())

@@ -11,7 +11,7 @@ from lake.operators import promote
 from lake.operators.promote import PromoteOperator
 from lake.paths import Paths
 
-from tests.integration.plugins.publishing import REPOSITORY
+from tests.integration.plugins.publishing import REPOSITORY, judged
 
 CONTRACT = load_contract(REPOSITORY / "include" / "datasets" / "orders.yaml")
 DS = "2031-06-30"
@@ -31,7 +31,7 @@ def cleaned(aws, settings):
         for task, manifest in {
             "stage_raw": {"ds": DS, "listed": "1"},
             "clean": {"ds": DS, "submission": submission, "rows": {"published": 1}, "output": {"files": [file]}},
-            "validate": {"success": True, "submission": submission},
+            "validate": {"success": True, "submission": submission, **judged(CONTRACT)},
         }.items():
             _, _, bucket, manifest_key = paths.manifest(task).split("/", 3)
             aws("s3").put_object(Bucket=bucket, Key=manifest_key, Body=json.dumps(manifest).encode())
