@@ -21,6 +21,50 @@ FORMATS = {
     "jsonl": "JSON lines in {encoding}: one object a line",
     "parquet": "Parquet",
 }
+CHANGES = """\
+## Change a dataset
+
+Dates that are published stay readable, whatever the contract becomes, or the change is refused. Files of before are
+never written again, and each date is described by the columns of its own files. Every change of the published
+columns needs the next `version` in the contract.
+
+| change | dates published before | raw files of before |
+|---|---|---|
+| a column is added | null, until they are reprocessed | lack it: it must be `optional: true` to reprocess them |
+| a column is dropped | no longer shown; their files keep it | its values are a new column, left out and reported |
+| a column is widened: int to bigint, a decimal to more digits on either side | as the wider type | the same |
+| another order, description, rule or `source` | the same | must have the new `source` |
+| a column is renamed | refused, as long as a date has it by the old name only | |
+| a column gets any other type | refused, as long as a date has it by the old type | |
+| the same `version` with other columns, or an older one | refused: raise `version` | |
+
+Refused is: `clean`, `reprocess`, `plan` and `publish` fail before anything is done, and say which column, both
+types, which dates, and what to do. Readers see what they saw.
+
+**Add a column.**
+
+1. In the contract, raise `version`, and add the column, with `optional: true` where files of before lack it. Such a
+   file is then loaded with nulls, and its manifest says so (`stage_raw.json`, `drift.absent_columns`). Take the
+   word away when every file that you may still load has the column: a file that lacks it by mistake is then refused
+   again.
+2. `make docs`, `make check`, and deploy (`make up`). The next run publishes its date with the column; in all others
+   it is null in Athena.
+3. To fill them, trigger `reprocess_<dataset>` for their range.
+
+**Rename or retype a column**, for which the old dates must have the new one first.
+
+1. Raise `version`, and add the new column as a derived one beside the old, under another name: `{name: pieces,
+   type: bigint, expression: "cast(count as bigint)"}`.
+2. Deploy, and trigger `reprocess_<dataset>` for the range that the refusal named.
+3. Raise `version` again. Put the new column in the place of the old one, under its own name, with its `source`, and
+   drop the derived one. Deploy. The name that the old one had can have another type when no published date has it
+   any more.
+
+**Marts** are computed, so nothing of theirs is refused. The next run of a mart computes again what it would anyway,
+and every earlier picture that its new columns cannot show; earlier ones that they can show get null in a new
+column. Datasets that take a column from this one (`lookups`, `references`) read old dates as Athena does. The
+quarantine's columns never change.
+"""
 SCOPES = {"date": "the date only", "month": "the month up to the date", "history": "every date up to the date"}
 
 
@@ -195,7 +239,8 @@ writes, from a sample file (CSV, a JSON array or JSON lines, also gzipped), and 
 What it inferred holds for the sample: read the contract and correct it. `make up` then makes the dataset's database
 and crawler and gives contract and suite to the worker, and the DAGs appear. No Python is needed. After each later
 change of a contract or suite, `make up` again: until then the dataset's tasks say that they are not deployed.
-"""
+
+{CHANGES}"""
 
 
 def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
