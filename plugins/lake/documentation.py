@@ -327,7 +327,9 @@ def _described(column: TableColumn) -> tuple[str, str, str]:
 
 def _made_of(column: Column) -> str:
     normalized = f", as `{column.normalize}`" if column.normalize else ""
-    return f"{normalized}, hashed with the lake's key" if column.personal else normalized
+    hashed = ", hashed with the lake's key" if column.personal else ""
+    absent = "; null where the file lacks it" if column.optional else ""
+    return f"{normalized}{hashed}{absent}"
 
 
 def _rules(contract: Contract) -> str:
