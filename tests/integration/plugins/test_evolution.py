@@ -14,6 +14,7 @@ from lake.operators.mart import MartOperator
 from lake.operators.plan_reprocess import PlanReprocessOperator
 from lake.operators.promote import PromoteOperator
 from lake.operators.publish import PublishOperator
+from lake.operators.rollback import RollbackOperator
 from lake.paths import Paths
 from lake.rebuild import CatalogRebuild
 from lake.tables import mart_table, public_table
@@ -26,14 +27,13 @@ AMOUNT = {"name": "amount", "source": "Amount", "type": "decimal(8,2)"}
 PIECES = {"name": "pieces", "source": "Pieces", "type": "int"}
 GONE = {"name": "gone", "source": "Gone"}
 FIRST = contract_of(ID, AMOUNT, PIECES, GONE, dataset="orders")
-SECOND = contract_of(
+SECOND_COLUMNS = (
     ID,
     {**AMOUNT, "type": "decimal(12,4)"},
     {**PIECES, "type": "bigint"},
     {"name": "note", "source": "Note", "optional": True},
-    dataset="orders",
-    version=2,
 )
+SECOND = contract_of(*SECOND_COLUMNS, dataset="orders", version=2)
 ROWS = {
     1: "'O1' AS id, CAST(10.25 AS DECIMAL(8, 2)) AS amount, CAST(7 AS INTEGER) AS pieces, 'x' AS gone",
     2: "'O2' AS id, CAST(1.5 AS DECIMAL(12, 4)) AS amount, 3000000000 AS pieces, 'new' AS note",
@@ -105,6 +105,9 @@ class Dataset:
         context = self.lake.context("plan")
         context["params"] = {"start": DATES[0], "end": DATES[1], "dry_run": True}
         PlanReprocessOperator(task_id="plan", settings=self.settings, contract=contract).execute(context)
+
+    def go_back(self, contract, context):
+        RollbackOperator(task_id="rollback", settings=self.settings, contract=contract).execute(context)
 
     def described(self, table):
         found = self.lake.aws("glue").get_partitions(DatabaseName=NAMES.database, TableName=table)["Partitions"]
@@ -198,6 +201,19 @@ def test_of_a_lake_of_before_the_partitions_themselves_are_asked(dataset):
         dataset.clean(REFUSED["retyped"][0])
     dataset.publish(SECOND, DATES[1])
     assert dataset.described(NAMES.table)[DATES[0]] == types_of(FIRST.published_columns)
+
+
+def test_going_back_to_columns_that_the_table_cannot_show_is_refused(dataset):
+    dataset.publish(FIRST, DATES[0])
+    dataset.publish(SECOND, DATES[0], again=1)
+    back = {"start": DATES[0], "end": DATES[0], "submission": None, "dry_run": True}
+    third = contract_of(*SECOND_COLUMNS, {"name": "gone", "type": "bigint"}, dataset="orders", version=3)
+    context = {**dataset.lake.context("rollback"), "params": back}
+    with pytest.raises(AirflowFailException, match="column gone is string there, bigint now"):
+        dataset.go_back(third, context)
+    dataset.go_back(SECOND, {**context, "params": {**back, "dry_run": False}})
+    assert dataset.described(NAMES.table) == {DATES[0]: types_of(FIRST.published_columns)}
+    assert dataset.lake.rows(f"SELECT amount, note FROM {NAMES.table}") == [("10.2500", None)]
 
 
 def test_what_was_judged_by_earlier_jobs_is_not_promoted(dataset):

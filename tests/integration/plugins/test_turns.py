@@ -22,13 +22,13 @@ class Slow:
         self.table, self.calls, self.killed = table, calls, killed
         self.reached, self.sign = threading.Event(), threading.Event()
 
-    def point(self, ds, location, parameters):
+    def point(self, ds, location, parameters, columns=None):
         self.reached.set()
         self.sign.wait(20)
         if self.killed:
             raise SystemExit("killed")
         self.calls.append(location)
-        return self.table.point(ds, location, parameters)
+        return self.table.point(ds, location, parameters, columns)
 
 
 class Noting:
@@ -37,9 +37,9 @@ class Noting:
     def __init__(self, table, calls):
         self.table, self.calls = table, calls
 
-    def point(self, ds, location, parameters):
+    def point(self, ds, location, parameters, columns=None):
         self.calls.append(location)
-        return self.table.point(ds, location, parameters)
+        return self.table.point(ds, location, parameters, columns)
 
 
 def made_by(lake, run):
