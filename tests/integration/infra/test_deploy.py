@@ -112,7 +112,8 @@ def test_each_dataset_has_its_database_and_crawler(aws: Client, outputs: dict[st
         crawler = aws("glue").get_crawler(Name=f"{dataset}_processed_crawler")["Crawler"]
         targets = [target["Path"] for target in crawler["Targets"]["S3Targets"]]
         assert targets == [f"s3://{outputs['ProcessedBucket']}/{dataset}_runs/"]
-        assert crawler["SchemaChangePolicy"] == {"UpdateBehavior": "UPDATE_IN_DATABASE", "DeleteBehavior": "LOG"}
+        assert crawler["SchemaChangePolicy"] == {"UpdateBehavior": "LOG", "DeleteBehavior": "LOG"}
+        assert crawler["RecrawlPolicy"] == {"RecrawlBehavior": "CRAWL_NEW_FOLDERS_ONLY"}
 
 
 def test_workgroups_enforce_where_results_go_and_how_much_is_scanned(aws: Client, outputs: dict[str, str]) -> None:
