@@ -79,7 +79,7 @@ def unreadable(found: Types, wanted: Types) -> list[str]:
 def refusals(contract: Contract, dates: Collection[DateColumns]) -> list[str]:
     """Why nothing may be published by a contract as long as what is published is as it is.
 
-    :param dates: what is published, in any order.
+    :param dates: what is published, or about to be, in any order.
     :return: one sentence for each reason, with column, types, dates, and what to do; empty when it may.
     """
     wanted, known = types_of(contract.published_columns), sorted(dates, key=lambda date: date.ds)
@@ -91,7 +91,7 @@ def _retyped(wanted: Types, dates: Sequence[DateColumns]) -> Iterable[str]:
         before = {date: date.types[name] for date in dates if unreadable(date.types, {name: type_name})}
         for was, alike in _by_value(before):
             yield (
-                f"column {name} is {was} in what is published of {_range(alike)}, and the contract says {type_name}, "
+                f"column {name} is {was} in the files of {_range(alike)}, and the contract says {type_name}, "
                 f"which cannot show it. Keep {name} as {was} and give the new column another name, such as a derived "
                 f"column beside it; reprocess {_range(alike, counted=False)}; then drop {name}"
             )
@@ -107,7 +107,7 @@ def _renamed(contract: Contract, wanted: Types, dates: Sequence[DateColumns]) ->
         }
         for was, alike in _by_value(before):
             yield (
-                f"column {column.name} ({column.type}) is {was} ({alike[0].types[was]}) in what is published of "
+                f"column {column.name} ({column.type}) is {was} ({alike[0].types[was]}) in the files of "
                 f"{_range(alike)}: both come from {column.source!r} in the raw files, and {was} is not in the contract "
                 f"any more. Keep {was} and add {column.name} as a derived column beside it; reprocess "
                 f"{_range(alike, counted=False)}; then drop {was}"
@@ -139,4 +139,4 @@ def _range(dates: Sequence[DateColumns], *, counted: bool = True) -> str:
     first, last = dates[0].ds, dates[-1].ds
     if not counted:
         return f"{first}..{last}"
-    return first if first == last else f"{first}..{last} ({len(dates)} dates)"
+    return first if first == last else f"{first}..{last} ({len({date.ds for date in dates})} dates)"

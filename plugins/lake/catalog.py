@@ -12,7 +12,7 @@ from contract.evolution import Types
 
 POLL_SECONDS = 1
 DESCRIPTION_LENGTH = 2048
-TABLE_INPUT = ("Name", "Owner", "Retention", "TableType", "Parameters", "PartitionKeys", "StorageDescriptor")
+TABLE_INPUT = ("Name", "TableType", "Parameters", "PartitionKeys", "StorageDescriptor")
 """What a table of the lake consists of, beside its description, as UpdateTable takes it."""
 PARQUET = {
     "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
@@ -166,7 +166,7 @@ def set_columns(glue: Any, database: str, name: str, types: Types) -> None:
         return
     if list(types_told(table).items()) == list(types.items()):
         return
-    kept = {part: table[part] for part in (*TABLE_INPUT, "Description") if part in table}
+    kept = {part: table[part] for part in (*TABLE_INPUT, "Owner", "Description") if table.get(part)}
     storage = {**table["StorageDescriptor"], "Columns": _described(types)}
     glue.update_table(DatabaseName=database, TableInput={**kept, "StorageDescriptor": storage})
 

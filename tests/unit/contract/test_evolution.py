@@ -79,7 +79,7 @@ def test_a_retyped_column_is_refused_with_both_types_and_the_dates(type_name: st
     newer = published(changed(ID, PRICE), ("2025-06-07",))
     (refusal,) = refusals(changed(ID, {**COUNT, "type": type_name}, PRICE, version=3), [*newer, *published()])
     assert refusal == (
-        f"column count is int in what is published of 2025-06-01..2025-06-05 (3 dates), and the contract says "
+        f"column count is int in the files of 2025-06-01..2025-06-05 (3 dates), and the contract says "
         f"{type_name}, which cannot show it. Keep count as int and give the new column another name, such as a "
         "derived column beside it; reprocess 2025-06-01..2025-06-05; then drop count"
     )
@@ -89,8 +89,8 @@ def test_a_narrowed_column_is_refused_by_each_type_that_it_had() -> None:
     wide = published(changed(ID, COUNT, {**PRICE, "type": "decimal(12,2)"}), ("2025-06-07",))
     found = refusals(changed(ID, COUNT, {**PRICE, "type": "decimal(6,2)"}, version=3), [*published(), *wide])
     assert [refusal.partition(", and")[0] for refusal in found] == [
-        "column price is decimal(8,2) in what is published of 2025-06-01..2025-06-05 (3 dates)",
-        "column price is decimal(12,2) in what is published of 2025-06-07",
+        "column price is decimal(8,2) in the files of 2025-06-01..2025-06-05 (3 dates)",
+        "column price is decimal(12,2) in the files of 2025-06-07",
     ]
 
 
@@ -98,7 +98,7 @@ def test_a_renamed_column_is_refused_until_every_date_has_it() -> None:
     renamed = changed(ID, {**COUNT, "name": "pieces"}, PRICE, version=3)
     (refusal,) = refusals(renamed, published())
     assert refusal.startswith(
-        "column pieces (int) is count (int) in what is published of 2025-06-01..2025-06-05 (3 dates): both come from "
+        "column pieces (int) is count (int) in the files of 2025-06-01..2025-06-05 (3 dates): both come from "
         "'Count' in the raw files, and count is not in the contract any more."
     )
     assert "Keep count and add pieces as a derived column" in refusal
