@@ -29,10 +29,10 @@ OF_DATE = re.compile(r"ds=(?P<ds>[^/]+)/(?P<kind>published|quarantined)\.json")
 class CatalogRebuild:
     """Make the database, the tables, their partitions and the view of a dataset again.
 
-    Each partition points where the records on S3 say, and has the columns that they tell; where they are of an older
-    lake and tell none, those that the crawler finds in the files of the run. A picture of a mart that does not fit its
-    sources any longer is pointed at all the same: it is what readers saw, and the mart's next task computes it again. A
-    catalog that is whole stays as it is.
+    Each partition points where the records on S3 say, and has the columns that they tell. Where they are of an older
+    lake and tell none, it has those that it has already, or else those that the crawler finds in the files of the run.
+    A picture of a mart that does not fit its sources any longer is pointed at all the same: it is what readers saw, and
+    the mart's next task computes it again. A catalog that is whole stays as it is.
 
     Args:
         settings: the stack's names.
@@ -58,8 +58,8 @@ class CatalogRebuild:
         records = self._records()
         if not records["published"]:
             return {}
-        self._register_runs(records["published"])
         public = public_table(self._glue, self._settings, self._contract)
+        self._register_runs(public, records["published"])
         made = {public.name: self._point(public, records["published"])}
         quarantine = quarantine_table(self._glue, self._settings, self._contract)
         made[quarantine.name] = self._point(quarantine, records["quarantined"])
@@ -78,8 +78,8 @@ class CatalogRebuild:
         except self._glue.exceptions.AlreadyExistsException:
             return
 
-    def _register_runs(self, places: Mapping[str, dict[str, Any]]) -> None:
-        """Let the crawler look at every run there is, and take from it what places do not tell of their columns."""
+    def _register_runs(self, public: PartitionedTable, places: Mapping[str, dict[str, Any]]) -> None:
+        """Let the crawler look at every run there is, and take from it what nobody else tells of a place's columns."""
         crawl_everything(self._glue, self._names.crawler, TIMEOUT)
         runs = {
             partition["StorageDescriptor"]["Location"]: types_told(partition)
@@ -88,8 +88,10 @@ class CatalogRebuild:
             )
             for partition in page["Partitions"]
         }
+        described = {partition["StorageDescriptor"]["Location"] for partition in public.partitions()}
         for place in places.values():
-            place["columns"] = place["columns"] or runs.get(place["location"])
+            if place["columns"] is None and place["location"] not in described:
+                place["columns"] = runs.get(place["location"])
 
     def _point(self, table: PartitionedTable, places: Mapping[str, Mapping[str, Any]]) -> int:
         table.ensure()
