@@ -64,12 +64,3 @@ def _cron_problem(schedule: str) -> str:
     except (CroniterBadCronError, CroniterBadDateError) as error:
         return str(error)
     return ""
-
-
-def raw_wildcard(prefix: str) -> str:
-    """Return the Unix wildcard that any raw file in the folder `prefix` matches, for S3KeySensor.
-
-    It is wider than the endings of a contract's format: a file of another one does not keep a run waiting, but fails
-    its staging. Markers, whose names start with `_` or `.`, do not match.
-    """
-    return f"{prefix}[!_.]*"

@@ -12,7 +12,6 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from contract.dataset import Contract
-from contract.files import is_hidden
 from contract.submission import Submission
 
 from lake.bundle import digest_of_this_process
@@ -21,6 +20,7 @@ from lake.macros import days, resolve_dates, run_slug
 from lake.manifest import read_manifest_if_present, write_manifest
 from lake.paths import Paths
 from lake.published import folders_of_other_datasets, published_submissions
+from lake.raw import received_by_date
 from lake.settings import Settings
 
 PLANNED, SKIPPED = "planned", "skipped"
@@ -57,7 +57,8 @@ class PlanReprocessOperator(AwsBaseOperator[S3Hook]):
         start, end = resolve_dates(context)
         s3 = self.hook.conn
         glue = GlueCatalogHook(aws_conn_id=self.aws_conn_id).conn
-        files = self._raw_files(s3, start, end)
+        raw = received_by_date(s3, self.settings.raw_bucket, self.contract.dataset, start, end)
+        files = {ds: found.files for ds, found in raw.items() if found.files}
         published = published_submissions(glue, self.settings.names(self.contract.dataset), start, end)
         others = folders_of_other_datasets(glue, self.settings, self.contract, end)
         dates = days(start, end)
@@ -85,27 +86,6 @@ class PlanReprocessOperator(AwsBaseOperator[S3Hook]):
             "dates": dict(zip(dates, entries, strict=True)),
         }
         write_manifest(s3, paths.reprocess_manifest(self.task_id), manifest)
-
-    def _raw_files(self, s3: Any, start: str, end: str) -> dict[str, set[tuple[str, str]]]:
-        """Key and ETag of the raw files of each date that has any.
-
-        Names that start with `_` or `.` are markers, and empty objects whose names end in a slash are folders. Whatever
-        else there is makes a date one to load, also a key that staging will refuse: it must not pass for no file.
-        """
-        folder = f"{self.contract.dataset}/ds="
-        pages = s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self.settings.raw_bucket, Prefix=folder, StartAfter=f"{folder}{start}"
-        )
-        found: dict[str, set[tuple[str, str]]] = {}
-        for page in pages:
-            for item in page.get("Contents", []):
-                ds, _, name = item["Key"].removeprefix(folder).partition("/")
-                if ds > end:
-                    return found
-                is_folder = (not name or name.endswith("/")) and item["Size"] == 0
-                if not (is_folder or is_hidden(name)):
-                    found.setdefault(ds, set()).add((item["Key"], item["ETag"].strip('"')))
-        return found
 
     def _entry(
         self, s3: Any, others: Folders, ds: str, files: set[tuple[str, str]] | None, published: Submission | None

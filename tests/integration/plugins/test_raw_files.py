@@ -1,5 +1,6 @@
 """Waiting for files that come, that do not, and that should have come long ago."""
 
+import asyncio
 import os
 import sqlite3
 import subprocess
@@ -8,7 +9,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, TaskDeferralError, TaskDeferred
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    TaskDeferralError,
+    TaskDeferred,
+)
 from contract.dataset import Wait, load_contract
 from lake.paths import Paths
 from lake.sensors.raw_files import RawFilesSensor, expected_since
@@ -52,14 +59,47 @@ def test_a_file_of_another_ending_ends_the_wait_so_that_its_staging_fails_and_a_
     assert sensor("2024-05-06", "skip").execute(run_on("2024-05-06")) is None
 
 
-def test_a_date_that_is_long_over_is_skipped_at_once_and_says_why(sensor):
-    with pytest.raises(AirflowSkipException, match=r"no file at s3://.*orders/ds=2024-01-06/.*expected on 2024-01-07"):
-        sensor("2024-01-06", "skip").execute(run_on("2024-01-06"))
+def fires(deferral, seconds=2):
+    """Whether the trigger of a deferred task fires within that time."""
+
+    async def look():
+        try:
+            event = await asyncio.wait_for(anext(deferral.value.trigger.run()), seconds)
+        except TimeoutError:
+            return False
+        return event.payload == {"status": "success"}
+
+    return asyncio.run(look())
 
 
-@pytest.mark.parametrize(
-    ("ds", "missing"), [(TODAY, "skip"), (TODAY + timedelta(days=2), "skip"), (TODAY, "fail"), ("2024-01-06", "fail")]
-)
+@pytest.mark.parametrize("name", ["", "incoming/", "incoming/deep/", "incoming/.part/orders.csv", "incoming/_SUCCESS"])
+def test_what_staging_ignores_ends_no_wait_neither_at_its_start_nor_later(aws, settings, sensor, name):
+    folder = {"Bucket": settings.raw_bucket, "Key": f"orders/ds={TODAY}/{name}"}
+    aws("s3").put_object(**folder, Body=b"" if not name or name.endswith("/") else b"x")
+    waiting = sensor(TODAY, "fail")
+    waiting.poke_interval = 0.2
+    with pytest.raises(TaskDeferred) as deferral:
+        waiting.execute(run_on(TODAY))
+    assert not fires(deferral)
+    aws("s3").put_object(Bucket=settings.raw_bucket, Key=f"orders/ds={TODAY}/incoming/a.csv", Body=b"x")
+    assert fires(deferral, seconds=20)
+    for key in (folder["Key"], f"orders/ds={TODAY}/incoming/a.csv"):
+        aws("s3").delete_object(Bucket=settings.raw_bucket, Key=key)
+
+
+def test_a_name_that_staging_refuses_ends_the_wait_so_that_somebody_is_told(aws, settings, sensor):
+    aws("s3").put_object(Bucket=settings.raw_bucket, Key="orders/ds=2024-05-07//orders.csv", Body=b"x")
+    assert sensor("2024-05-07", "fail").execute(run_on("2024-05-07")) is None
+
+
+@pytest.mark.parametrize(("missing", "outcome"), [("skip", AirflowSkipException), ("fail", AirflowFailException)])
+def test_a_date_that_is_long_over_ends_at_once_and_says_why(sensor, missing, outcome):
+    said = r"no file to load at s3://.*orders/ds=2024-01-06/.*expected on 2024-01-07 .* more than the wait of 6 h ago"
+    with pytest.raises(outcome, match=said):
+        sensor("2024-01-06", missing).execute(run_on("2024-01-06"))
+
+
+@pytest.mark.parametrize(("ds", "missing"), [(TODAY, "skip"), (TODAY + timedelta(days=2), "skip"), (TODAY, "fail")])
 def test_a_file_that_may_still_come_is_waited_for_within_bounds(sensor, ds, missing):
     with pytest.raises(TaskDeferred) as deferral:
         sensor(ds, missing).execute(run_on(ds))
@@ -79,7 +119,7 @@ def test_what_cannot_be_looked_for_is_not_skipped(sensor):
     with pytest.raises(TaskDeferralError):
         sensor(TODAY, "skip").resume_execution("__fail__", {"error": "Trigger failure"}, run_on(TODAY))
     foreign = sensor("2024-01-06", "skip")
-    foreign.bucket_key = "s3://somebody-elses/orders/ds=2024-01-06/[!_.]*"
+    foreign.bucket_key = "s3://somebody-elses/orders/ds=2024-01-06/*"
     with pytest.raises(Exception, match=r"(?i)denied|exist|forbidden"):
         foreign.execute(run_on("2024-01-06"))
 
@@ -119,7 +159,7 @@ def test_a_run_on_a_day_without_a_file_succeeds_skipping_all_and_starts_no_worke
     before = aws("ec2").describe_instances(**instances)["Reservations"][0]["Instances"][0]["State"]["Name"]
     run = airflow("dags", "test", "ingest_online_retail", "2010-12-25")
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
-    assert "there is no file at s3://" in run.stdout + run.stderr
+    assert "there is no file to load at s3://" in run.stdout + run.stderr
     database = sqlite3.connect(tmp_path / "airflow.db")
     assert database.execute("SELECT state FROM dag_run").fetchall() == [("success",)]
     states = dict(database.execute("SELECT task_id, state FROM task_instance"))
