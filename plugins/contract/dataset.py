@@ -159,11 +159,44 @@ class Mart(Model):
     columns: Annotated[tuple[TableColumn, ...], Field(min_length=1)]
 
 
+class Complete(Model):
+    """What says that the files of a date are all there; one of these.
+
+    `settled_minutes`: no file came for so long. `marker`: an object of this name lies in the date's folder; it starts
+    with `_` or `.`, as it is no data. `files`: there are at least so many.
+    """
+
+    settled_minutes: Annotated[int, Field(ge=1)] | None = None
+    marker: Annotated[str, StringConstraints(pattern=r"^[_.][^/]+$")] | None = None
+    files: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if sum(getattr(self, field) is not None for field in type(self).model_fields) != 1:
+            raise problem(f"takes exactly one of {', '.join(type(self).model_fields)}")
+        return self
+
+
 class Wait(Model):
-    """How long a run waits for its raw files, and what it does when there is none: fail, or skip the date."""
+    """How long a run waits for its raw files, and what it does when there is none: fail, or skip the date.
+
+    `complete` says when the files of a date are all there; without it the first file counts. Files that are not
+    complete in time fail the run, whatever `missing` says. `for` names datasets, among those that this one reads, whose
+    same date is to be published first: for up to `for_hours` the run waits for them, then goes on without.
+    """
 
     timeout_hours: Annotated[int, Field(ge=1, le=168)]
     missing: Literal["fail", "skip"] = "fail"
+    complete: Complete | None = None
+    references: tuple[Name, ...] = Field(default=(), alias="for")
+    for_hours: Annotated[int, Field(ge=1, le=48)] = 2
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        settled = self.complete.settled_minutes if self.complete else None
+        if settled and settled >= 60 * self.timeout_hours:
+            raise problem("is as long as the whole wait (timeout_hours)", "complete", "settled_minutes")
+        return self
 
 
 class Retention(Model):
@@ -244,6 +277,10 @@ class Contract(Model):
 
     def _check_other_datasets(self) -> None:
         _unique([lookup.dataset + "." + lookup.column for lookup in self.lookups], ("lookups", "column"))
+        for index, name in enumerate(self.wait.references):
+            if name not in self.other_datasets:
+                allowed = ", ".join(self.other_datasets) or "none"
+                raise problem(f"{name!r} is no dataset that this one reads; allowed: {allowed}", "wait", "for", index)
         for other, at in self.reads():
             self._check_column(other.column, *at, "column")
             if other.dataset == self.dataset:

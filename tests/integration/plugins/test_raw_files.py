@@ -16,7 +16,7 @@ from airflow.sdk.exceptions import (
     TaskDeferralError,
     TaskDeferred,
 )
-from contract.dataset import Wait, load_contract
+from contract.dataset import Complete, Wait, load_contract
 from lake.paths import Paths
 from lake.sensors.raw_files import RawFilesSensor, expected_since
 
@@ -28,8 +28,8 @@ TODAY = datetime.now(UTC).date()
 
 @pytest.fixture
 def sensor(settings):
-    def make(ds, missing):
-        wait = Wait(timeout_hours=6, missing=missing)
+    def make(ds, missing, **complete):
+        wait = Wait(timeout_hours=6, missing=missing, complete=Complete(**complete) if complete else None)
         return RawFilesSensor(
             task_id="wait_for_raw",
             contract=CONTRACT.model_copy(update={"wait": wait}),
@@ -90,6 +90,47 @@ def test_what_staging_ignores_ends_no_wait_neither_at_its_start_nor_later(aws, s
 def test_a_name_that_staging_refuses_ends_the_wait_so_that_somebody_is_told(aws, settings, sensor):
     aws("s3").put_object(Bucket=settings.raw_bucket, Key="orders/ds=2024-05-07//orders.csv", Body=b"x")
     assert sensor("2024-05-07", "fail").execute(run_on("2024-05-07")) is None
+
+
+@pytest.mark.parametrize(
+    ("complete", "lacks", "last"),
+    [
+        ({"files": 2}, "only 1 of at least 2 files are there", "b.csv"),
+        ({"marker": "_DONE"}, "the marker _DONE is missing", "_DONE"),
+        ({"settled_minutes": 1}, "no 1 min have passed since the last file", None),
+    ],
+)
+def test_a_date_is_read_when_its_files_are_complete(aws, settings, sensor, complete, lacks, last):
+    def put(name):
+        aws("s3").put_object(Bucket=settings.raw_bucket, Key=f"orders/ds={TODAY}/{name}", Body=b"x")
+
+    # A file that never becomes complete is an error, even where a date without files is skipped.
+    waiting = sensor(TODAY, "skip", **complete)
+    waiting.poke_interval = 0.2
+    put("a.csv")
+    put("_OTHER")
+    with pytest.raises(TaskDeferred) as deferral:
+        waiting.execute(run_on(TODAY))
+    assert deferral.value.timeout == timedelta(hours=6)
+    assert not fires(deferral)
+    said = rf"are not complete after 6 h: {lacks}.* There: a\.csv\. Bring what is missing"
+    with pytest.raises(AirflowSensorTimeout, match=said):
+        waiting.resume_execution(**OVER_THE_TIME, context=run_on(TODAY))
+    if last:
+        put(last)
+        assert fires(deferral, seconds=20)
+        assert waiting.resume_execution(**OVER_THE_TIME, context=run_on(TODAY)) is None
+    for name in ("a.csv", "_OTHER", last or "a.csv"):
+        aws("s3").delete_object(Bucket=settings.raw_bucket, Key=f"orders/ds={TODAY}/{name}")
+
+
+def test_of_a_date_long_over_only_settling_is_waited_for(aws, settings, sensor):
+    aws("s3").put_object(Bucket=settings.raw_bucket, Key="orders/ds=2024-05-08/a.csv", Body=b"x")
+    for complete in ({"files": 2}, {"marker": "_DONE"}):
+        with pytest.raises(AirflowFailException, match=r"not complete though it was expected on 2024-05-09"):
+            sensor("2024-05-08", "skip", **complete).execute(run_on("2024-05-08"))
+    with pytest.raises(TaskDeferred):
+        sensor("2024-05-08", "skip", settled_minutes=5).execute(run_on("2024-05-08"))
 
 
 @pytest.mark.parametrize(("missing", "outcome"), [("skip", AirflowSkipException), ("fail", AirflowFailException)])
