@@ -12,6 +12,7 @@ from datetime import date
 from pathlib import Path
 
 from contract.dataset import Contract
+from contract.references import counting, folders_digest
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_jobs import job, storage, transforms
@@ -41,15 +42,23 @@ class OtherDatasets:
             dataset: self._rows(job.contract_of(dataset), contract, run_date) for dataset in contract.other_datasets
         }
 
+    def made_from(self, contract: Contract, run_date: date) -> dict[str, str]:
+        """By dataset that `contract` reads, a digest of the folders that `as_of` reads for that date."""
+        return {
+            dataset: folders_digest(self._counting(job.contract_of(dataset), run_date))
+            for dataset in contract.other_datasets
+        }
+
+    def _counting(self, other: Contract, run_date: date) -> dict[str, str]:
+        return counting(other.load_mode, self._partitions.get(other.dataset, {}), run_date.isoformat())
+
     def _rows(self, other: Contract, reader: Contract, run_date: date) -> DataFrame:
-        dates = sorted(ds for ds in self._partitions.get(other.dataset, {}) if ds <= run_date.isoformat())
+        dates = list(self._counting(other, run_date))
         if not dates:
             raise NotReadyError(
                 f"{reader.dataset} reads {other.dataset}, which has no published date up to {run_date}: "
                 f"run ingest_{other.dataset} for {run_date} first"
             )
-        if other.load_mode == "snapshot":
-            dates = dates[-1:]
         types = [(column.name, transforms.spark_type(column.type)) for column in other.published_columns]
         schema = ", ".join(f"`{name}` {type_name}" for name, type_name in (*types, ("ds", "string")))
         base = self._folder / other.dataset

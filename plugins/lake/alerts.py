@@ -23,7 +23,7 @@ REASON_BYTES = 100_000
 RETENTION = "retention"
 READ_ROWS = frozenset({"ingest", "reprocess"})
 """Kinds of DAGs that read rows, and leave manifests; the others move pointers and compute marts only."""
-BEFORE_ROWS = frozenset({"wait_for_raw", "plan", "start_worker", "stage_raw", "snapshot_raw"})
+BEFORE_ROWS = frozenset({"wait_for_raw", "wait_for_references", "plan", "start_worker", "stage_raw", "snapshot_raw"})
 """Tasks of those before anything is known of rows."""
 
 

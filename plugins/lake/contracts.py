@@ -13,10 +13,10 @@ from croniter import CroniterBadCronError, CroniterBadDateError, croniter
 
 DATASETS = Path(__file__).resolve().parents[2] / "include" / "datasets"
 TASKS = (
-    *("wait_for_raw", "start_worker", "stage_raw", "snapshot_raw", "clean", "validate", "stop_worker", "promote"),
-    *("crawl", "publish", "plan", "reprocess", "report", "rollback", "plan_marts"),
+    *("wait_for_raw", "wait_for_references", "start_worker", "stage_raw", "snapshot_raw", "clean", "validate"),
+    *("stop_worker", "promote", "crawl", "publish", "plan", "reprocess", "report", "rollback", "plan_marts"),
 )
-"""Tasks of every dataset's DAGs, beside which each mart is one."""
+"""Tasks of a dataset's DAGs, beside which each mart is one."""
 
 
 def load_contracts(folder: Path | None = None) -> dict[str, Contract]:

@@ -90,6 +90,7 @@ class PromoteOperator(AwsBaseOperator[S3Hook]):
             "submission": str(Submission.told(cleaned)),
             "uri": _folder(paths, cleaned),
             "rows": cleaned["rows"]["published"],
+            "made_from": cleaned.get("made_from", {}),
             "profile": read_manifest(s3, paths.manifest("validate")).get("profile", {}),
             "files": len(cleaned["output"]["files"]),
             "listed": read_manifest(s3, paths.manifest("stage_raw"))["listed"],
