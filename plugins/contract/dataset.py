@@ -205,6 +205,19 @@ class Retention(Model):
     days: Annotated[int, Field(ge=1)]
 
 
+class Reconcile(Model):
+    """What the daily DAG `reconcile` looks at, and which dates it has loaded again by itself.
+
+    It compares the last `days` dates. `load` names what is loaded: dates with files of which nothing is published
+    (`new`), whose files are others now (`changed`), that were made from other folders of other datasets than count now
+    (`stale`); at most `dates_per_day`, the earliest first.
+    """
+
+    days: Annotated[int, Field(ge=1, le=366)] = 14
+    load: tuple[Literal["new", "changed", "stale"], ...] = ("new", "changed", "stale")
+    dates_per_day: Annotated[int, Field(ge=1, le=366)] = 31
+
+
 class Contract(Model):
     """One dataset.
 
@@ -228,6 +241,7 @@ class Contract(Model):
     dedupe: Dedupe | None = None
     wait: Wait
     retention: Retention
+    reconcile: Reconcile = Reconcile()
     additions: Literal["keep", "refuse"] = "refuse"
     columns: Annotated[tuple[Column, ...], Field(min_length=1)]
     references: tuple[Reference, ...] = ()

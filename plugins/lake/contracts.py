@@ -17,6 +17,8 @@ TASKS = (
     *("stop_worker", "promote", "crawl", "publish", "plan", "reprocess", "report", "rollback", "plan_marts"),
 )
 """Tasks of a dataset's DAGs, beside which each mart is one."""
+DIGEST = "digest"
+"""Task of the DAG `reconcile`, beside which each dataset is one."""
 
 
 def load_contracts(folder: Path | None = None) -> dict[str, Contract]:
@@ -50,6 +52,8 @@ def airflow_problems(contract: Contract) -> Iterator[tuple[Location, str]]:
     """Yield what Airflow cannot run of a contract, each with its path."""
     if wrong := _cron_problem(contract.schedule):
         yield ("schedule",), f"{contract.schedule!r} is not a line of cron: {wrong}"
+    if contract.dataset == DIGEST:
+        yield ("dataset",), f"{DIGEST!r} is the name of a task of the DAG reconcile"
     for index, mart in enumerate(contract.marts):
         if mart.name in TASKS:
             yield ("marts", index, "name"), f"{mart.name!r} is the name of a task that every dataset has"

@@ -77,7 +77,8 @@ def reprocess_documentation(contract: Contract) -> str:
 
 Loads every date from `start` to `end`, both included, that has a raw file, in one Spark session; each exactly as
 `ingest_{contract.dataset}` loads it. With `dry_run`, the default, the task `plan` only says in its log what would
-change for each date: what is published, and whether raw files or code changed since. Nothing is written then.
+change for each date: what is published, and whether raw files, other datasets or code changed since. Nothing is
+written then. With `dates`, a list, only these dates of the range are loaded.
 
 `plan` → `start_worker` → `stage_raw` → `snapshot_raw` → `reprocess` → `stop_worker`, then for the valid dates
 `promote` → `crawl` → `publish` → one task per mart → and `report`.
@@ -268,9 +269,20 @@ def _facts(contract: Contract) -> Iterator[tuple[str, str]]:
     if contract.wait.references:
         awaited = ", ".join(contract.wait.references)
         yield "waits for", f"the same date of {awaited}, for {contract.wait.for_hours} h at most"
+    yield "looked at every day", _reconciled(contract)
     yield "personal", ", ".join(_code(c.name) for c in contract.personal_columns) or "no column is marked"
     yield "in the clear", contract.privacy or "every other column; the contract does not say why"
     yield "superseded runs", f"kept for {contract.retention.days} days"
+
+
+def _reconciled(contract: Contract) -> str:
+    asked = contract.reconcile
+    loaded = (
+        f"{', '.join(asked.load)} are loaded again, {asked.dates_per_day} a day at most"
+        if asked.load
+        else "none is loaded again"
+    )
+    return f"the last {asked.days} dates, by `reconcile`; {loaded}"
 
 
 def _dedupe(contract: Contract) -> str:

@@ -94,8 +94,9 @@ def test_a_wrong_contract_is_an_import_error_and_stops_no_other_dataset(tmp_path
     assert f"{contract}:" in message
     assert "schedule: '0 25 * * *' is not a line of cron" in message
     others = set(CONTRACTS) - {"customers", "sales"}  # sales look up their customers
-    assert set(bag.dags) == {"retention", *dags_of(others)}
+    assert set(bag.dags) == {"retention", "reconcile", *dags_of(others)}
     assert set(bag.dags["retention"].task_ids) == others
+    assert set(bag.dags["reconcile"].task_ids) == {*others, "digest"}
 
 
 def test_no_mart_can_have_the_name_of_a_task(bag):
