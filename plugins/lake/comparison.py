@@ -37,6 +37,7 @@ class Compared:
         listed: when the run that is published looked at the raw files, as ISO text; None when that is not known.
         changed: what has changed since it was published; of an unpublished date nothing.
         unknown: whether that is not known of all.
+        rolled_back_by: the run that took the date back to what is published, if no file has come since; else empty.
     """
 
     ds: str
@@ -47,6 +48,7 @@ class Compared:
     listed: str | None = None
     changed: tuple[str, ...] = ()
     unknown: bool = False
+    rolled_back_by: str = ""
 
     @property
     def why(self) -> str:
@@ -54,7 +56,8 @@ class Compared:
         if not self.received.files:
             return "there is no raw file, what is published stays" if self.published else "there is no raw file"
         incomplete = f"; not complete: {self.lacks}" if self.lacks else ""
-        return f"{self._change()}{incomplete}"
+        rolled_back = f"; rolled back by {self.rolled_back_by}" if self.rolled_back_by else ""
+        return f"{self._change()}{incomplete}{rolled_back}"
 
     def _change(self) -> str:
         if not self.published:
@@ -110,8 +113,17 @@ def _compared(
         CODE: cleaned["versions"].get("bundle") != code if cleaned else None,
     }
     listed = staged.get("listed") if staged else None
+    record = read_manifest_if_present(s3, paths.record("published"))
+    rolled_back_by = _rolled_back_by(record, received) if record else ""
     changed = tuple(name for name, is_changed in changes.items() if is_changed)
-    return Compared(ds, received, published, lacks, content, listed, changed, None in changes.values())
+    return Compared(ds, received, published, lacks, content, listed, changed, None in changes.values(), rolled_back_by)
+
+
+def _rolled_back_by(record: Mapping[str, Any], received: Received) -> str:
+    """The run that decided that what is published counts again, unless a file has come since."""
+    by: str = record.get("rolled_back_by", "")
+    came = by and received.newest is not None and received.newest > datetime.fromisoformat(record["listed"])
+    return "" if came else by
 
 
 def _were(staged: Mapping[str, Any]) -> set[tuple[str, str]]:

@@ -14,7 +14,7 @@ from croniter import croniter
 from lake.comparison import OTHER_DATASETS, RAW_FILES, Compared
 
 NEW, CHANGED, STALE = "new", "changed", "stale"
-MISSING, INCOMPLETE, REFUSED, UNKNOWN = "missing", "incomplete", "refused", "unknown"
+MISSING, INCOMPLETE, REFUSED, UNKNOWN, ROLLED_BACK = "missing", "incomplete", "refused", "unknown", "rolled back"
 KINDS = {
     MISSING: "missing, no file has come",
     INCOMPLETE: "not complete",
@@ -22,6 +22,7 @@ KINDS = {
     NEW: "not loaded",
     CHANGED: "files changed since they were loaded",
     STALE: "stale, other datasets changed since",
+    ROLLED_BACK: "rolled back, and left so until a file comes",
     UNKNOWN: "not known from what they were made",
 }
 """What may be said of a date, worst first, and how a digest says it."""
@@ -114,6 +115,8 @@ def _finding(contract: Contract, each: Compared, is_expected: bool, due: datetim
         return Finding(each.ds, INCOMPLETE, came, each.lacks) if overdue else None
     if not each.published:
         return Finding(each.ds, NEW, came)
+    if each.rolled_back_by and {RAW_FILES, OTHER_DATASETS} & set(each.changed):
+        return Finding(each.ds, ROLLED_BACK, "", f"by {each.rolled_back_by}")
     if RAW_FILES in each.changed:
         return Finding(each.ds, CHANGED, came)
     if OTHER_DATASETS in each.changed:

@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -191,6 +192,20 @@ def test_what_was_refused_is_told_every_day_and_tried_again_when_something_chang
     assert (kinds(told)["2027-05-01"], told["findings"][0]["why"]) == ("refused", "no header")
     lake.receive("orders", "2027-05-01", b"corrected")
     assert reconcile("orders", "2027-05-04", days=3)[0].conf["dates"] == ["2027-05-01"]
+
+
+def test_a_rollback_is_not_undone_until_a_file_comes(aws, lake, reconcile, settings):
+    lake.receive("orders", "2027-08-01")
+    lake.publish("orders", "2027-08-01", "good")
+    lake.receive("orders", "2027-08-01", b"bad")
+    uri = Paths(settings, ORDERS, "2027-08-01", "").record("published")
+    decided = datetime.now(UTC) + timedelta(seconds=1)
+    write_manifest(aws("s3"), uri, {"listed": decided.isoformat(), "rolled_back_by": "manual__x"})
+    started, told = reconcile("orders", "2027-08-02", days=1)
+    assert (started, kinds(told)) == (None, {"2027-08-01": "rolled back"})
+    time.sleep(max(0, (decided - datetime.now(UTC)).total_seconds()) + 1)
+    lake.receive("orders", "2027-08-01", b"corrected")
+    assert reconcile("orders", "2027-08-02", days=1)[0].conf["dates"] == ["2027-08-01"]
 
 
 def test_a_dimension_that_comes_late_makes_facts_stale_which_are_loaded_after_it(lake, reconcile, airflow):

@@ -92,6 +92,15 @@ def test_a_date_is_not_tried_again_from_what_was_refused():
     assert found(replace(LOADED, unknown=False), earlier=[run]) == [], "somebody has loaded it since"
 
 
+def test_a_date_that_somebody_rolled_back_is_told_and_left_so():
+    back = replace(LOADED, rolled_back_by="manual__x")
+    for changed in (RAW_FILES, OTHER_DATASETS):
+        (told,) = found(replace(back, changed=(changed,)))
+        assert told == Finding(DS, "rolled back", "", "by manual__x")
+        assert to_load(ORDERS, [told]) == ([], [])
+    assert found(back) == []
+
+
 def test_what_the_contract_allows_is_loaded_and_no_more_a_day_the_earliest_first():
     kinds = {"2025-06-05": "new", "2025-06-04": "stale", "2025-06-03": "changed", "2025-06-02": "missing"}
     all_of_them = [Finding(ds, kind) for ds, kind in kinds.items()]
