@@ -125,7 +125,9 @@ def warehouse(aws, settings, context, monkeypatch, shared_clients, tmp_path):  #
     products = tmp_path / "datasets" / "products.yaml"
     products.write_text(products.read_text().replace("load_mode: snapshot", "load_mode: upsert"))
     monkeypatch.setattr("lake.contracts.DATASETS", tmp_path / "datasets")
-    return Warehouse(aws, settings, context)
+    made = Warehouse(aws, settings, context)
+    yield made
+    made.clear()
 
 
 EVENTS = st.one_of(

@@ -14,6 +14,7 @@ import pytest
 from airflow.providers.common.compat.sdk import DagRunTriggerException
 from airflow.sdk.exceptions import TaskDeferred
 from contract.dataset import load_contract
+from contract.files import split_s3
 from lake.bundle import digest_of_this_process
 from lake.comparison import compare
 from lake.manifest import read_manifest, write_manifest
@@ -82,10 +83,11 @@ def airflow():
 
 @pytest.fixture
 def lake(aws, settings):
-    """Raw files and what is published, put in place by hand."""
-    s3, glue = aws("s3"), aws("glue")
+    """Raw files and what is published, put in place by hand, and taken away again."""
+    s3, glue, received, published = aws("s3"), aws("glue"), set(), set()
 
     def receive(dataset, ds, body=b"x"):
+        received.add(f"{dataset}/ds={ds}/{dataset}.csv")
         s3.put_object(Bucket=settings.raw_bucket, Key=f"{dataset}/ds={ds}/{dataset}.csv", Body=body)
 
     def publish(dataset, ds, run, listed="2000-01-01", failed=()):
@@ -101,8 +103,13 @@ def lake(aws, settings):
         table.ensure()
         parameters = {"submission": f"{run}-0123abcd", "numRows": "1", "made_from": json.dumps(made_from)}
         table.point(ds, f"s3://anywhere/{dataset}/{ds}/{run}/", parameters)
+        published.add((names.database, names.table, ds))
 
-    return SimpleNamespace(receive=receive, publish=publish)
+    yield SimpleNamespace(receive=receive, publish=publish)
+    for key in received:
+        s3.delete_object(Bucket=settings.raw_bucket, Key=key)
+    for database, table, ds in published:
+        glue.delete_partition(DatabaseName=database, TableName=table, PartitionValues=[ds])
 
 
 @pytest.fixture
@@ -206,6 +213,8 @@ def test_a_rollback_is_not_undone_until_a_file_comes(aws, lake, reconcile, setti
     time.sleep(max(0, (decided - datetime.now(UTC)).total_seconds()) + 1)
     lake.receive("orders", "2027-08-01", b"corrected")
     assert reconcile("orders", "2027-08-02", days=1)[0].conf["dates"] == ["2027-08-01"]
+    bucket, key = split_s3(uri)
+    aws("s3").delete_object(Bucket=bucket, Key=key)
 
 
 def test_a_dimension_that_comes_late_makes_facts_stale_which_are_loaded_after_it(lake, reconcile, airflow):
