@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from airflow.sdk import DAG, CronDataIntervalTimetable, Param
+from airflow.sdk import DAG, CronDataIntervalTimetable, Param, chain
 from contract.dataset import Contract
 from lake.documentation import dag_documentation
 from lake.macros import lake_macros
@@ -20,6 +20,7 @@ from lake.operators.validate import ValidateOperator
 from lake.operators.worker_job import WorkerJobOperator
 from lake.parsing import contracts_of_dags
 from lake.sensors.raw_files import RawFilesSensor
+from lake.sensors.references import ReferencesSensor
 from lake.settings import Settings
 from lake.wiring import CLEAN, DATA_DOCS, RUN_NAME, STAGE_RAW, dates_of, marts_of, task_defaults, worker_of
 
@@ -46,6 +47,11 @@ def ingest_dag(contract: Contract, settings: Settings) -> DAG:
         wait_for_raw = RawFilesSensor(
             task_id="wait_for_raw", contract=contract, bucket_key="{{ paths().raw_wildcard }}", poke_interval=60
         )
+        waits: list[Any] = [wait_for_raw]
+        if contract.wait.references:
+            waits.append(
+                ReferencesSensor(task_id="wait_for_references", settings=settings, contract=contract, poke_interval=30)
+            )
         start_worker = StartWorkerOperator(task_id="start_worker", **worker)
         stage_raw = WorkerJobOperator(
             task_id="stage_raw",
@@ -83,7 +89,8 @@ def ingest_dag(contract: Contract, settings: Settings) -> DAG:
         publish = PublishOperator(task_id="publish", **valid)
         marts = marts_of(settings, contract, valid["dates"])
 
-        wait_for_raw >> start_worker >> stage_raw >> snapshot_raw >> clean >> validate >> promote >> crawl >> publish
+        # No worker idles while a run waits.
+        chain(*waits, start_worker, stage_raw, snapshot_raw, clean, validate, promote, crawl, publish)
         publish >> marts
         validate >> stop_worker.as_teardown(setups=start_worker, on_failure_fail_dagrun=True)
         # Last, or each task has a copy of its own, validated and serialized with it: most of what a DAG costs.

@@ -94,6 +94,13 @@ def reprocess_dag(contract: Contract, settings: Settings) -> DAG:
         # Last, or each task has a copy of its own, validated and serialized with it: most of what a DAG costs.
         dag.params["start"] = Param(type="string", format="date", title="First date")
         dag.params["end"] = Param(type="string", format="date", title="Last date", description="This date is included.")
+        dag.params["dates"] = Param(
+            None,
+            type=["null", "array"],
+            items={"type": "string", "format": "date"},
+            title="Dates",
+            description="Only these dates of the range. Empty: all of them.",
+        )
         dag.params["dry_run"] = Param(
             True,
             type="boolean",

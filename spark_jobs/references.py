@@ -20,6 +20,7 @@ from pathlib import Path
 from contract.columns import TableColumn
 from contract.dataset import Contract
 from contract.evolution import Types, types_of, unreadable
+from contract.references import counting, folders_digest
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
@@ -51,15 +52,23 @@ class OtherDatasets:
             dataset: self._rows(job.contract_of(dataset), contract, run_date) for dataset in contract.other_datasets
         }
 
+    def made_from(self, contract: Contract, run_date: date) -> dict[str, str]:
+        """By dataset that `contract` reads, a digest of the folders that `as_of` reads for that date."""
+        return {
+            dataset: folders_digest(self._counting(job.contract_of(dataset), run_date))
+            for dataset in contract.other_datasets
+        }
+
+    def _counting(self, other: Contract, run_date: date) -> dict[str, str]:
+        return counting(other.load_mode, self._partitions.get(other.dataset, {}), run_date.isoformat())
+
     def _rows(self, other: Contract, reader: Contract, run_date: date) -> DataFrame:
-        dates = sorted(ds for ds in self._partitions.get(other.dataset, {}) if ds <= run_date.isoformat())
+        dates = list(self._counting(other, run_date))
         if not dates:
             raise NotReadyError(
                 f"{reader.dataset} reads {other.dataset}, which has no published date up to {run_date}: "
                 f"run ingest_{other.dataset} for {run_date} first"
             )
-        if other.load_mode == "snapshot":
-            dates = dates[-1:]
         by_types: dict[tuple[tuple[str, str], ...], list[Path]] = {}
         for ds in dates:
             folder = self._copied(other.dataset, ds, self._folder / other.dataset / f"ds={ds}")

@@ -27,7 +27,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from contract.dataset import Contract
-from contract.files import is_hidden, split_s3
+from contract.files import is_raw_file, split_s3
 
 from spark_jobs import drift, job, storage
 from spark_jobs.errors import DataError
@@ -50,12 +50,10 @@ def raw_objects(raw: str, contract: Contract) -> tuple[list[dict[str, Any]], lis
     wanted, ignored = [], []
     for item in storage.list_s3(storage.received(raw)):
         name = item["Key"].removeprefix(prefix)
-        if (not name or name.endswith("/")) and item["Size"] == 0:
+        if not is_raw_file(name, item["Size"]):
             ignored.append(item["Key"])
         elif problem := path_problem(name):
             raise DataError(f"{item['Key']!r}: {problem}, so it cannot be staged under its name: send it under another")
-        elif is_hidden(name):
-            ignored.append(item["Key"])
         elif not name.endswith(contract.format.suffixes):
             raise DataError(
                 f"{item['Key']}: a raw file of format {contract.format.type} must end in "

@@ -159,17 +159,63 @@ class Mart(Model):
     columns: Annotated[tuple[TableColumn, ...], Field(min_length=1)]
 
 
+class Complete(Model):
+    """What says that the files of a date are all there; one of these.
+
+    `settled_minutes`: no file came for so long. `marker`: an object of this name lies in the date's folder; it starts
+    with `_` or `.`, as it is no data. `files`: there are at least so many.
+    """
+
+    settled_minutes: Annotated[int, Field(ge=1)] | None = None
+    marker: Annotated[str, StringConstraints(pattern=r"^[_.][^/]+$")] | None = None
+    files: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if sum(getattr(self, field) is not None for field in type(self).model_fields) != 1:
+            raise problem(f"takes exactly one of {', '.join(type(self).model_fields)}")
+        return self
+
+
 class Wait(Model):
-    """How long a run waits for its raw files, and what it does when there is none: fail, or skip the date."""
+    """How long a run waits for its raw files, and what it does when there is none: fail, or skip the date.
+
+    `complete` says when the files of a date are all there; without it the first file counts. Files that are not
+    complete in time fail the run, whatever `missing` says. `for` names datasets, among those that this one reads, whose
+    same date is to be published first: for up to `for_hours` the run waits for them, then goes on without.
+    """
 
     timeout_hours: Annotated[int, Field(ge=1, le=168)]
     missing: Literal["fail", "skip"] = "fail"
+    complete: Complete | None = None
+    references: tuple[Name, ...] = Field(default=(), alias="for")
+    for_hours: Annotated[int, Field(ge=1, le=48)] = 2
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        settled = self.complete.settled_minutes if self.complete else None
+        if settled and settled >= 60 * self.timeout_hours:
+            raise problem("is as long as the whole wait (timeout_hours)", "complete", "settled_minutes")
+        return self
 
 
 class Retention(Model):
     """How many days a superseded run folder is kept after a newer one was published for its date."""
 
     days: Annotated[int, Field(ge=1)]
+
+
+class Reconcile(Model):
+    """What the daily DAG `reconcile` looks at, and which dates it has loaded again by itself.
+
+    It compares the last `days` dates. `load` names what is loaded: dates with files of which nothing is published
+    (`new`), whose files are others now (`changed`), that were made from other folders of other datasets than count now
+    (`stale`); at most `dates_per_day`, the earliest first.
+    """
+
+    days: Annotated[int, Field(ge=1, le=366)] = 14
+    load: tuple[Literal["new", "changed", "stale"], ...] = ("new", "changed", "stale")
+    dates_per_day: Annotated[int, Field(ge=1, le=366)] = 31
 
 
 class Contract(Model):
@@ -199,6 +245,7 @@ class Contract(Model):
     dedupe: Dedupe | None = None
     wait: Wait
     retention: Retention
+    reconcile: Reconcile = Reconcile()
     additions: Literal["keep", "refuse"] = "refuse"
     columns: Annotated[tuple[Column, ...], Field(min_length=1)]
     references: tuple[Reference, ...] = ()
@@ -250,6 +297,10 @@ class Contract(Model):
 
     def _check_other_datasets(self) -> None:
         _unique([lookup.dataset + "." + lookup.column for lookup in self.lookups], ("lookups", "column"))
+        for index, name in enumerate(self.wait.references):
+            if name not in self.other_datasets:
+                allowed = ", ".join(self.other_datasets) or "none"
+                raise problem(f"{name!r} is no dataset that this one reads; allowed: {allowed}", "wait", "for", index)
         for other, at in self.reads():
             self._check_column(other.column, *at, "column")
             if other.dataset == self.dataset:

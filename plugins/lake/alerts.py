@@ -20,10 +20,14 @@ SUBJECT_LENGTH = 100
 REASON_BYTES = 100_000
 """How much of a reason an alert tells; nobody reads more, and the task's log has all of it."""
 
-RETENTION = "retention"
+OF_ALL_DATASETS = {
+    "retention": "What was deleted before the failure had been replaced by newer runs.",
+    "reconcile": "Dates that are missing, changed or stale may not be told today, nor loaded again.",
+}
+"""What a failure means of DAGs that are about all datasets; their sections of the runbook have their names."""
 READ_ROWS = frozenset({"ingest", "reprocess"})
 """Kinds of DAGs that read rows, and leave manifests; the others move pointers and compute marts only."""
-BEFORE_ROWS = frozenset({"wait_for_raw", "plan", "start_worker", "stage_raw", "snapshot_raw"})
+BEFORE_ROWS = frozenset({"wait_for_raw", "wait_for_references", "plan", "start_worker", "stage_raw", "snapshot_raw"})
 """Tasks of those before anything is known of rows."""
 
 
@@ -36,10 +40,10 @@ def cut(text: str, limit: int) -> str:
     return f"{kept}\n[cut here: {len(encoded):,} bytes in all; the task's log has the rest]"
 
 
-def runbook_section(contract: Contract, dag_id: str, task_id: str) -> str:
+def runbook_section(contract: Contract | None, dag_id: str, task_id: str) -> str:
     """Return the heading of docs/runbook.md that says what to do about a failed task, as a link has it."""
-    if dag_id == RETENTION:
-        return RETENTION
+    if contract is None or dag_id in OF_ALL_DATASETS:
+        return dag_id
     return "marts" if task_id in {mart.name for mart in contract.marts} else task_id
 
 
@@ -63,12 +67,12 @@ def visible(contract: Contract, task_id: str, ds: str, many: bool) -> str:
     return f"{table} as it was before this run."
 
 
-def describe_failure(settings: Settings, contract: Contract, context: Mapping[str, Any]) -> tuple[str, str]:
+def describe_failure(settings: Settings, contract: Contract | None, context: Mapping[str, Any]) -> tuple[str, str]:
     """Write the alert of a failed task, as SNS takes it however much there is to say.
 
     Args:
         settings: the stack's names.
-        contract: the dataset.
+        contract: the dataset; None when the task is about all.
         context: the callback's context: `ti`, `run_id`, `ds` or the parameter `date`, and `exception`.
 
     Returns:
@@ -84,12 +88,10 @@ def describe_failure(settings: Settings, contract: Contract, context: Mapping[st
         ds = "all dates" if many else params.get("date") or context.get("ds") or "no date"
     ds = cut(ds, SUBJECT_LENGTH)
     reason = context.get("exception") or "the task was killed or lost; its log has the last it said"
-    lines = [f"{ti.task_id} failed for {contract.dataset} on {ds}.", "", f"Why: {cut(f'{reason}', REASON_BYTES)}", ""]
-    if ti.dag_id == RETENTION:
-        lines += [
-            "What readers see: everything that is published, as before. What was deleted before the failure had been "
-            "replaced by newer runs.",
-        ]
+    dataset = contract.dataset if contract else "all datasets"
+    lines = [f"{ti.task_id} failed for {dataset} on {ds}.", "", f"Why: {cut(f'{reason}', REASON_BYTES)}", ""]
+    if contract is None or ti.dag_id in OF_ALL_DATASETS:
+        lines += [f"What readers see: everything that is published, as before. {OF_ALL_DATASETS[ti.dag_id]}"]
     else:
         paths = Paths(settings, contract, ds, run_slug(run_id))
         lines += [
@@ -105,11 +107,12 @@ def describe_failure(settings: Settings, contract: Contract, context: Mapping[st
             )
         if kind in READ_ROWS:
             lines += ["", f"Manifests: {paths.reprocess_manifest('*') if many else paths.manifest('*')}"]
+    owner = contract.owner if contract else ti.task.owner
     lines += [
         "",
         f"Log: {getattr(ti, 'log_url', 'see the task in the Airflow UI')}",
         f"Run: {run_id}, try {ti.try_number}",
-        f"Owner: {contract.owner}. What to do: docs/runbook.md#{runbook_section(contract, ti.dag_id, ti.task_id)}",
+        f"Owner: {owner}. What to do: docs/runbook.md#{runbook_section(contract, ti.dag_id, ti.task_id)}",
     ]
     subject = re.sub(r"[^ -~]", "?", f"{ti.dag_id} {ds}: {ti.task_id} failed")
     return subject[:SUBJECT_LENGTH], "\n".join(lines)
@@ -120,11 +123,11 @@ class AlertNotifier(BaseNotifier):
 
     Args:
         settings: the stack's names.
-        contract: the dataset whose task it is.
+        contract: the dataset whose task it is; None when it is about all.
         aws_conn_id: Airflow connection.
     """
 
-    def __init__(self, settings: Settings, contract: Contract, aws_conn_id: str | None = "aws_default") -> None:
+    def __init__(self, settings: Settings, contract: Contract | None, aws_conn_id: str | None = "aws_default") -> None:
         super().__init__()
         self.settings = settings
         self.contract = contract

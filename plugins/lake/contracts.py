@@ -13,10 +13,12 @@ from croniter import CroniterBadCronError, CroniterBadDateError, croniter
 
 DATASETS = Path(__file__).resolve().parents[2] / "include" / "datasets"
 TASKS = (
-    *("wait_for_raw", "start_worker", "stage_raw", "snapshot_raw", "clean", "validate", "stop_worker", "promote"),
-    *("crawl", "publish", "plan", "reprocess", "report", "rollback", "plan_marts"),
+    *("wait_for_raw", "wait_for_references", "start_worker", "stage_raw", "snapshot_raw", "clean", "validate"),
+    *("stop_worker", "promote", "crawl", "publish", "plan", "reprocess", "report", "rollback", "plan_marts"),
 )
-"""Tasks of every dataset's DAGs, beside which each mart is one."""
+"""Tasks of a dataset's DAGs, beside which each mart is one."""
+DIGEST = "digest"
+"""Task of the DAG `reconcile`, beside which each dataset is one."""
 
 
 def load_contracts(folder: Path | None = None) -> dict[str, Contract]:
@@ -50,6 +52,8 @@ def airflow_problems(contract: Contract) -> Iterator[tuple[Location, str]]:
     """Yield what Airflow cannot run of a contract, each with its path."""
     if wrong := _cron_problem(contract.schedule):
         yield ("schedule",), f"{contract.schedule!r} is not a line of cron: {wrong}"
+    if contract.dataset == DIGEST:
+        yield ("dataset",), f"{DIGEST!r} is the name of a task of the DAG reconcile"
     for index, mart in enumerate(contract.marts):
         if mart.name in TASKS:
             yield ("marts", index, "name"), f"{mart.name!r} is the name of a task that every dataset has"
@@ -64,12 +68,3 @@ def _cron_problem(schedule: str) -> str:
     except (CroniterBadCronError, CroniterBadDateError) as error:
         return str(error)
     return ""
-
-
-def raw_wildcard(prefix: str) -> str:
-    """Return the Unix wildcard that any raw file in the folder `prefix` matches, for S3KeySensor.
-
-    It is wider than the endings of a contract's format: a file of another one does not keep a run waiting, but fails
-    its staging. Markers, whose names start with `_` or `.`, do not match.
-    """
-    return f"{prefix}[!_.]*"

@@ -86,8 +86,9 @@ def dag_documentation(contract: Contract, names: Names) -> str:
 **Owner** {contract.owner}. {_raw_files(contract)} The contract: `include/datasets/{contract.dataset}.yaml`; the suite:
 `expectations/{contract.dataset}.json`; both explained, with the marts' SQL, in `docs/datasets/{contract.dataset}.md`.
 
-`wait_for_raw` → `start_worker` → `stage_raw` → `snapshot_raw` → `clean` → `validate` → `stop_worker`, and when the
-batch is valid → `promote` → `crawl` → `publish` → one task per mart. Until `publish` readers see the date as it was.
+{" → ".join(_waits(contract))} → `start_worker` → `stage_raw` → `snapshot_raw` → `clean` → `validate` → `stop_worker`,
+and when the batch is valid → `promote` → `crawl` → `publish` → one task per mart. Until `publish` readers see the date
+as it was.
 
 To load a date again, clear its run or trigger one with `{{"date": "YYYY-MM-DD"}}`: same input, same tables. Rows
 that break a rule are in `{names.database}.{names.quarantine_table}`. When a task fails: `docs/runbook.md`.
@@ -120,7 +121,8 @@ def reprocess_documentation(contract: Contract) -> str:
 
 Loads every date from `start` to `end`, both included, that has a raw file, in one Spark session; each exactly as
 `ingest_{contract.dataset}` loads it. With `dry_run`, the default, the task `plan` only says in its log what would
-change for each date: what is published, and whether raw files or code changed since. Nothing is written then.
+change for each date: what is published, and whether raw files, other datasets or code changed since. Nothing is
+written then. With `dates`, a list, only these dates of the range are loaded.
 
 `plan` → `start_worker` → `stage_raw` → `snapshot_raw` → `reprocess` → `stop_worker`, then for the valid dates
 `promote` → `crawl` → `publish` → one task per mart → and `report`.
@@ -275,9 +277,29 @@ def _raw_files(contract: Contract) -> str:
     }[contract.additions]
     return (
         f"{written}, at `{Names(contract.dataset).raw('<date>')}` in the raw bucket, file names ending in {endings}. "
-        f"When there is none after {contract.wait.timeout_hours} h, {missing}. {kept} "
+        f"{_complete(contract)}When there is none after {contract.wait.timeout_hours} h, {missing}. {kept} "
         "A column that is missing, or whose values are of another type, fails the batch before it is cleaned."
     )
+
+
+def _waits(contract: Contract) -> Iterator[str]:
+    yield "`wait_for_raw`"
+    if contract.wait.references:
+        names = " and ".join(contract.wait.references)
+        yield f"`wait_for_references` (of {names}, for {contract.wait.for_hours} h at most)"
+
+
+def _complete(contract: Contract) -> str:
+    wanted = contract.wait.complete
+    if wanted is None:
+        return ""
+    if wanted.marker:
+        when = f"`{wanted.marker}` lies there"
+    elif wanted.files:
+        when = f"there are {wanted.files} files"
+    else:
+        when = f"no file has come for {wanted.settled_minutes} min"
+    return f"They are complete when {when}; else the run fails. "
 
 
 def _facts(contract: Contract) -> Iterator[tuple[str, str]]:
@@ -289,9 +311,23 @@ def _facts(contract: Contract) -> Iterator[tuple[str, str]]:
     yield "key", ", ".join(map(_code, contract.key)) or "none"
     yield "counts once", _dedupe(contract)
     yield "reads", ", ".join(f"[{name}]({name}.md)" for name in contract.other_datasets) or "no other dataset"
+    if contract.wait.references:
+        awaited = ", ".join(contract.wait.references)
+        yield "waits for", f"the same date of {awaited}, for {contract.wait.for_hours} h at most"
+    yield "looked at every day", _reconciled(contract)
     yield "personal", ", ".join(_code(c.name) for c in contract.personal_columns) or "no column is marked"
     yield "in the clear", contract.privacy or "every other column; the contract does not say why"
     yield "superseded runs", f"kept for {contract.retention.days} days"
+
+
+def _reconciled(contract: Contract) -> str:
+    asked = contract.reconcile
+    loaded = (
+        f"{', '.join(asked.load)} are loaded again, {asked.dates_per_day} a day at most"
+        if asked.load
+        else "none is loaded again"
+    )
+    return f"the last {asked.days} dates, by `reconcile`; {loaded}"
 
 
 def _dedupe(contract: Contract) -> str:

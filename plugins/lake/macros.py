@@ -65,6 +65,19 @@ def days(start: str, end: str) -> list[str]:
     return [(first + timedelta(days=number)).isoformat() for number in range((last - first).days + 1)]
 
 
+def asked_dates(context: Any) -> list[str]:
+    """Return the dates (`YYYY-MM-DD`) that a run over many dates is to load: those of `dates`, else the whole range.
+
+    Raises:
+        AirflowFailException: when the parameters `start` and `end` are not dates in order, or `dates` are not of them.
+    """
+    all_dates = days(*resolve_dates(context))
+    asked = set(context["params"].get("dates") or all_dates)
+    if outside := sorted(asked - set(all_dates)):
+        raise AirflowFailException(f"parameter dates: {', '.join(outside)} are not from start to end")
+    return [ds for ds in all_dates if ds in asked]
+
+
 def reprocess_macros(settings: Settings, contract: Contract) -> dict[str, Callable[..., Any]]:
     """Return the `user_defined_macros` of a DAG whose runs are about many dates of a dataset.
 

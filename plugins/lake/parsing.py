@@ -27,8 +27,12 @@ def contracts_of_dags(kind: str) -> list[Contract]:
     return [dataset_contract(dataset)] if asked == kind else []
 
 
-def contracts_of_tasks(dag_id: str) -> list[Contract]:
+def contracts_of_tasks(dag_id: str, of_all: str = "") -> list[Contract]:
     """Return the contracts whose tasks, each called as its dataset, are asked for of a DAG that has one for each.
+
+    Args:
+        dag_id: the DAG.
+        of_all: a task of it that is about all datasets.
 
     Raises:
         ContractError: one task is asked for, and its contract cannot be used.
@@ -36,4 +40,6 @@ def contracts_of_tasks(dag_id: str) -> list[Contract]:
     asked = get_parsing_context()
     if asked.dag_id not in (None, dag_id):
         return []
-    return [dataset_contract(asked.task_id)] if asked.task_id else list(sound_contracts().values())
+    if asked.task_id in (None, of_all):
+        return list(sound_contracts().values())
+    return [dataset_contract(asked.task_id)]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from contract.dataset import Contract
 from contract.names import Names
 
-from lake.contracts import raw_wildcard
 from lake.settings import Settings
 
 SUBMISSION = "${LAKE_SUBMISSION}"
@@ -42,8 +41,8 @@ class Paths:
 
     @property
     def raw_wildcard(self) -> str:
-        """Pattern of the raw files of the date, for S3KeySensor."""
-        return raw_wildcard(self.raw)
+        """Pattern of all keys in that folder, for S3KeySensor."""
+        return f"{self.raw}*"
 
     @property
     def staged(self) -> str:

@@ -5,16 +5,19 @@ Which submission that is stands in a record on S3, one for what is published and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from airflow.sdk.exceptions import AirflowFailException
 from contract.dataset import HISTORY_DATES, Contract
 from contract.names import Names
+from contract.references import counting, folders_digest
 from contract.submission import Submission
 
 from lake import turn
 from lake.catalog import PartitionedTable
+from lake.contracts import dataset_contract
 from lake.manifest import Record, RecordError, parsed, read_manifest
 from lake.paths import Paths
 from lake.settings import Settings
@@ -26,6 +29,14 @@ EARLIER = 20
 """How many submissions that counted before a record remembers."""
 BESIDE = frozenset({turn.FIELD, "earlier"})
 """What a record holds beside the submission that counts."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What is published for a date, and from what of other datasets it was made: digest by dataset."""
+
+    submission: Submission
+    made_from: dict[str, str]
 
 
 def point_at_newest(
@@ -150,8 +161,8 @@ def folders_of_other_datasets(glue: Any, settings: Settings, contract: Contract,
     }
 
 
-def published_submissions(glue: Any, names: Names, start: str, end: str) -> dict[str, Submission]:
-    """Return the submission that is published for each of many dates that has one.
+def published_dates(glue: Any, names: Names, start: str, end: str) -> dict[str, Published]:
+    """Return what is published for each of many dates that has something.
 
     Args:
         glue: boto3 Glue client.
@@ -160,12 +171,39 @@ def published_submissions(glue: Any, names: Names, start: str, end: str) -> dict
         end: last date.
 
     Returns:
-        The submission by date.
+        It by date.
     """
     return {
-        partition["Values"][0]: Submission.told(partition["Parameters"])
+        partition["Values"][0]: Published(
+            Submission.told(partition["Parameters"]), parsed(partition["Parameters"].get("made_from", "{}"))
+        )
         for partition in _partitions(glue, names, Dates(start, end).condition)
     }
+
+
+def made_now(contract: Contract, folders: Mapping[str, Mapping[str, str]], ds: str) -> dict[str, str]:
+    """Return from what of other datasets a date would be made now: by dataset, a digest of what counts as of the date.
+
+    Args:
+        contract: the dataset that reads.
+        folders: folder by date by dataset, as of `folders_of_other_datasets`; later dates do not matter.
+        ds: the date, `YYYY-MM-DD`.
+    """
+    return {
+        dataset: folders_digest(counting(dataset_contract(dataset).load_mode, folders[dataset], ds))
+        for dataset in contract.other_datasets
+    }
+
+
+def is_published(glue: Any, names: Names, ds: str) -> bool:
+    """Return whether a date of a dataset is published.
+
+    Args:
+        glue: boto3 Glue client.
+        names: what everything of the dataset is called.
+        ds: the date, `YYYY-MM-DD`.
+    """
+    return bool(_partitions(glue, names, f"ds = '{ds}'"))
 
 
 def published_rows(glue: Any, names: Names, ds: str) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -34,6 +35,14 @@ def task_defaults(settings: Settings, contract: Contract) -> dict[str, Any]:
         "execution_timeout": timedelta(hours=2),
         "on_failure_callback": AlertNotifier(settings, contract),
     }
+
+
+def common_defaults(settings: Settings, contracts: Iterable[Contract]) -> dict[str, Any]:
+    """Return the arguments of a task that is about many datasets: as `task_defaults`, with all of their owners."""
+    contracts = list(contracts)
+    owners = ", ".join(sorted({contract.owner for contract in contracts}))
+    alert = AlertNotifier(settings, None)
+    return {**task_defaults(settings, contracts[0]), "owner": owners, "on_failure_callback": alert}
 
 
 def dates_of(contract: Contract) -> dict[str, str]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
@@ -12,26 +9,22 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from contract.dataset import Contract
-from contract.files import is_hidden
-from contract.submission import Submission
 
-from lake.bundle import digest_of_this_process
+from lake.comparison import Compared, compare
 from lake.dry_run import skip_all_after
 from lake.evolution import require_readable
-from lake.macros import days, resolve_dates, run_slug
-from lake.manifest import read_manifest_if_present, write_manifest
+from lake.macros import asked_dates, resolve_dates, run_slug
+from lake.manifest import write_manifest
 from lake.paths import Paths
-from lake.published import folders_of_other_datasets, published_submissions
 from lake.settings import Settings
 
 PLANNED, SKIPPED = "planned", "skipped"
-PARALLEL_CALLS = 8
-Folders = Mapping[str, Mapping[str, str]]
-"""Folder by date by dataset."""
 
 
 class PlanReprocessOperator(AwsBaseOperator[S3Hook]):
     """Compare the raw files of each date with what is published for it, and plan every date that has a file.
+
+    Also one whose files are not complete, as somebody asks for it; the comparison says so.
 
     A dry run shows the comparison, writes nothing, and skips all tasks after this one. So does a range without files.
     The comparison is in the log, and, as dates by what would change, in the XCom `plan`.
@@ -41,8 +34,8 @@ class PlanReprocessOperator(AwsBaseOperator[S3Hook]):
         contract: the dataset.
 
     Raises:
-        AirflowFailException: when the parameters `start` and `end` are not dates in order, or the contract cannot take
-            effect (`require_readable`).
+        AirflowFailException: when the parameters `start` and `end` are not dates in order, `dates` are not of them, or
+            the contract cannot take effect (`require_readable`).
     """
 
     aws_hook_class = S3Hook
@@ -60,24 +53,20 @@ class PlanReprocessOperator(AwsBaseOperator[S3Hook]):
         s3 = self.hook.conn
         glue = GlueCatalogHook(aws_conn_id=self.aws_conn_id).conn
         require_readable(glue, self.settings, self.contract)
-        files = self._raw_files(s3, start, end)
-        published = published_submissions(glue, self.settings.names(self.contract.dataset), start, end)
-        others = folders_of_other_datasets(glue, self.settings, self.contract, end)
-        dates = days(start, end)
-        compare = partial(self._entry, s3, others)
-        with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
-            entries = list(pool.map(compare, dates, map(files.get, dates), map(published.get, dates)))
-        for ds, entry in zip(dates, entries, strict=True):
+        found = compare(s3, glue, self.settings, self.contract, asked_dates(context))
+        entries = {each.ds: _entry(each) for each in found}
+        for ds, entry in entries.items():
             self.log.info("%s %s: %s (published: %s)", ds, entry["outcome"], entry["why"], entry["published"])
         by_reason = {
-            why: [ds for ds, entry in zip(dates, entries, strict=True) if entry["why"] == why]
-            for why in sorted({entry["why"] for entry in entries})
+            why: [ds for ds, entry in entries.items() if entry["why"] == why]
+            for why in sorted({entry["why"] for entry in entries.values()})
         }
-        for why, found in by_reason.items():
-            self.log.info("%d dates: %s", len(found), why)
+        for why, dates in by_reason.items():
+            self.log.info("%d dates: %s", len(dates), why)
         context["ti"].xcom_push(key="plan", value=by_reason)
-        if context["params"]["dry_run"] or not files:
-            self.log.info("nothing is done: %s", "this is a dry run" if files else "no date has a raw file")
+        planned = any(entry["outcome"] == PLANNED for entry in entries.values())
+        if context["params"]["dry_run"] or not planned:
+            self.log.info("nothing is done: %s", "this is a dry run" if planned else "no date has a raw file")
             skip_all_after(context)
         paths = Paths(self.settings, self.contract, "{ds}", run_slug(context["run_id"]))
         manifest = {
@@ -85,62 +74,16 @@ class PlanReprocessOperator(AwsBaseOperator[S3Hook]):
             "dataset": self.contract.dataset,
             "ds": f"{start}..{end}",
             "run": paths.run,
-            "dates": dict(zip(dates, entries, strict=True)),
+            "dates": entries,
         }
         write_manifest(s3, paths.reprocess_manifest(self.task_id), manifest)
 
-    def _raw_files(self, s3: Any, start: str, end: str) -> dict[str, set[tuple[str, str]]]:
-        """Key and ETag of the raw files of each date that has any.
 
-        Names that start with `_` or `.` are markers, and empty objects whose names end in a slash are folders. Whatever
-        else there is makes a date one to load, also a key that staging will refuse: it must not pass for no file.
-        """
-        folder = f"{self.contract.dataset}/ds="
-        pages = s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self.settings.raw_bucket, Prefix=folder, StartAfter=f"{folder}{start}"
-        )
-        found: dict[str, set[tuple[str, str]]] = {}
-        for page in pages:
-            for item in page.get("Contents", []):
-                ds, _, name = item["Key"].removeprefix(folder).partition("/")
-                if ds > end:
-                    return found
-                is_folder = (not name or name.endswith("/")) and item["Size"] == 0
-                if not (is_folder or is_hidden(name)):
-                    found.setdefault(ds, set()).add((item["Key"], item["ETag"].strip('"')))
-        return found
-
-    def _entry(
-        self, s3: Any, others: Folders, ds: str, files: set[tuple[str, str]] | None, published: Submission | None
-    ) -> dict[str, Any]:
-        name = str(published) if published else None
-        if not files:
-            stays = ", what is published stays" if published else ""
-            return {"outcome": SKIPPED, "why": f"there is no raw file{stays}", "published": name}
-        changed = self._changed(s3, others, ds, files, published) if published else "is new"
-        return {"outcome": PLANNED, "why": changed, "published": name}
-
-    def _changed(self, s3: Any, others: Folders, ds: str, files: set[tuple[str, str]], published: Submission) -> str:
-        """What is not as it was when the submission that is published was made."""
-        paths = Paths(self.settings, self.contract, ds, published.run)
-        staged = read_manifest_if_present(s3, paths.manifest("stage_raw"))
-        cleaned = read_manifest_if_present(s3, paths.manifest("clean"))
-        if staged is None or cleaned is None:
-            return "it is not known from what it was made"
-        read = None
-        if self.contract.other_datasets:
-            read = read_manifest_if_present(s3, paths.manifest("references"))
-            read = read or read_manifest_if_present(s3, paths.reprocess_manifest("references"))
-        was = {(file["key"], file["etag"]) for file in (*staged["files"], *staged["duplicate_files"])}
-        changes: Mapping[str, bool] = {
-            "raw files": was != files,
-            "other datasets": _as_of(read or {}, ds) != _as_of(others, ds),
-            "code": cleaned["versions"].get("bundle") != digest_of_this_process(),
-        }
-        found = [name for name, changed in changes.items() if changed]
-        return f"{' and '.join(found)} changed since" if found else "nothing changed since"
-
-
-def _as_of(others: Folders, ds: str) -> Folders:
-    """What of other datasets counts on a date."""
-    return {name: {day: folder for day, folder in found.items() if day <= ds} for name, found in others.items()}
+def _entry(found: Compared) -> dict[str, Any]:
+    """What the plan says of a date."""
+    return {
+        "outcome": PLANNED if found.received.files else SKIPPED,
+        "why": found.why,
+        "content": found.content,
+        "published": str(found.published.submission) if found.published else None,
+    }

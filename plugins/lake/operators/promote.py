@@ -96,6 +96,7 @@ class PromoteOperator(AwsBaseOperator[S3Hook]):
             "submission": str(Submission.told(cleaned)),
             "uri": _folder(paths, cleaned),
             "rows": cleaned["rows"]["published"],
+            "made_from": cleaned.get("made_from", {}),
             "profile": verdict.get("profile", {}),
             **{name: verdict[name] for name in ("columns", "sources", "contract_version")},
             "files": len(cleaned["output"]["files"]),

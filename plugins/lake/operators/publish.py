@@ -81,6 +81,7 @@ class PublishOperator(AwsBaseOperator[GlueCatalogHook]):
             "submission": submission,
             "numRows": str(promoted["rows"]),
             "profile": json.dumps(promoted.get("profile", {}), allow_nan=False),
+            "made_from": json.dumps(promoted.get("made_from", {})),
             **told_of_files(promoted),
         }
         published, replaced = point_at_newest(s3, paths, "published", table, {**promoted, "parameters": parameters})

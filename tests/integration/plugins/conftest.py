@@ -109,11 +109,9 @@ def hooks():
 
 
 @pytest.fixture
-def lake(aws, settings, context, monkeypatch, hooks):
-    """The part of the lake that publishes, without a date."""
+def shared_clients(monkeypatch, hooks):
+    """Let the hooks of all tasks of a test share their clients."""
     from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
-
-    from tests.integration.plugins.publishing import Lake
 
     make = AwsGenericHook.get_client_type
 
@@ -124,6 +122,13 @@ def lake(aws, settings, context, monkeypatch, hooks):
         return hooks[who]
 
     monkeypatch.setattr(AwsGenericHook, "get_client_type", client)
+
+
+@pytest.fixture
+def lake(aws, settings, context, monkeypatch, shared_clients):  # noqa: ARG001 - it must be in place
+    """The part of the lake that publishes, without a date."""
+    from tests.integration.plugins.publishing import Lake
+
     for module in ("lake.catalog", "lake.operators.mart", "lake.tables"):
         monkeypatch.setattr(f"{module}.POLL_SECONDS", 0.02)
     made = Lake(aws, settings, context)

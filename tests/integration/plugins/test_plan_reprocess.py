@@ -6,12 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, DownstreamTasksSkipped
-from contract.dataset import load_contract
+from contract.dataset import Complete, load_contract
 from lake.bundle import digest_of_this_process
 from lake.operators.plan_reprocess import PlanReprocessOperator
 from lake.operators.report_reprocess import ReportReprocessOperator
 from lake.paths import Paths
-from lake.published import folders_of_other_datasets
+from lake.published import folders_of_other_datasets, made_now
 from lake.tables import public_table
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -112,6 +112,24 @@ def test_a_dry_run_says_what_would_change_and_writes_nothing(s3, settings, plan)
 
 
 @pytest.mark.usefixtures("world")
+def test_dates_that_are_not_complete_are_told_and_planned(s3, settings, plan):
+    wait = ORDERS.wait.model_copy(update={"complete": Complete(files=2)})
+    two_files = {ds for ds, change in CHANGES.items() if change == "nothing changed since"}
+    contract = ORDERS.model_copy(update={"wait": wait})
+    found, _ = plan("incomplete", contract, dry_run=False)
+    lacking = {
+        ds: change
+        if ds in two_files or "no raw file" in change
+        else f"{change}; not complete: only 1 of at least 2 files are there"
+        for ds, change in CHANGES.items()
+    }
+    assert {ds: why for why, dates in found.items() for ds in dates} == lacking
+    key = "manifests/orders/reprocess/run=incomplete/plan.json"
+    planned = json.load(s3.get_object(Bucket=settings.artifacts_bucket, Key=key)["Body"])["dates"]
+    assert {planned[ds]["outcome"] for ds, why in lacking.items() if "not complete" in why} == {"planned"}
+
+
+@pytest.mark.usefixtures("world")
 def test_a_run_plans_the_dates_that_have_a_file(s3, settings, plan):
     _, skipped = plan("wet", dry_run=False)
     assert skipped == []
@@ -129,15 +147,15 @@ def test_a_date_whose_dimensions_came_later_is_told(aws, s3, settings, plan, wri
     customers.ensure()
     sales.ensure()
     customers.point("2026-05-01", "s3://anywhere/old/", {})
-    for ds, run in (("2026-05-01", "daily"), ("2026-05-02", "daily"), ("2026-05-03", "range")):
+    for ds in ("2026-05-01", "2026-05-02", "2026-05-03"):
         key = f"sales/ds={ds}/sales.csv"
         etag = s3.put_object(Bucket=settings.raw_bucket, Key=key, Body=b"x")["ETag"].strip('"')
-        sales.point(ds, f"s3://anywhere/{ds}/", {"run_id": f"{run}-0123abcd", "numRows": "1"})
-        paths = Paths(settings, contract, ds, run)
+        folders = folders_of_other_datasets(glue, settings, contract, ds)
+        made_from = json.dumps(made_now(contract, folders, ds))
+        sales.point(ds, f"s3://anywhere/{ds}/", {"run_id": "daily-0123abcd", "numRows": "1", "made_from": made_from})
+        paths = Paths(settings, contract, ds, "daily")
         write(paths.manifest("stage_raw"), {"files": [{"key": key, "etag": etag}], "duplicate_files": []})
         write(paths.manifest("clean"), {"versions": {"bundle": digest_of_this_process()}})
-        read = paths.manifest("references") if run == "daily" else paths.reprocess_manifest("references")
-        write(read, folders_of_other_datasets(glue, settings, contract, ds))
     whole = {"contract": contract, "start": "2026-05-01", "end": "2026-05-03"}
     assert plan("before", **whole)[0] == {"nothing changed since": ["2026-05-01", "2026-05-02", "2026-05-03"]}
 
@@ -146,6 +164,9 @@ def test_a_date_whose_dimensions_came_later_is_told(aws, s3, settings, plan, wri
         "nothing changed since": ["2026-05-01"],
         "other datasets changed since": ["2026-05-02", "2026-05-03"],
     }
+
+    sales.point("2026-05-03", "s3://anywhere/2026-05-03/", {"run_id": "daily-0123abcd", "numRows": "1"})
+    assert plan("of before", **whole)[0]["it is not known from what it was made"] == ["2026-05-03"]
 
 
 def test_a_range_without_files_does_nothing(s3, settings, plan):

@@ -70,6 +70,18 @@ def test_every_contract_in_the_repository_loads() -> None:
         ("owner: data-platform\n", "", ":3: owner: is required"),
         ("  days: 90", "  day: 90", ":23: retention.day: is not a field; allowed: days"),
         ("  days: 90", "  days: '90'", ":23: retention.days: '90': Input should be a valid integer"),
+        (
+            "  timeout_hours: 6",
+            "  timeout_hours: 6\n  complete: {files: 2, marker: _SUCCESS}",
+            ":22: wait.complete: takes exactly one of settled_minutes, marker, files",
+        ),
+        ("  timeout_hours: 6", "  timeout_hours: 6\n  complete: {}", ":22: wait.complete: takes exactly one of"),
+        ("  timeout_hours: 6", "  timeout_hours: 6\n  complete: {marker: done.csv}", ":22: wait.complete.marker: "),
+        (
+            "  timeout_hours: 6",
+            "  timeout_hours: 6\n  complete: {settled_minutes: 360}",
+            ":22: wait.complete.settled_minutes: is as long as the whole wait",
+        ),
         ("type: decimal(12,2)", "type: money", "columns[2].type: 'money' is not a type; allowed: string, int,"),
         ("type: decimal(12,2)", "type: decimal(2,12)", "columns[2].type: 'decimal(2,12)' is out of range"),
         (
@@ -113,7 +125,7 @@ def test_a_wrong_contract_is_refused_with_its_line(tmp_path: Path, old: str, new
         ("sales", "min: 1", "min: 3000000000", "columns[4].min: 3000000000 does not fit int"),
         ("sales", "min: 1", "min: 1.5", "columns[4].min: 1.5 is not a value of type int"),
         ("sales", "min: 1", "min: true", "columns[4].min: True is not a number, a date, or a timestamp without a zone"),
-        ("sales", "min: 1", "min: 9\n    max: 1", ":52: columns[4].max: 1 is less than min, 9"),
+        ("sales", "min: 1", "min: 9\n    max: 1", ":55: columns[4].max: 1 is less than min, 9"),
         ("sales", "min: 1", "pattern: a", "columns[4].pattern: is for columns of type string only"),
         ("sales", "min: 1", "personal: true", "columns[4].personal: is for columns of type string only"),
         (
@@ -170,6 +182,13 @@ def test_a_wrong_contract_is_refused_with_its_line(tmp_path: Path, old: str, new
             "dedupe.latest_by[0]: 'day' is not a column; allowed",
         ),
         ("online_retail", "missing: skip", "missing: ignore", "wait.missing: 'ignore' is not allowed"),
+        (
+            "sales",
+            "for: [customers,",
+            "for: [orders,",
+            "wait.for[0]: 'orders' is no dataset that this one reads; allowed",
+        ),
+        ("sales", "for_hours: 3", "for_hours: 0", "wait.for_hours: 0: Input should be greater than"),
         ("sales", "name: weekday\n", "name: tier\n", "derived[0].name: 'tier' is given twice"),
         ("sales", "{name: tier,", "{name: region,", "lookups[0].take[0].name: 'region' is given twice"),
         (

@@ -94,22 +94,25 @@ def test_a_wrong_contract_is_an_import_error_and_stops_no_other_dataset(tmp_path
     assert f"{contract}:" in message
     assert "schedule: '0 25 * * *' is not a line of cron" in message
     others = set(CONTRACTS) - {"customers", "sales"}  # sales look up their customers
-    assert set(bag.dags) == {"retention", *dags_of(others)}
+    assert set(bag.dags) == {"retention", "reconcile", *dags_of(others)}
     assert set(bag.dags["retention"].task_ids) == others
+    assert set(bag.dags["reconcile"].task_ids) == {*others, "digest"}
 
 
 def test_no_mart_can_have_the_name_of_a_task(bag):
     for dataset, contract in CONTRACTS.items():
         tasks = {task_id for dag_id in dags_of([dataset]) for task_id in bag.dags[dag_id].task_ids}
         of_marts = {*tasks} & {"plan_marts", *(mart.name for mart in contract.marts)}
-        assert tasks - of_marts == set(TASKS) - {"plan_marts"}
+        optional = set() if contract.wait.references else {"wait_for_references"}
+        assert tasks - of_marts == set(TASKS) - {"plan_marts"} - optional
         assert ("plan_marts" in of_marts) == bool(contract.marts)
 
 
 def test_tasks_are_the_pipeline_then_the_marts(ingest):
     dag, contract = ingest
     marts = [mart.name for mart in contract.marts]
-    assert set(dag.task_ids) == {*PIPELINE, *marts}
+    waits = {"wait_for_references"} if contract.wait.references else set()
+    assert set(dag.task_ids) == {*PIPELINE, *marts, *waits}
     assert {task.task_id for task in dag.get_task("publish").downstream_list} == set(marts)
 
 
@@ -167,6 +170,15 @@ def test_the_wait_for_raw_files_is_deferred_and_bounded(ingest):
     assert not sensor.never_fail
 
 
+def test_facts_wait_for_their_dimensions_before_a_worker_starts(bag):
+    dag = bag.dags["ingest_sales"]
+    wait = dag.get_task("wait_for_references")
+    assert wait.contract.wait.references == ("customers", "products")
+    assert wait.upstream_task_ids == {"wait_for_raw"}
+    assert wait.downstream_task_ids == {"start_worker"}
+    assert dag.get_task("start_worker").upstream_task_ids == {"wait_for_references"}
+
+
 def test_jobs_get_what_their_contract_needs_and_no_more(ingest):
     dag, contract = ingest
     clean, validate = (dag.get_task(name).arguments for name in ("clean", "validate"))
@@ -204,7 +216,8 @@ def test_a_range_starts_by_hand_one_at_a_time_and_dry(reprocess):
     assert dag.timetable.can_be_scheduled is False
     assert dag.max_active_runs == 1
     assert dag.dagrun_timeout is None
-    params = {name: dag.params.get_param(name) for name in ("start", "end", "dry_run")}
+    params = {name: dag.params.get_param(name) for name in ("start", "end", "dates", "dry_run")}
+    assert params["dates"].value is None
     assert params["dry_run"].value is True
     for name in ("start", "end"):
         assert params[name].schema["format"] == "date"

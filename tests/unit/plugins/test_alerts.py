@@ -84,6 +84,17 @@ def test_where_no_row_is_read_nobody_is_sent_to_the_quarantine_or_to_manifests(d
     assert subject == f"{dag_id} {'2025-06-01..2025-06-03' if params is RANGE else 'all dates'}: {task_id} failed"
 
 
+@pytest.mark.parametrize("task_id", ["orders", "digest"])
+def test_the_alert_of_reconcile_speaks_of_no_date_and_no_batch(task_id):
+    contract = ORDERS if task_id == "orders" else None
+    ti = SimpleNamespace(dag_id="reconcile", task_id=task_id, try_number=1, task=SimpleNamespace(owner="all owners"))
+    _, text = describe_failure(SETTINGS, contract, {"ti": ti, "run_id": "manual__x", "params": {}, "ds": "2025-06-30"})
+    assert "may not be told today, nor loaded again" in text
+    assert f"Owner: {'data-platform' if contract else 'all owners'}. What" in text
+    assert text.endswith("docs/runbook.md#reconcile")
+    assert not any(word in text for word in ("quarantine", "Manifests", "raw files", "before this run"))
+
+
 def test_the_alert_of_retention_speaks_of_no_date_and_no_batch():
     _, text = alert("orders", {"dry_run": False}, dag_id="retention", ds="2025-06-30")
     assert "everything that is published, as before" in text

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 from contract.reading import ContractError
-from lake.contracts import DATASETS, load_contracts, raw_wildcard, sound_contracts
+from lake.contracts import DATASETS, load_contracts, sound_contracts
 
 
 @pytest.fixture
@@ -31,7 +31,3 @@ def test_what_cannot_be_run_is_refused_with_its_line(folder, old, new, message):
         load_contracts(folder)
     assert f"{path}{message}" in str(refused.value)
     assert sorted(sound_contracts(folder)) == ["customers", "online_retail", "products", "sales"]
-
-
-def test_markers_are_no_raw_files():
-    assert raw_wildcard("s3://raw/orders/ds=2025-06-30/") == "s3://raw/orders/ds=2025-06-30/[!_.]*"

@@ -2,7 +2,7 @@ import re
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
-from lake.macros import days, resolve_date, resolve_dates, run_slug
+from lake.macros import asked_dates, days, resolve_date, resolve_dates, run_slug
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,12 @@ def test_a_range_has_two_ends_in_order():
         resolve_dates({"params": {"start": "2024-03-01", "end": "2024-02-28"}})
     with pytest.raises(AirflowFailException, match="must be dates"):
         resolve_dates({"params": {"start": "yesterday", "end": "2024-02-28"}})
+
+
+def test_of_a_range_only_the_dates_asked_for_are_loaded():
+    whole = {"start": "2024-02-28", "end": "2024-03-01"}
+    for every in (None, []):
+        assert asked_dates({"params": {**whole, "dates": every}}) == ["2024-02-28", "2024-02-29", "2024-03-01"]
+    assert asked_dates({"params": {**whole, "dates": ["2024-03-01", "2024-02-28"]}}) == ["2024-02-28", "2024-03-01"]
+    with pytest.raises(AirflowFailException, match="dates: 2024-03-02 are not from start to end"):
+        asked_dates({"params": {**whole, "dates": ["2024-02-28", "2024-03-02"]}})

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from contract.dataset import Contract
+from contract.references import folders_digest
 from pyspark.sql import SparkSession
 
 from spark_jobs import clean, job
@@ -75,6 +76,17 @@ def test_of_an_upserted_key_the_latest_version_counts(read: Read) -> None:
 
 def test_appended_rows_add_up(read: Read) -> None:
     assert read("append", "2025-06-06") == [("a", "old"), ("b", "new"), ("b", "old"), ("c", "new")]
+
+
+@pytest.mark.parametrize(("load_mode", "counts"), [("snapshot", ["2025-06-03"]), ("upsert", list(VERSIONS)[:2])])
+def test_a_date_tells_which_folders_it_was_made_from(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load_mode: str, counts: list[str]
+) -> None:
+    folders = {ds: f"s3://processed/things_runs/ds={ds}/" for ds in VERSIONS}
+    things = contract_of({"name": "id", "required": True}, load_mode=load_mode, key=("id",))
+    monkeypatch.setattr(job, "contract_of", lambda _: things)
+    made_from = OtherDatasets(spark, {"things": folders}, tmp_path).made_from(READER, date(2025, 6, 4))
+    assert made_from == {"things": folders_digest({ds: folders[ds] for ds in counts})}
 
 
 def test_a_dataset_without_a_date_so_far_may_come(read: Read) -> None:
