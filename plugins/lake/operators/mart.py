@@ -80,6 +80,7 @@ class MartOperator(AthenaOperator):
         computed: list[str] = []
         for _ in range(ROUNDS):
             stale = stale_pictures(self.contract, self.mart, source, target, self.dates.split())
+            self.log.info("to be computed: %s", ", ".join(stale) or "nothing")
             queries: Iterable[Record] = (
                 self._compute(context, dict(list(stale.items())[start : start + DATES_PER_QUERY]), target)
                 for start in range(0, len(stale), DATES_PER_QUERY)
@@ -89,7 +90,6 @@ class MartOperator(AthenaOperator):
             target.ensure()
             if not stale:
                 return computed
-            self.log.info("to be computed: %s", ", ".join(stale))
             for made in queries:
                 point_at_pictures(s3, self.settings, self.contract, self.mart, source, target, made)
             computed.extend(stale)
