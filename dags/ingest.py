@@ -21,7 +21,8 @@ from lake.operators.worker_job import WorkerJobOperator
 from lake.parsing import contracts_of_dags
 from lake.sensors.raw_files import RawFilesSensor
 from lake.settings import Settings
-from lake.wiring import CLEAN, DATA_DOCS, RUN_NAME, STAGE_RAW, dates_of, marts_of, task_defaults, worker_of
+from lake.wiring import CLEAN, DATA_DOCS, RUN_NAME, STAGE_RAW, dates_of, marts_of, task_defaults
+from lake.worker import STOP_WORKER
 
 
 def ingest_dag(contract: Contract, settings: Settings) -> DAG:
@@ -38,7 +39,6 @@ def ingest_dag(contract: Contract, settings: Settings) -> DAG:
         user_defined_macros=lake_macros(settings, contract),
         default_args=task_defaults(settings, contract),
     ) as dag:
-        worker = worker_of(settings, dag)
         job: dict[str, Any] = {"settings": settings, "run_name": RUN_NAME}
         dates = dates_of(contract)
         valid: dict[str, Any] = {**job, "contract": contract, "dates": "{{ run_date() }}"}
@@ -46,7 +46,7 @@ def ingest_dag(contract: Contract, settings: Settings) -> DAG:
         wait_for_raw = RawFilesSensor(
             task_id="wait_for_raw", contract=contract, bucket_key="{{ paths().raw_wildcard }}", poke_interval=60
         )
-        start_worker = StartWorkerOperator(task_id="start_worker", **worker)
+        start_worker = StartWorkerOperator(task_id="start_worker", settings=settings, run_name=RUN_NAME)
         stage_raw = WorkerJobOperator(
             task_id="stage_raw",
             job="stage_raw",
@@ -77,15 +77,15 @@ def ingest_dag(contract: Contract, settings: Settings) -> DAG:
             manifest="{{ paths().manifest('validate') }}",
             **job,
         )
-        stop_worker = StopWorkerOperator(task_id="stop_worker", **worker)
+        stop_worker = StopWorkerOperator(task_id=STOP_WORKER, settings=settings, run_name=RUN_NAME)
         promote = PromoteOperator(task_id="promote", **valid)
         crawl = CrawlOperator(task_id="crawl", **valid)
         publish = PublishOperator(task_id="publish", **valid)
         marts = marts_of(settings, contract, valid["dates"])
 
-        wait_for_raw >> start_worker >> stage_raw >> snapshot_raw >> clean >> validate >> promote >> crawl >> publish
-        publish >> marts
-        validate >> stop_worker.as_teardown(setups=start_worker, on_failure_fail_dagrun=True)
+        wait_for_raw >> start_worker >> stage_raw >> clean >> validate >> promote >> crawl >> publish >> marts
+        stage_raw >> snapshot_raw >> publish
+        validate >> stop_worker.as_teardown(on_failure_fail_dagrun=True)
         # Last, or each task has a copy of its own, validated and serialized with it: most of what a DAG costs.
         dag.params["date"] = Param(
             None,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG
 from contract.dataset import Contract
 
 from lake.alerts import AlertNotifier
@@ -39,15 +38,6 @@ def task_defaults(settings: Settings, contract: Contract) -> dict[str, Any]:
 def dates_of(contract: Contract) -> dict[str, str]:
     """Return what every job is told: the dataset, the date or dates, and the run."""
     return {"dataset": contract.dataset, "ds": "{{ run_date() }}", "run": RUN_NAME}
-
-
-def worker_of(settings: Settings, dag: DAG) -> dict[str, Any]:
-    """Return the arguments of the tasks that start and stop the worker for a run of a DAG."""
-    return {
-        "instance_id": settings.worker_instance_id,
-        "bucket": settings.artifacts_bucket,
-        "holder": f"{dag.dag_id}/{RUN_NAME}",
-    }
 
 
 def marts_of(settings: Settings, contract: Contract, dates: str) -> list[MartOperator]:
