@@ -92,6 +92,10 @@ class Worker:
             log.info("%s does not hold worker %s: there is nothing to stop", self.holder, self.instance_id)
         return True
 
+    def instance_type(self) -> str:
+        """Return the type that the worker has now."""
+        return str(self._instance()["InstanceType"])
+
     def left(self) -> None:
         """Give the worker back at the end of a job, unless stop_worker of the run, which does that, is yet to come."""
         if self._state_of(STOP_WORKER) is not None:

@@ -18,7 +18,7 @@ from contract.files import split_s3
 from contract.submission import Submission
 
 from lake.bundle import bundle_key, digest_of_this_process
-from lake.manifest import read_manifest
+from lake.manifest import read_manifest, read_manifest_if_present, write_manifest
 from lake.patience import wait
 from lake.settings import Settings
 from lake.triggers.ssm_command import RUNNING, SsmCommandTrigger
@@ -27,6 +27,8 @@ from lake.worker_pool import WORKER_POOL
 
 # Exit code of a job that finds the data at fault (EX_DATAERR of sysexits.h): running it again changes nothing.
 DATA_ERROR = 65
+# That of a job whose memory ran out (EX_OSERR): see infra/worker/lake-worker.
+NO_MEMORY = 71
 POLL_SECONDS = 1.0
 LOG_TAIL_LINES = 60
 # How long SSM may take to deliver a command to an agent that is online.
@@ -61,8 +63,8 @@ class WorkerJobOperator(AwsBaseOperator[SsmHook]):
             first.
 
     Raises:
-        AirflowFailException: when the checkout's code is not deployed, or the job says that the data is at fault
-            (exit code 65).
+        AirflowFailException: when the checkout's code is not deployed, the worker is not reached in time, the data is
+            at fault (exit code 65), or memory ran out for the second time (71).
         AirflowException: for every other end than success, with the job's last error line.
     """
 
@@ -162,7 +164,26 @@ class WorkerJobOperator(AwsBaseOperator[SsmHook]):
         )
         if invocation["ResponseCode"] == DATA_ERROR:
             raise AirflowFailException(message)
+        if invocation["ResponseCode"] == NO_MEMORY:
+            self._check_memory(message, self._worker(context).instance_type())
         raise AirflowException(message)
+
+    def _check_memory(self, message: str, instance_type: str) -> None:
+        """Note that memory ran out, and see that it is not tried a third time with as much of it.
+
+        Raises:
+            AirflowFailException: when it ran out in an earlier try of this run, too.
+        """
+        uri = self.manifest.removesuffix(".json") + ".no_memory.json"
+        tried = {"instance_type": instance_type, "bundle": digest_of_this_process()}
+        s3 = S3Hook(aws_conn_id=self.aws_conn_id).conn
+        if read_manifest_if_present(s3, uri) == tried:
+            raise AirflowFailException(
+                f"memory ran out twice on {instance_type}, and a third try would be no other. Start a larger worker "
+                "(`make deploy ARGUMENTS='--parameter WorkerInstanceType=…'`, docs/runbook.md#a-larger-worker), load "
+                f"fewer dates, or have the files split; then clear the task. {message}"
+            )
+        write_manifest(s3, uri, tried)
 
     def on_kill(self) -> None:
         """Cancel the command of a killed task."""

@@ -185,7 +185,7 @@ def test_a_wait_of_minutes_gives_the_slot_back_and_ends_at_its_bound(settings, c
     json.dumps(deferral.value.kwargs)
     assert deferral.value.timeout.total_seconds() > 100
     resumed = getattr(operator, deferral.value.method_name)
-    with pytest.raises(AirflowException, match="is pending after 100 s"):
+    with pytest.raises(AirflowFailException, match="is pending after 100 s"):
         resumed(context("start_worker"), None, since - 101)
     monkeypatch.setattr(patience, "IN_PLACE_SECONDS", 60)
     resumed(context("start_worker"), None, since)
@@ -303,6 +303,29 @@ def test_a_crash_is_worth_a_retry_and_says_why(settings, context):
     ) as failure:
         job(settings, "crash").execute(context("crash"))
     assert not isinstance(failure.value, AirflowFailException)
+
+
+def test_memory_that_ran_out_twice_is_not_tried_a_third_time(aws, settings, context, running_worker):
+    def tried():
+        with pytest.raises(AirflowException, match="memory ran out") as failure:
+            job(settings, "hungry", run_name="hungry").execute(context("hungry"))
+        return failure.value
+
+    assert not isinstance(tried(), AirflowFailException)
+    second = tried()
+    assert isinstance(second, AirflowFailException)
+    for told in ("twice on m7i.large", "WorkerInstanceType", "clear the task", "exit code 71"):
+        assert told in str(second)
+    ec2, instances = aws("ec2"), [running_worker]
+    ec2.stop_instances(InstanceIds=instances)
+    ec2.get_waiter("instance_stopped").wait(InstanceIds=instances, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+    ec2.modify_instance_attribute(InstanceId=running_worker, InstanceType={"Value": "m7i.xlarge"})
+    try:
+        assert not isinstance(tried(), AirflowFailException), "with more memory it is another try"
+    finally:
+        ec2.stop_instances(InstanceIds=instances)
+        ec2.get_waiter("instance_stopped").wait(InstanceIds=instances, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+        ec2.modify_instance_attribute(InstanceId=running_worker, InstanceType={"Value": "m7i.large"})
 
 
 @pytest.mark.usefixtures("running_worker")
