@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.exceptions import AirflowFailException
 
 Found = TypeVar("Found")
 
@@ -48,13 +48,13 @@ def wait(
         told: says what is missing, in words that "after 5 s" may follow.
 
     Raises:
-        AirflowException: when there is nothing after `bound` seconds.
+        AirflowFailException: when there is nothing after `bound` seconds; a retry would only wait on.
         TaskDeferred: as Airflow wants it.
     """
     while (found := look()) is None:
         now = time.time()
         if now > since + bound:
-            raise AirflowException(f"{told()} after {bound:.0f} s")
+            raise AirflowFailException(f"{told()} after {bound:.0f} s")
         seconds = pause(now - since)
         if now < since + IN_PLACE_SECONDS:
             time.sleep(seconds)

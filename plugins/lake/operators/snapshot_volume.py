@@ -36,7 +36,8 @@ class SnapshotVolumeOperator(AwsBaseOperator[EC2Hook]):
         timeout: how long it may take until the snapshot is complete, in seconds.
 
     Raises:
-        AirflowException: when the snapshot failed, or is not complete within `timeout`.
+        AirflowException: when the snapshot failed.
+        AirflowFailException: when it is not complete within `timeout`.
     """
 
     aws_hook_class = EC2Hook

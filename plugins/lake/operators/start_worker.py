@@ -29,7 +29,8 @@ class StartWorkerOperator(EC2StartInstanceOperator):
         timeout: bound of the whole start, in seconds.
 
     Raises:
-        AirflowException: when the instance does not run within `timeout`, or the task was failed meanwhile.
+        AirflowFailException: when the instance does not run within `timeout`.
+        AirflowException: when the task was ended meanwhile.
     """
 
     template_fields = (*EC2StartInstanceOperator.template_fields, "run_name")

@@ -25,7 +25,7 @@ class StopWorkerOperator(EC2StopInstanceOperator):
         timeout: bound of the stop, in seconds.
 
     Raises:
-        AirflowException: when the instance has not stopped within `timeout`.
+        AirflowFailException: when the instance has not stopped within `timeout`.
     """
 
     template_fields = (*EC2StopInstanceOperator.template_fields, "run_name")
