@@ -151,19 +151,19 @@ def settled(
 
 def run(arguments: argparse.Namespace) -> None:
     """Stage the raw files of one date; see the module's documentation."""
+    contract = job.contract_of(arguments.dataset)
     staged = storage.local_path(arguments.staged)
     expected = f"{arguments.dataset}/ds={arguments.ds}/run={arguments.run}/{volume.RAW}"
     if not staged.as_posix().endswith(f"/{expected}"):
         raise ValueError(f"--staged {arguments.staged} does not end in {expected}")
     data = volume.Volume(staged.parents[3])
     with data.alone():
-        stage_date(arguments, staged, data)
+        stage_date(arguments, contract, staged, data)
 
 
-def stage_date(arguments: argparse.Namespace, staged: Path, data: volume.Volume) -> None:
+def stage_date(arguments: argparse.Namespace, contract: Contract, staged: Path, data: volume.Volume) -> None:
     """Stage the raw files of one date in the folder `staged`, while no other process stages on its volume."""
     phases = job.Phases()
-    contract = job.contract_of(arguments.dataset)
     run_folder = staged.parent
     listed = datetime.now(UTC).isoformat(timespec="microseconds")
     with phases("list"):

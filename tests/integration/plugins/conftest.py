@@ -119,6 +119,8 @@ def lake(aws, settings, context, monkeypatch, hooks):
     make = AwsGenericHook.get_client_type
 
     def client(hook, *arguments, **options):
+        if options.get("deferrable"):
+            return make(hook, *arguments, **options)
         who = (hook.client_type, hook.aws_conn_id)
         if who not in hooks:
             hooks[who] = make(hook, *arguments, **options)

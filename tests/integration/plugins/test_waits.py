@@ -15,8 +15,8 @@ from lake.triggers.athena_query import AthenaQueryTrigger
 from tests.integration.plugins.publishing import CONTRACT, DATES
 from tests.waiting import eventually
 
-NUMBERS = "UNNEST(sequence(1, 300000))"
-SLOW = f"SELECT count(*) FROM {NUMBERS} AS a(x) CROSS JOIN {NUMBERS} AS b(y) WHERE x * y = 7"
+NUMBERS = "UNNEST(sequence(1, 10000))"
+SLOW = f"SELECT sum(x * y % z) FROM {NUMBERS} AS a(x) CROSS JOIN {NUMBERS} AS b(y) CROSS JOIN {NUMBERS} AS c(z)"
 
 
 async def event_of(trigger):
