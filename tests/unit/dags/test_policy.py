@@ -129,8 +129,10 @@ def test_a_failed_validation_publishes_nothing_and_stops_the_worker(ingest):
         assert "validate" in {upstream.task_id for upstream in task.get_flat_relatives(upstream=True)}
 
 
-def test_the_snapshot_is_awaited_beside_the_work_and_complete_before_anything_is_published(ingest, reprocess):
-    for dag, _ in (ingest, reprocess):
+def test_the_snapshot_is_awaited_beside_the_work_and_complete_before_anything_is_published(bag):
+    dags = [dag for dag in bag.dags.values() if "stage_raw" in dag.task_ids]
+    assert len(dags) == 2 * len(CONTRACTS)
+    for dag in dags:
         snapshot = dag.get_task("snapshot_raw")
         assert {task.task_id for task in snapshot.upstream_list} == {"stage_raw"}
         assert {task.task_id for task in snapshot.downstream_list} == {"publish"}
