@@ -149,9 +149,9 @@ class MartOperator(AthenaOperator):
         state = self.hook.check_query_status(query_id)
         if state not in AthenaHook.TERMINAL_STATES:
             self.hook.stop_query(query_id)
+            raise AirflowException(f"query {query_id} has not ended after {self.timeout:.0f} s, and is cancelled")
         if state not in AthenaHook.SUCCESS_STATES:
-            reason = self.hook.get_state_change_reason(query_id) or f"it has not ended after {self.timeout:.0f} s"
-            raise AirflowException(f"query {query_id} is {state}: {reason}")
+            raise AirflowException(f"query {query_id} is {state}: {self.hook.get_state_change_reason(query_id)}")
         s3 = S3Hook(aws_conn_id=self.aws_conn_id).conn
         point_at_pictures(s3, self.settings, self.contract, self.mart, self._source(), self._target(), made)
         return [*computed, *made["pictures"]]

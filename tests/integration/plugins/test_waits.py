@@ -72,7 +72,7 @@ def test_a_query_that_takes_too_long_is_cancelled_and_says_so(lake, aws, operato
         "QueryExecutionId"
     ]
     made = {"folder": "s3://nowhere/", "query_id": query_id, "pictures": {}}
-    with pytest.raises(AirflowException, match=f"query {query_id} is RUNNING: it has not ended after 1800 s"):
+    with pytest.raises(AirflowException, match=f"query {query_id} has not ended after 1800 s, and is cancelled"):
         operator.go_on(context(operator.task_id), {"status": "error"}, made, [])
     assert_cancelled(aws, query_id)
 
