@@ -22,7 +22,8 @@ from lake.parsing import contracts_of_dags
 from lake.sensors.raw_files import RawFilesSensor
 from lake.sensors.references import ReferencesSensor
 from lake.settings import Settings
-from lake.wiring import CLEAN, DATA_DOCS, RUN_NAME, STAGE_RAW, dates_of, marts_of, task_defaults, worker_of
+from lake.wiring import CLEAN, DATA_DOCS, RUN_NAME, STAGE_RAW, dates_of, marts_of, task_defaults
+from lake.worker import STOP_WORKER
 
 
 def ingest_dag(contract: Contract, settings: Settings) -> DAG:
@@ -39,7 +40,6 @@ def ingest_dag(contract: Contract, settings: Settings) -> DAG:
         user_defined_macros=lake_macros(settings, contract),
         default_args=task_defaults(settings, contract),
     ) as dag:
-        worker = worker_of(settings, dag)
         job: dict[str, Any] = {"settings": settings, "run_name": RUN_NAME}
         dates = dates_of(contract)
         valid: dict[str, Any] = {**job, "contract": contract, "dates": "{{ run_date() }}"}
@@ -52,7 +52,7 @@ def ingest_dag(contract: Contract, settings: Settings) -> DAG:
             waits.append(
                 ReferencesSensor(task_id="wait_for_references", settings=settings, contract=contract, poke_interval=30)
             )
-        start_worker = StartWorkerOperator(task_id="start_worker", **worker)
+        start_worker = StartWorkerOperator(task_id="start_worker", settings=settings, run_name=RUN_NAME)
         stage_raw = WorkerJobOperator(
             task_id="stage_raw",
             job="stage_raw",
@@ -83,16 +83,16 @@ def ingest_dag(contract: Contract, settings: Settings) -> DAG:
             manifest="{{ paths().manifest('validate') }}",
             **job,
         )
-        stop_worker = StopWorkerOperator(task_id="stop_worker", **worker)
+        stop_worker = StopWorkerOperator(task_id=STOP_WORKER, settings=settings, run_name=RUN_NAME)
         promote = PromoteOperator(task_id="promote", **valid)
         crawl = CrawlOperator(task_id="crawl", **valid)
         publish = PublishOperator(task_id="publish", **valid)
         marts = marts_of(settings, contract, valid["dates"])
 
         # No worker idles while a run waits.
-        chain(*waits, start_worker, stage_raw, snapshot_raw, clean, validate, promote, crawl, publish)
-        publish >> marts
-        validate >> stop_worker.as_teardown(setups=start_worker, on_failure_fail_dagrun=True)
+        chain(*waits, start_worker, stage_raw, clean, validate, promote, crawl, publish)
+        stage_raw >> snapshot_raw >> publish >> marts
+        validate >> stop_worker.as_teardown(on_failure_fail_dagrun=True)
         # Last, or each task has a copy of its own, validated and serialized with it: most of what a DAG costs.
         dag.params["date"] = Param(
             None,

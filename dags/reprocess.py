@@ -21,7 +21,8 @@ from lake.operators.stop_worker import StopWorkerOperator
 from lake.operators.worker_job import WorkerJobOperator
 from lake.parsing import contracts_of_dags
 from lake.settings import Settings
-from lake.wiring import CLEAN, DATA_DOCS, RUN_NAME, STAGE_RAW, dates_of, marts_of, task_defaults, worker_of
+from lake.wiring import CLEAN, DATA_DOCS, RUN_NAME, STAGE_RAW, dates_of, marts_of, task_defaults
+from lake.worker import STOP_WORKER
 
 LONGEST = timedelta(hours=12)
 
@@ -40,7 +41,6 @@ def reprocess_dag(contract: Contract, settings: Settings) -> DAG:
         user_defined_macros=reprocess_macros(settings, contract),
         default_args={**task_defaults(settings, contract), "execution_timeout": LONGEST},
     ) as dag:
-        worker = worker_of(settings, dag)
         job: dict[str, Any] = {"settings": settings, "run_name": RUN_NAME, "timeout": LONGEST.total_seconds() / 2}
         dates = {**dates_of(contract), "date-manifest": "{{ paths().manifest('{step}') }}"}
         valid: dict[str, Any] = {
@@ -51,7 +51,7 @@ def reprocess_dag(contract: Contract, settings: Settings) -> DAG:
         }
 
         plan = PlanReprocessOperator(task_id="plan", settings=settings, contract=contract)
-        start_worker = StartWorkerOperator(task_id="start_worker", lease_seconds=LONGEST.total_seconds(), **worker)
+        start_worker = StartWorkerOperator(task_id="start_worker", settings=settings, run_name=RUN_NAME)
         stage_raw = WorkerJobOperator(
             task_id="stage_raw",
             job="reprocess_stage_raw",
@@ -76,7 +76,7 @@ def reprocess_dag(contract: Contract, settings: Settings) -> DAG:
             manifest="{{ paths().reprocess_manifest('reprocess') }}",
             **job,
         )
-        stop_worker = StopWorkerOperator(task_id="stop_worker", **worker)
+        stop_worker = StopWorkerOperator(task_id=STOP_WORKER, settings=settings, run_name=RUN_NAME)
         promote = PromoteOperator(task_id="promote", **valid)
         crawl = CrawlOperator(task_id="crawl", **valid)
         publish = PublishOperator(task_id="publish", **valid)
@@ -88,9 +88,10 @@ def reprocess_dag(contract: Contract, settings: Settings) -> DAG:
             trigger_rule="none_failed",
         )
 
-        plan >> start_worker >> stage_raw >> snapshot_raw >> reprocess >> promote >> crawl >> publish
+        plan >> start_worker >> stage_raw >> reprocess >> promote >> crawl >> publish
+        stage_raw >> snapshot_raw >> publish
         publish >> [*marts, report]
-        reprocess >> stop_worker.as_teardown(setups=start_worker, on_failure_fail_dagrun=True)
+        reprocess >> stop_worker.as_teardown(on_failure_fail_dagrun=True)
         # Last, or each task has a copy of its own, validated and serialized with it: most of what a DAG costs.
         dag.params["start"] = Param(type="string", format="date", title="First date")
         dag.params["end"] = Param(type="string", format="date", title="Last date", description="This date is included.")

@@ -60,6 +60,7 @@ EC2_CREATED = {
 EC2_NAMED = {
     "StartInstances": ("InstanceId",),
     "StopInstances": ("InstanceId",),
+    "ModifyInstanceAttribute": ("InstanceId",),
     "RebootInstances": ("InstanceId",),
     "TerminateInstances": ("InstanceId",),
     "CreateSnapshot": ("VolumeId",),
@@ -100,13 +101,22 @@ def ec2_checks(action: str, parameters: dict[str, Any], place: Place) -> Iterato
     for identifier in identifiers:
         kind = EC2_KINDS.get(identifier.partition("-")[0], "*")
         tags = {f"ec2:ResourceTag/{tag['Key']}": tag["Value"] for tag in ec2._tags.get(identifier, ())}
-        yield Check(f"ec2:{action}", _ec2_arn(place, kind, identifier), tags | _tag_context(indexed(parameters, "Tag")))
+        context = tags | _tag_context(indexed(parameters, "Tag")) | _attribute_context(action, parameters)
+        yield Check(f"ec2:{action}", _ec2_arn(place, kind, identifier), context)
     given = {value(one, "ResourceType"): indexed(one, "Tag") for one in indexed(parameters, "TagSpecification")}
     for kind in EC2_CREATED.get(action, ()):
         context = _tag_context(given.get(kind, []))
         yield Check(f"ec2:{action}", _ec2_arn(place, kind, "*"), context)
         if kind in given:
             yield Check("ec2:CreateTags", _ec2_arn(place, kind, "*"), context | {"ec2:CreateAction": action})
+
+
+def _attribute_context(action: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The condition keys for the attributes that a request sets, of those that are one value."""
+    if not action.startswith("Modify") or not action.endswith("Attribute"):
+        return {}
+    given = (key.removesuffix(".Value") for key in parameters if key.endswith(".Value"))
+    return {f"ec2:Attribute/{name}": value(parameters, f"{name}.Value") for name in given}
 
 
 def _tag_context(tags: list[dict[str, Any]]) -> dict[str, Any]:

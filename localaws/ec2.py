@@ -30,11 +30,12 @@ from localaws.query import (
     indexed,
     matching,
     page,
+    required,
     unsupported,
     value,
     values,
 )
-from localaws.settings import ONLINE_SECONDS, TRANSITION_SECONDS
+from localaws.settings import NO_CAPACITY, ONLINE_SECONDS, TRANSITION_SECONDS
 
 STATE_CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
 
@@ -182,6 +183,17 @@ def require_offered(instance_type: str, zone: str) -> None:
         )
 
 
+def require_capacity(instance_type: str, zone: str) -> None:
+    """Refuse an instance type that has run out, as whoever runs this server wants it."""
+    if NO_CAPACITY.exists() and instance_type in NO_CAPACITY.read_text(encoding="utf-8").split():
+        raise Refused(
+            "InsufficientInstanceCapacity",
+            f"We currently do not have sufficient {instance_type} capacity in the Availability Zone you requested "
+            f"({zone}). Our system will be working on provisioning additional capacity.",
+            500,
+        )
+
+
 @action
 def describe_instance_type_offerings(parameters: Parameters) -> Response:
     """Which instance types the region has, or each of its zones."""
@@ -260,6 +272,7 @@ def run_instances(parameters: Parameters) -> Response:
     if subnet not in service._subnets:
         raise Refused("InvalidSubnetID.NotFound", f"The subnet ID '{subnet}' does not exist")
     require_offered(value(parameters, "InstanceType"), service._subnets[subnet]["AvailabilityZone"])
+    require_capacity(value(parameters, "InstanceType"), service._subnets[subnet]["AvailabilityZone"])
     groups = values(parameters, "SecurityGroupId")
     for group in groups:
         if group not in service._security_groups:
@@ -341,6 +354,11 @@ def _require_state(instances: list[dict[str, Any]], allowed: set[str], verb: str
 def start_instances(parameters: Parameters) -> Response:
     instances = find_instances(parameters)
     _require_state(instances, {"stopped", "pending", "running"}, "started")
+    for instance in instances:
+        if instance["State"]["Name"] == "stopped":
+            zone = instance["Placement"]["AvailabilityZone"]
+            require_offered(instance["InstanceType"], zone)
+            require_capacity(instance["InstanceType"], zone)
     return _change(instances, "StartInstancesResponse", "pending", "running", {"pending", "running"}, reason="")
 
 
@@ -472,6 +490,21 @@ def describe_instance_attribute(parameters: Parameters) -> Response:
 
 
 @action
+def modify_instance_attribute(parameters: Parameters) -> Response:
+    """Give a stopped instance another type, which is found out to be impossible when it starts; no other attribute."""
+    (instance,) = find_instances({"InstanceId.1": required(parameters, "InstanceId")})
+    given = {key for key in parameters if key not in ("Action", "Version", "InstanceId", "DryRun")}
+    if given != {"InstanceType.Value"}:
+        raise Refused("UnsupportedOperation", f"localaws modifies InstanceType alone, not {', '.join(sorted(given))}")
+    if instance["State"]["Name"] != "stopped":
+        raise Refused(
+            "IncorrectInstanceState", f"The instance '{instance['InstanceId']}' is not in the 'stopped' state."
+        )
+    instance["InstanceType"] = value(parameters, "InstanceType.Value")
+    return service._xml(200, "ModifyInstanceAttributeResponse", "<return>true</return>")
+
+
+@action
 def create_tags(parameters: Parameters) -> Response:
     """Tag resources, refusing ids of instances, volumes and snapshots that do not exist."""
     for identifier in values(parameters, "ResourceId"):
@@ -507,6 +540,7 @@ def install() -> None:
     for name, handler in {
         "CreateImage": unsupported("CreateImage", "take snapshots of its volumes"),
         "DescribeInstanceTypeOfferings": describe_instance_type_offerings,
+        "ModifyInstanceAttribute": modify_instance_attribute,
     }.items():
         register(service.__name__, "_ACTION_MAP", name, handler)
     service._ACTION_MAP.update({name: settled(handler) for name, handler in service._ACTION_MAP.items()})

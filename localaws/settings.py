@@ -27,5 +27,8 @@ SAVE_SECONDS = float(os.environ.get("LOCALAWS_SAVE_SECONDS", "1"))
 INSTANCE_ENVIRONMENT: dict[str, str] = json.loads(os.environ.get("LOCALAWS_INSTANCE_ENV", "{}"))
 """Variables for every process on an instance; its PATH is put in front of the system's."""
 
+NO_CAPACITY = STATE / "no-capacity"
+"""File that names instance types, one a line, of which no zone has any left; looked at whenever an instance starts."""
+
 CRAWL_SECONDS = float(os.environ.get("LOCALAWS_CRAWL_SECONDS", "1"))
 """How long a crawl takes at least. On AWS it is a minute or more."""

@@ -19,8 +19,9 @@
 ARN` where it has personal columns; `validate` takes `--history s3://.../history.json`. Every other argument is
 required.
 
-Exit codes: 0 done, 65 (EX_DATAERR) the data is at fault and a retry cannot help, 75 (EX_TEMPFAIL) a dataset that this
-one reads has no date yet, anything else is worth a retry too. A job that fails leaves as its last line on stderr
+Exit codes: 0 done, 65 (EX_DATAERR) the data is at fault and a retry cannot help, 71 (EX_OSERR) memory ran out, 75
+(EX_TEMPFAIL) something is not there yet, such as a date of a dataset that this one reads or room on the volume;
+anything else is worth a retry too. A job that fails leaves as its last line on stderr
 `ERROR <job> <dataset> <ds>: <what>`. The manifest is written last: where there is one, the step is complete (`validate`
 also leaves one, with `"success": false`, when it exits with 65 because the suite failed). Its fields are described in
 each job's module.

@@ -42,7 +42,7 @@ from pyspark.errors import ArithmeticException, DateTimeException, NumberFormatE
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from spark_jobs import drift, job, personal, records, references, stage_raw, storage, transforms
+from spark_jobs import drift, job, personal, records, references, stage_raw, storage, transforms, volume
 from spark_jobs.errors import DataError
 from spark_jobs.session import spark_session
 
@@ -70,7 +70,8 @@ def input_files(folder: str, contract: Contract) -> list[storage.StoredFile]:
     """
     files = storage.list_files(storage.received(folder))
     if not files:
-        raise DataError(f"there is no file to read in {folder}")
+        gone = ": what was staged gave way to other runs, stage it again" if storage.is_local(folder) else ""
+        raise DataError(f"there is no file to read in {folder}{gone}")
     if storage.is_local(folder):
         stage_raw.check_staged(storage.read_json(storage.join(folder, stage_raw.MANIFEST))["files"], files)
     drift.check(files, contract)
@@ -332,8 +333,17 @@ def clean_date(
 
 def run(parsed: argparse.Namespace) -> None:
     """Clean the staged files of one date; see the module's documentation."""
+    try:
+        clean_staged(Arguments(**vars(parsed)))
+    except DataError:
+        volume.finish(parsed.input)
+        raise
+    volume.finish(parsed.input)
+
+
+def clean_staged(arguments: Arguments) -> None:
+    """Clean the staged files of one date in a Spark session of its own."""
     phases = job.Phases()
-    arguments = Arguments(**vars(parsed))
     contract = job.contract_of(arguments.dataset)
     with phases("check"):
         files = input_files(arguments.input, contract)

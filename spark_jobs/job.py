@@ -26,6 +26,7 @@ BUNDLE = Path(__file__).resolve().parents[1]
 
 RUN_SLUG = re.compile(r"[A-Za-z0-9_-]{1,200}")
 EX_DATAERR = 65
+EX_OSERR = 71
 EX_TEMPFAIL = 75
 
 
@@ -106,7 +107,8 @@ def versions(*packages: str) -> dict[str, str]:
 
 
 def main(step: str, arguments: argparse.ArgumentParser, run: Callable[[argparse.Namespace], None]) -> None:
-    """Run a job and exit: 0 when it is done, 65 when the data is at fault, 75 when other data must come first, else 1.
+    """Run a job and exit: 0 when it is done, 65 when the data is at fault, 71 when memory ran out, 75 when something
+    else must come first, else 1.
 
     What went wrong is one line, in the file LAKE_ERROR_FILE when lake-worker asks for it there (spark-submit mixes a
     script's stderr into its stdout, so lake-worker prints the line), else on stderr.
@@ -121,7 +123,9 @@ def main(step: str, arguments: argparse.ArgumentParser, run: Callable[[argparse.
         code, problem = EX_TEMPFAIL, f"{error}"
     except Exception as error:
         traceback.print_exc()
-        code, problem = 1, unexpected(error, parsed.dataset)
+        problem = unexpected(error, parsed.dataset)
+        # Spark's own accounts of memory end so without the JVM's end.
+        code = EX_OSERR if "MemoryError" in f"{type(error).__name__}: {error}" else 1
     if code:
         line = f"ERROR {step} {parsed.dataset} {parsed.ds}: {one_line(problem)}\n"
         if error_file := os.environ.get("LAKE_ERROR_FILE"):

@@ -75,6 +75,8 @@ def spark_submit(script: Path, arguments: list[str]) -> list[str]:
         f"-Djava.io.tmpdir={scratch}",
         f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties')}",
         "-XX:-UsePerfData",
+        # Its exit code tells, instead of an error that something on the way may swallow.
+        "-XX:+ExitOnOutOfMemoryError",
         "-Xlog:disable",
         os.environ["LAKE_JAVA_OPTIONS"],
     ]

@@ -25,7 +25,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from spark_jobs import clean, job, reprocessing, storage, validate
+from spark_jobs import clean, job, reprocessing, storage, validate, volume
 from spark_jobs.session import spark_session
 
 STEP = "reprocess"
@@ -84,6 +84,8 @@ class Reprocess:
     def _ended(self, ds: str, ending: Future[dict[str, Any]]) -> None:
         """Note and report how a date ended, once it has."""
         self.dates[ds] = {"staged": self.dates[ds]["staged"]} | ending.result()
+        if self.dates[ds]["outcome"] in (reprocessing.LOADED, reprocessing.REFUSED):
+            volume.finish(self.parsed.input.format(ds=ds))
         self.report()
         job.say(f"{ds}: {self.dates[ds]['outcome']} {self.dates[ds].get('why', '')}")
 

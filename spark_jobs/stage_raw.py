@@ -1,9 +1,10 @@
 """Copy a date's raw files from S3 to the worker's data volume, so that a snapshot of the volume holds them.
 
 The folder appears whole or not at all, holds the files as they are under their own names plus `_manifest.json`,
-and is on the disk, not only in its cache, when the job ends. Run again, it is replaced. Staged folders of the
-dataset that nobody has touched for `KEEP_DAYS` days are removed. A file whose bytes are those of another of the same
-date is a copy of it: it is not staged, so nobody reads its rows, and the manifest says so.
+and is on the disk, not only in its cache, when the job ends. Run again, it is replaced. Room for it is made before
+anything is copied; where there is none the job ends with 75, with 65 where there never can be (spark_jobs/volume.py).
+A file whose bytes are those of another of the same date is a copy of it: it is not staged, so nobody reads its rows,
+and the manifest says so.
 
 Files that do not fit the contract end the job with 65 before anything is staged: see spark_jobs/drift.py. So does a key
 that cannot be the path of a file below the folder. What lies in the folder in the end are the files listed, by name and
@@ -21,7 +22,6 @@ import argparse
 import os
 import re
 import shutil
-import time
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -29,11 +29,10 @@ from typing import Any
 from contract.dataset import Contract
 from contract.files import is_raw_file, split_s3
 
-from spark_jobs import drift, job, storage
+from spark_jobs import drift, job, storage, volume
 from spark_jobs.errors import DataError
 
 STEP = "stage_raw"
-KEEP_DAYS = 7
 MANIFEST = "_manifest.json"
 MAX_NAME_BYTES = 255
 """What a file system takes as the name of one file or folder."""
@@ -148,38 +147,31 @@ def settled(
     return kept, copies, drift.check(found, contract)
 
 
-def prune(dataset_folder: Path, keep: Path, now: float) -> list[str]:
-    """Remove a dataset's run folders `ds=*/run=*`, but `keep`, last changed more than `KEEP_DAYS` days before `now`.
-
-    :param now: seconds since the epoch.
-    :return: the names of the folders removed, below `dataset_folder`.
-    """
-    removed = []
-    for folder in sorted(dataset_folder.glob("ds=*/run=*")):
-        if folder != keep and folder.is_dir() and folder.stat().st_mtime < now - KEEP_DAYS * 86400:
-            shutil.rmtree(folder)
-            removed.append(folder.relative_to(dataset_folder).as_posix())
-            if not any(folder.parent.iterdir()):
-                folder.parent.rmdir()
-    return removed
-
-
 def run(arguments: argparse.Namespace) -> None:
     """Stage the raw files of one date; see the module's documentation."""
-    phases = job.Phases()
     contract = job.contract_of(arguments.dataset)
     staged = storage.local_path(arguments.staged)
-    run_folder = staged.parent
-    expected = f"{arguments.dataset}/ds={arguments.ds}/run={arguments.run}/raw"
+    expected = f"{arguments.dataset}/ds={arguments.ds}/run={arguments.run}/{volume.RAW}"
     if not staged.as_posix().endswith(f"/{expected}"):
         raise ValueError(f"--staged {arguments.staged} does not end in {expected}")
+    data = volume.Volume(staged.parents[3])
+    with data.alone():
+        stage_date(arguments, contract, staged, data)
+
+
+def stage_date(arguments: argparse.Namespace, contract: Contract, staged: Path, data: volume.Volume) -> None:
+    """Stage the raw files of one date in the folder `staged`, while no other process stages on its volume."""
+    phases = job.Phases()
+    run_folder = staged.parent
     listed = datetime.now(UTC).isoformat(timespec="microseconds")
     with phases("list"):
         wanted, ignored = raw_objects(arguments.raw, contract)
-    partial = run_folder / "_partial"
+    with phases("room"):
+        removed = data.make_room(sum(item["Size"] for item in wanted), run_folder)
+    partial = run_folder / volume.PARTIAL
     with phases("copy"):
-        shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
+        (run_folder / volume.FINISHED).unlink(missing_ok=True)
         bucket = split_s3(arguments.raw)[0]
         copied = [stage(item, bucket, partial) for item in wanted]
     with phases("check"):
@@ -203,9 +195,9 @@ def run(arguments: argparse.Namespace) -> None:
         os.utime(run_folder)
         # A snapshot of the volume holds only what has left the page cache.
         os.sync()
-    pruned = prune(staged.parents[2], run_folder, time.time())
     storage.write_json(
-        {**manifest, "pruned": pruned, "seconds": phases.seconds, "versions": job.versions("boto3")}, arguments.manifest
+        {**manifest, "pruned": removed, "seconds": phases.seconds, "versions": job.versions("boto3")},
+        arguments.manifest,
     )
     for copy in copies:
         job.say(f"{copy['name']} is a copy of {copy['same_as']}: it is not read")

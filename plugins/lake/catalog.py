@@ -171,10 +171,44 @@ def set_columns(glue: Any, database: str, name: str, types: Types) -> None:
     glue.update_table(DatabaseName=database, TableInput={**kept, "StorageDescriptor": storage})
 
 
-def crawl(glue: Any, crawler: str, timeout: float) -> None:
-    """Run a crawl that begins now, and wait for it.
+def crawl_begins(glue: Any, crawler: str) -> bool:
+    """Start a crawl, unless one is running: that may have begun before a folder existed, and is to be waited for.
 
-    One that is already running may have begun before a folder existed: it is waited for, and another is started.
+    Args:
+        glue: boto3 Glue client.
+        crawler: its name.
+
+    Returns:
+        Whether it was started now.
+    """
+    try:
+        glue.start_crawler(Name=crawler)
+    except glue.exceptions.CrawlerRunningException:
+        return False
+    return True
+
+
+def crawl_has_ended(glue: Any, crawler: str) -> bool:
+    """Return whether a crawl that was started is over.
+
+    Args:
+        glue: boto3 Glue client.
+        crawler: its name.
+
+    Raises:
+        AirflowException: when it failed.
+    """
+    found = glue.get_crawler(Name=crawler)["Crawler"]
+    if found["State"] != "READY":
+        return False
+    last = found["LastCrawl"]
+    if last["Status"] != "SUCCEEDED":
+        raise AirflowException(f"crawler {crawler} {last['Status']}: {last.get('ErrorMessage', '')}")
+    return True
+
+
+def crawl(glue: Any, crawler: str, timeout: float) -> None:
+    """Run a crawl that begins now, and wait for it in place.
 
     Args:
         glue: boto3 Glue client.
@@ -185,12 +219,11 @@ def crawl(glue: Any, crawler: str, timeout: float) -> None:
         AirflowException: when the crawl failed, or has not ended in time.
     """
     deadline = time.monotonic() + timeout
-    _when_idle(glue, crawler, deadline, lambda: glue.start_crawler(Name=crawler))
-    while (found := glue.get_crawler(Name=crawler)["Crawler"])["State"] != "READY":
-        _pause(crawler, deadline)
-    last = found["LastCrawl"]
-    if last["Status"] != "SUCCEEDED":
-        raise AirflowException(f"crawler {crawler} {last['Status']}: {last.get('ErrorMessage', '')}")
+    for step in (crawl_begins, crawl_has_ended):
+        while not step(glue, crawler):
+            if time.monotonic() > deadline:
+                raise AirflowException(f"crawler {crawler} is still running after {timeout:.0f} s")
+            time.sleep(POLL_SECONDS)
 
 
 def crawl_everything(glue: Any, crawler: str, timeout: float) -> None:

@@ -10,10 +10,6 @@ from typing import Any
 from lake.manifest import Record, change_record
 
 
-class LeaseError(RuntimeError):
-    """The lease could not be taken or given back within its bound."""
-
-
 @dataclass
 class LeaseRecord:
     """Content of the record.
@@ -36,7 +32,7 @@ class WorkerLease:
         s3: boto3 S3 client.
         bucket: the artifacts bucket.
         worker: instance id.
-        stop_seconds: how long a stop may take before others treat it as abandoned.
+        stop_seconds: how long it may take to ask EC2 for a stop before others treat that as abandoned.
         clock: source of the time, in seconds since the epoch.
     """
 
@@ -46,60 +42,68 @@ class WorkerLease:
         self._s3, self._uri = s3, f"s3://{bucket}/leases/{worker}.json"
         self._stop_seconds, self._clock = stop_seconds, clock
 
-    def acquire(self, holder: str, *, lease_seconds: float, timeout: float, poll: float = 1.0) -> None:
-        """Hold the worker until `release` or the end of the lease; again by the same holder prolongs it.
+    def acquire(self, holder: str, lease_seconds: float) -> bool:
+        """Hold the worker for at least so long, unless it is being stopped; never shortens what is held already.
 
         Args:
             holder: who needs the worker.
             lease_seconds: after so long the lease no longer counts, should `release` never come.
-            timeout: how long to wait for somebody's stop to end, in seconds.
-            poll: seconds between two looks.
 
-        Raises:
-            LeaseError: when the worker is still being stopped after `timeout`.
+        Returns:
+            Whether the worker is held. It is not while a stop is being asked for, which takes seconds.
         """
 
         def hold(record: LeaseRecord) -> bool:
-            if record.stopping and record.stopping != holder and record.stopping_until > self._clock():
+            now = self._clock()
+            if record.stopping and record.stopping_until > now:
                 return False
-            record.holders[holder] = self._clock() + lease_seconds
+            record.holders[holder] = max(record.holders.get(holder, 0), now + lease_seconds)
             record.stopping = None
             return True
 
-        deadline = time.monotonic() + timeout
-        while not self._change(hold):
-            if time.monotonic() > deadline:
-                raise LeaseError(f"the worker is still being stopped after {timeout:.0f} s: see {self._uri}")
-            time.sleep(poll)
+        return self._change(hold)
 
-    def release(self, holder: str) -> list[str]:
-        """Give the lease back. When nobody else holds one, the caller must stop the worker and then call `stopped`.
+    def release(self, holder: str) -> list[str] | None:
+        """Give the lease back, unless it is the last: then the caller must stop the worker, and call `asked_to_stop`.
+
+        Until then nobody takes the worker, and the last one remains a holder: who tries again finds what is to be done.
 
         Args:
             holder: who no longer needs the worker.
 
         Returns:
-            The other holders; empty when the caller must stop the worker.
+            The others that hold the worker, or nobody where `holder` never did; None when the caller must stop it.
         """
         others: list[str] = []
+        last = False
 
         def give_back(record: LeaseRecord) -> bool:
+            nonlocal last
             now = self._clock()
-            record.holders = {name: end for name, end in record.holders.items() if name != holder and end > now}
-            others[:] = sorted(record.holders)
-            if not others:
+            others[:] = sorted(name for name, end in record.holders.items() if name != holder and end > now)
+            last = holder in record.holders and not others
+            record.holders = {name: record.holders[name] for name in [*others, *([holder] if last else [])]}
+            if last:
                 record.stopping, record.stopping_until = holder, now + self._stop_seconds
             return True
 
         self._change(give_back)
-        return others
+        return None if last else others
 
-    def stopped(self, holder: str) -> None:
-        """Say that the stop which `release` asked `holder` for is over."""
+    def asked_to_stop(self, holder: str, *, over: bool) -> None:
+        """Say that EC2 knows of the stop which `release` asked `holder` for, so that others may take the worker again.
+
+        Args:
+            holder: who asked EC2.
+            over: whether that ends the holder's lease; else it asks again later.
+        """
 
         def clear(record: LeaseRecord) -> bool:
-            if record.stopping == holder:
-                record.stopping = None
+            if record.stopping != holder:
+                return False
+            record.stopping = None
+            if over:
+                record.holders.pop(holder, None)
             return True
 
         self._change(clear)

@@ -124,7 +124,7 @@ def promoted_runs(s3: Any, dates: Sequence[Paths]) -> list[Record]:
         if "columns" not in run:
             raise AirflowFailException(
                 f"{paths.manifest('promote')} does not tell the columns of the files: it was written by an earlier "
-                "version. Clear from start_worker"
+                "version. Clear from stage_raw"
             )
     return promoted
 

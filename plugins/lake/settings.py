@@ -30,6 +30,7 @@ class Settings:
         worker_log_group: CloudWatch log group of the worker's commands.
         alert_topic_arn: SNS topic of the alerts.
         personal_data_key_arn: secret that personal data is hashed with; only the worker may read it.
+        worker_instance_types: what the worker may have, separated by commas, its own first; empty for what it has.
         catalog_prefix: what stands before the names of databases and crawlers; nothing in the stack `lake`.
         data_docs_url: where the Data Docs are served, without a slash at the end; empty links to the S3 console.
     """
@@ -46,6 +47,7 @@ class Settings:
     worker_log_group: str
     alert_topic_arn: str
     personal_data_key_arn: str
+    worker_instance_types: str = ""
     catalog_prefix: str = ""
     data_docs_url: str = ""
 

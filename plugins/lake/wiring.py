@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG
 from contract.dataset import Contract
 
 from lake.alerts import AlertNotifier
@@ -48,15 +47,6 @@ def common_defaults(settings: Settings, contracts: Iterable[Contract]) -> dict[s
 def dates_of(contract: Contract) -> dict[str, str]:
     """Return what every job is told: the dataset, the date or dates, and the run."""
     return {"dataset": contract.dataset, "ds": "{{ run_date() }}", "run": RUN_NAME}
-
-
-def worker_of(settings: Settings, dag: DAG) -> dict[str, Any]:
-    """Return the arguments of the tasks that start and stop the worker for a run of a DAG."""
-    return {
-        "instance_id": settings.worker_instance_id,
-        "bucket": settings.artifacts_bucket,
-        "holder": f"{dag.dag_id}/{RUN_NAME}",
-    }
 
 
 def marts_of(settings: Settings, contract: Contract, dates: str) -> list[MartOperator]:

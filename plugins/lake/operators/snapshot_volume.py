@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -12,19 +11,20 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk.exceptions import AirflowException
-from botocore.exceptions import ClientError, WaiterError
+from botocore.exceptions import ClientError
 from contract.files import content_digest
 
 from lake.manifest import read_manifest
+from lake.patience import wait
 
-POLL_SECONDS = 1
 # EBS allows one snapshot of a volume in 15 seconds, and few at once; runs of several datasets share the volume.
 TOO_MANY = ("SnapshotCreationPerVolumeRateExceeded", "ConcurrentSnapshotLimitExceeded")
-TOO_MANY_SECONDS = 15
 
 
 class SnapshotVolumeOperator(AwsBaseOperator[EC2Hook]):
     """Create a snapshot of an EBS volume, wait for it and return its id.
+
+    What is on the volume when it is created is what it holds, so the volume may be worked on while it is awaited.
 
     The snapshot is tagged with a digest of the staged files, too. A try that finds one with all the same tags waits
     for that one instead of making another.
@@ -36,7 +36,8 @@ class SnapshotVolumeOperator(AwsBaseOperator[EC2Hook]):
         timeout: how long it may take until the snapshot is complete, in seconds.
 
     Raises:
-        AirflowException: when the snapshot failed, or is not complete within `timeout`.
+        AirflowException: when the snapshot failed.
+        AirflowFailException: when it is not complete within `timeout`.
     """
 
     aws_hook_class = EC2Hook
@@ -65,46 +66,59 @@ class SnapshotVolumeOperator(AwsBaseOperator[EC2Hook]):
 
     def execute(self, context: Any) -> str:
         """Find or create the snapshot and wait until it is complete."""
-        deadline = time.monotonic() + self.timeout
-        ec2 = self.hook.conn
+        return self.resume(context, None, time.time())
+
+    def resume(self, context: Any, event: Any, since: float) -> str:
+        """Go on with the wait."""
         staged = read_manifest(S3Hook(aws_conn_id=self.aws_conn_id).conn, self.staged_manifest)
         tags = {**self.tags, "staged": content_digest(staged["files"])}
-        snapshot_id = self._existing(ec2, tags) or self._create(ec2, tags, deadline)
-        attempts = max(1, int((deadline - time.monotonic()) / POLL_SECONDS))
-        try:
-            ec2.get_waiter("snapshot_completed").wait(
-                SnapshotIds=[snapshot_id], WaiterConfig={"Delay": POLL_SECONDS, "MaxAttempts": attempts}
-            )
-        except WaiterError as error:
-            raise AirflowException(
-                f"snapshot {snapshot_id} of volume {self.volume_id} is not complete after {self.timeout:.0f} s: {error}"
-            ) from error
-        self.log.info("snapshot %s of volume %s is complete", snapshot_id, self.volume_id)
-        return snapshot_id
+        made: list[str] = []
 
-    def _existing(self, ec2: Any, tags: Mapping[str, str]) -> str | None:
-        filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in tags.items()]
-        filters += [
-            {"Name": "volume-id", "Values": [self.volume_id]},
-            {"Name": "status", "Values": ["pending", "completed"]},
-        ]
-        found = ec2.describe_snapshots(OwnerIds=["self"], Filters=filters)["Snapshots"]
-        return str(found[0]["SnapshotId"]) if found else None
+        def look() -> str | None:
+            snapshot = self._found(tags, made)
+            if snapshot is None:
+                made.extend(self._created(tags) if not made else [])
+                return None
+            if snapshot["State"] == "error":
+                raise AirflowException(f"{self._told(snapshot)} failed: {snapshot.get('StateMessage', '')}")
+            if snapshot["State"] != "completed":
+                return None
+            self.log.info("%s is complete", self._told(snapshot))
+            return str(snapshot["SnapshotId"])
 
-    def _create(self, ec2: Any, tags: Mapping[str, str], deadline: float) -> str:
-        """Create it, once EBS takes another of this volume."""
+        return wait(
+            self,
+            look,
+            since=since,
+            bound=self.timeout,
+            resume="resume",
+            told=lambda: f"the snapshot of volume {self.volume_id} is not complete",
+        )
+
+    def _told(self, snapshot: Mapping[str, Any]) -> str:
+        return f"snapshot {snapshot['SnapshotId']} of volume {self.volume_id}"
+
+    def _found(self, tags: Mapping[str, str], made: list[str]) -> dict[str, Any] | None:
+        """Return the snapshot that was made here, or one with all the same tags; EC2 may not tell of it at once."""
+        wanted = {"snapshot-id": made} if made else {f"tag:{key}": [value] for key, value in tags.items()}
+        if not made:
+            wanted |= {"volume-id": [self.volume_id], "status": ["pending", "completed"]}
+        filters = [{"Name": name, "Values": values} for name, values in wanted.items()]
+        found: list[dict[str, Any]] = self.hook.conn.describe_snapshots(OwnerIds=["self"], Filters=filters)["Snapshots"]
+        return found[0] if found else None
+
+    def _created(self, tags: Mapping[str, str]) -> list[str]:
+        """Create it, if EBS takes another of this volume now."""
         listed = [{"Key": key, "Value": value} for key, value in tags.items()]
-        while True:
-            try:
-                response = ec2.create_snapshot(
-                    VolumeId=self.volume_id,
-                    Description=" ".join(f"{key}={value}" for key, value in tags.items())[:255],
-                    TagSpecifications=[{"ResourceType": "snapshot", "Tags": listed}],
-                )
-            except ClientError as error:
-                if error.response["Error"]["Code"] not in TOO_MANY or time.monotonic() > deadline:
-                    raise
-                self.log.info("waiting for other snapshots of volume %s: %s", self.volume_id, error)
-                time.sleep(TOO_MANY_SECONDS * random.uniform(1, 1.5))  # noqa: S311  runs that wait must not meet again
-            else:
-                return str(response["SnapshotId"])
+        try:
+            response = self.hook.conn.create_snapshot(
+                VolumeId=self.volume_id,
+                Description=" ".join(f"{key}={value}" for key, value in tags.items())[:255],
+                TagSpecifications=[{"ResourceType": "snapshot", "Tags": listed}],
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in TOO_MANY:
+                raise
+            self.log.info("waiting for other snapshots of volume %s: %s", self.volume_id, error)
+            return []
+        return [str(response["SnapshotId"])]

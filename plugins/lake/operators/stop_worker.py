@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.links.ec2 import EC2InstanceLink
 from airflow.providers.amazon.aws.operators.ec2 import EC2StopInstanceOperator
-from airflow.sdk.exceptions import AirflowException
-from botocore.exceptions import WaiterError
 
-from lake.lease import WorkerLease
-
-POLL_SECONDS = 1
+from lake.patience import wait
+from lake.settings import Settings
+from lake.worker import Worker
 
 
 class StopWorkerOperator(EC2StopInstanceOperator):
     """Stop an EC2 instance unless another run still needs it; running it again does no harm.
 
+    It runs after whatever end of the tasks before it, also when the start failed, was killed or never began: what there
+    is to do, it reads in the lease.
+
     Args:
-        instance_id: the worker.
-        bucket: artifacts bucket, where leases are kept.
-        holder: name under which this run holds the worker; templated.
+        settings: the stack's names.
+        run_name: name of this run; templated.
         timeout: bound of the stop, in seconds.
 
     Raises:
-        AirflowException: when the instance has not stopped within `timeout`.
+        AirflowFailException: when the instance has not stopped within `timeout`.
     """
 
-    template_fields = (*EC2StopInstanceOperator.template_fields, "bucket", "holder")
+    template_fields = (*EC2StopInstanceOperator.template_fields, "run_name")
 
-    def __init__(self, *, bucket: str, holder: str, timeout: float = 600, **kwargs: Any) -> None:
-        super().__init__(check_interval=POLL_SECONDS, **kwargs)
-        self.bucket = bucket
-        self.holder = holder
+    def __init__(self, *, settings: Settings, run_name: str, timeout: float = 900, **kwargs: Any) -> None:
+        super().__init__(instance_id=settings.worker_instance_id, **kwargs)
+        self.settings = settings
+        self.run_name = run_name
         self.timeout = timeout
 
     def execute(self, context: Any) -> None:
@@ -45,21 +45,16 @@ class StopWorkerOperator(EC2StopInstanceOperator):
             instance_id=self.instance_id,
             region_name=self.hook.conn_region_name,
         )
-        lease = WorkerLease(S3Hook(aws_conn_id=self.aws_conn_id).conn, self.bucket, self.instance_id)
-        others = lease.release(self.holder)
-        if others:
-            self.log.info("worker %s goes on: %s still hold it", self.instance_id, ", ".join(others))
-            return
-        ec2 = self.hook.conn.meta.client
-        ec2.stop_instances(InstanceIds=[self.instance_id])
-        try:
-            ec2.get_waiter("instance_stopped").wait(
-                InstanceIds=[self.instance_id],
-                WaiterConfig={"Delay": POLL_SECONDS, "MaxAttempts": max(1, int(self.timeout / POLL_SECONDS))},
-            )
-        except WaiterError as error:
-            raise AirflowException(
-                f"worker {self.instance_id} has not stopped after {self.timeout:.0f} s: {error}"
-            ) from error
-        lease.stopped(self.holder)
-        self.log.info("worker %s has stopped", self.instance_id)
+        self.resume(context, None, time.time())
+
+    def resume(self, context: Any, event: Any, since: float) -> None:
+        """Go on with the wait."""
+        worker = Worker(self.settings, context, self.run_name, self.aws_conn_id)
+        wait(
+            self,
+            lambda: worker.given_back() or None,
+            since=since,
+            bound=self.timeout,
+            resume="resume",
+            told=lambda: f"worker {self.instance_id} has not stopped",
+        )

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, ClassVar, Literal
 
-from airflow.providers.amazon.aws.hooks.ec2 import EC2Hook
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.hooks.ssm import SsmHook
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
@@ -19,24 +18,34 @@ from contract.files import split_s3
 from contract.submission import Submission
 
 from lake.bundle import bundle_key, digest_of_this_process
-from lake.manifest import read_manifest
+from lake.manifest import read_manifest, read_manifest_if_present, write_manifest
+from lake.patience import wait
 from lake.settings import Settings
 from lake.triggers.ssm_command import RUNNING, SsmCommandTrigger
+from lake.worker import Worker
+from lake.worker_pool import WORKER_POOL
 
 # Exit code of a job that finds the data at fault (EX_DATAERR of sysexits.h): running it again changes nothing.
 DATA_ERROR = 65
+# That of a job whose memory ran out (EX_OSERR): see infra/worker/lake-worker.
+NO_MEMORY = 71
 POLL_SECONDS = 1.0
 LOG_TAIL_LINES = 60
 # How long SSM may take to deliver a command to an agent that is online.
 DELIVERY_SECONDS = 120
+# How much longer than its job a lease lasts: until the wait for the job is over, and the next task prolongs it.
+AFTER_JOB_SECONDS = 900
 
 
 class WorkerJobOperator(AwsBaseOperator[SsmHook]):
     """Submit a job to the worker and return what its manifest says.
 
     - It names the code of its own checkout, which must have been deployed: Airflow may not upload any.
+    - It holds the worker for as long as it may take, whoever else gives it back meanwhile, and starts one that does not
+      run. Where nobody will stop the worker afterwards, it gives it back itself.
     - It waits until the worker's SSM agent answers: a running instance is not yet a reachable one.
     - Sending is idempotent: a retry that finds its command still running waits for that one.
+    - With Spark it queues in a pool: only `airflow dags test` knows none, and then it queues on the worker.
     - A short job is awaited in place, a longer one by a trigger, and each wait has a bound.
     - A killed task cancels its command.
 
@@ -50,11 +59,12 @@ class WorkerJobOperator(AwsBaseOperator[SsmHook]):
         manifest: URI at which the job reports its result; templated, handed to the job as `--manifest`.
         timeout: bound of the job itself, in seconds.
         defer_after: how long to wait in place before the trigger takes over, in seconds.
-        online_timeout: how long the worker may take to answer, in seconds; after its boot it sets itself up first.
+        reach_timeout: how long the worker may take to start and to answer, in seconds; after its boot it sets itself up
+            first.
 
     Raises:
-        AirflowFailException: when the checkout's code is not deployed, or the job says that the data is at fault
-            (exit code 65).
+        AirflowFailException: when the checkout's code is not deployed, the worker is not reached in time, the data is
+            at fault (exit code 65), or memory ran out for the second time (71).
         AirflowException: for every other end than success, with the job's last error line.
     """
 
@@ -74,9 +84,11 @@ class WorkerJobOperator(AwsBaseOperator[SsmHook]):
         manifest: str,
         timeout: float = 3600,
         defer_after: float = 30,
-        online_timeout: float = 1800,
+        reach_timeout: float = 5400,
         **kwargs: Any,
     ) -> None:
+        if program == "spark-submit":
+            kwargs.setdefault("pool", WORKER_POOL)
         super().__init__(**kwargs)
         self.settings = settings
         self.job = job
@@ -86,7 +98,7 @@ class WorkerJobOperator(AwsBaseOperator[SsmHook]):
         self.manifest = manifest
         self.timeout = timeout
         self.defer_after = defer_after
-        self.online_timeout = online_timeout
+        self.reach_timeout = reach_timeout
         self.command_id: str | None = None
 
     @property
@@ -94,23 +106,36 @@ class WorkerJobOperator(AwsBaseOperator[SsmHook]):
         """The worker."""
         return self.settings.worker_instance_id
 
-    def execute(self, context: Any) -> dict[str, Any]:  # noqa: RET503 - defer() raises
+    def execute(self, context: Any) -> Any:
         """Send the command, or find that of an earlier try, and wait."""
-        bundle = self._deployed_bundle()
-        self._wait_until_online()
-        comment = self._comment(context)
-        self.command_id = self._running_command(comment) or self._send(bundle, comment)
-        self.log.info("SSM command %s on %s; its output: %s", self.command_id, self.instance_id, self._output_uri)
+        return self.resume(context, None, time.time())
+
+    def resume(self, context: Any, event: Any, since: float) -> Any:
+        """Go on once the worker is reached, for which this began to wait at `since`."""
+        try:
+            bundle = self._deployed_bundle()
+            self._reach(context, since)
+            comment = self._comment(context)
+            command_id = self._running_command(comment) or self._send(bundle, comment)
+        except Exception:
+            self._worker(context).left()
+            raise
+        return self._follow(context, command_id)
+
+    def _follow(self, context: Any, command_id: str) -> Any:  # noqa: RET503 - defer() raises
+        """Wait for the command."""
+        self.command_id = command_id
+        self.log.info("SSM command %s on %s; its output: %s", command_id, self.instance_id, self._output_uri)
         deadline = time.time() + DELIVERY_SECONDS + self.timeout + 60
         in_place_until = time.time() + self.defer_after
         while time.time() < in_place_until:
-            status = self._status(self.command_id)
+            status = self._status(command_id)
             if status not in RUNNING:
-                return self.execute_complete(context, {"command_id": self.command_id, "status": status})
+                return self.execute_complete(context, {"command_id": command_id, "status": status})
             time.sleep(POLL_SECONDS)
         self.defer(
             trigger=SsmCommandTrigger(
-                command_id=self.command_id,
+                command_id=command_id,
                 instance_id=self.instance_id,
                 deadline=deadline,
                 poll_seconds=POLL_SECONDS,
@@ -124,6 +149,7 @@ class WorkerJobOperator(AwsBaseOperator[SsmHook]):
     def execute_complete(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
         """Show the job's log; return its manifest, or fail with its last error line."""
         self.command_id, status = event["command_id"], event["status"]
+        self._worker(context).left()
         output = {stream: self._output(stream) for stream in ("stdout", "stderr")}
         for stream, text in output.items():
             for line in text.splitlines()[-LOG_TAIL_LINES:]:
@@ -138,7 +164,26 @@ class WorkerJobOperator(AwsBaseOperator[SsmHook]):
         )
         if invocation["ResponseCode"] == DATA_ERROR:
             raise AirflowFailException(message)
+        if invocation["ResponseCode"] == NO_MEMORY:
+            self._check_memory(message, self._worker(context).instance_type())
         raise AirflowException(message)
+
+    def _check_memory(self, message: str, instance_type: str) -> None:
+        """Note that memory ran out, and see that it is not tried a third time with as much of it.
+
+        Raises:
+            AirflowFailException: when it ran out in an earlier try of this run, too.
+        """
+        uri = self.manifest.removesuffix(".json") + ".no_memory.json"
+        tried = {"instance_type": instance_type, "bundle": digest_of_this_process()}
+        s3 = S3Hook(aws_conn_id=self.aws_conn_id).conn
+        if read_manifest_if_present(s3, uri) == tried:
+            raise AirflowFailException(
+                f"memory ran out twice on {instance_type}, and a third try would be no other. Start a larger worker "
+                "(`make deploy ARGUMENTS='--parameter WorkerInstanceType=…'`, docs/runbook.md#a-larger-worker), load "
+                f"fewer dates, or have the files split; then clear the task. {message}"
+            )
+        write_manifest(s3, uri, tried)
 
     def on_kill(self) -> None:
         """Cancel the command of a killed task."""
@@ -156,30 +201,36 @@ class WorkerJobOperator(AwsBaseOperator[SsmHook]):
             )
         return digest
 
-    def _wait_until_online(self) -> None:
-        """Wait for a sign of life since the worker was started: after a stop SSM calls it online for a while."""
-        deadline = time.monotonic() + self.online_timeout
-        ec2 = EC2Hook(aws_conn_id=self.aws_conn_id, api_type="client_type").conn
-        (reservation,) = ec2.describe_instances(InstanceIds=[self.instance_id])["Reservations"]
-        (instance,) = reservation["Instances"]
-        if instance["State"]["Name"] not in ("pending", "running"):
-            raise AirflowException(
-                f"worker {self.instance_id} is {instance['State']['Name']}: task start_worker starts it"
-            )
+    def _worker(self, context: Any) -> Worker:
+        return Worker(self.settings, context, self.run_name, self.aws_conn_id)
+
+    def _reach(self, context: Any, since: float) -> None:
+        """Hold the worker for as long as the job may take, start it if it does not run, and wait until it answers."""
+        worker = self._worker(context)
+
+        def look() -> bool | None:
+            instance = worker.running(DELIVERY_SECONDS + self.timeout + AFTER_JOB_SECONDS)
+            if instance and not self._is_online(instance):
+                worker.why_not = "runs but is not reachable over SSM"
+                return None
+            return True if instance else None
+
+        wait(
+            self,
+            look,
+            since=since,
+            bound=self.reach_timeout,
+            resume="resume",
+            told=lambda: f"worker {self.instance_id} {worker.why_not}",
+        )
+
+    def _is_online(self, instance: dict[str, Any]) -> bool:
+        """Return whether there is a sign of life since the start: after a stop SSM calls it online for a while."""
         filters = [{"Key": "InstanceIds", "Values": [self.instance_id]}]
-        while True:
-            known = self.hook.conn.describe_instance_information(Filters=filters)["InstanceInformationList"]
-            if any(
-                agent["PingStatus"] == "Online" and agent["LastPingDateTime"] >= instance["LaunchTime"]
-                for agent in known
-            ):
-                return
-            if time.monotonic() > deadline:
-                raise AirflowException(
-                    f"worker {self.instance_id} runs but is not reachable over SSM after {self.online_timeout:.0f} s: "
-                    "see the setup in its system log"
-                )
-            time.sleep(POLL_SECONDS)
+        known = self.hook.conn.describe_instance_information(Filters=filters)["InstanceInformationList"]
+        return any(
+            agent["PingStatus"] == "Online" and agent["LastPingDateTime"] >= instance["LaunchTime"] for agent in known
+        )
 
     def _comment(self, context: Any) -> str:
         """Name that is the same for every try of this task in this run, within SSM's 100 characters for a comment."""

@@ -541,6 +541,10 @@ def test_airflow_stops_and_starts_the_worker(airflow: Client, lake: dict[str, st
 
     ec2.stop_instances(InstanceIds=[worker])
     eventually(lambda: state() == "stopped")
+    # Only to a type that the stack names, and no other attribute.
+    ec2.modify_instance_attribute(InstanceId=worker, InstanceType={"Value": "m7i.large"})
+    require_refused(ec2.modify_instance_attribute, InstanceId=worker, InstanceType={"Value": "m7i.8xlarge"})
+    require_refused(ec2.modify_instance_attribute, InstanceId=worker, UserData={"Value": b"#!/bin/sh"})
     ec2.start_instances(InstanceIds=[worker])
     eventually(lambda: state() == "running")
 

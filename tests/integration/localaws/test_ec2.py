@@ -48,6 +48,30 @@ def test_an_instance_passes_through_every_state(ec2, instance_id):
     eventually(lambda: state(ec2, instance_id) == "terminated")
 
 
+def test_a_type_of_which_there_is_none_left_does_not_start_and_another_does(localaws, ec2, instance_id):
+    eventually(lambda: state(ec2, instance_id) == "running")
+    ec2.stop_instances(InstanceIds=[instance_id])
+    eventually(lambda: state(ec2, instance_id) == "stopped")
+    file = localaws.state / "no-capacity"
+    file.write_text("t3.micro\nm5.large\n")
+    try:
+        with pytest.raises(ClientError) as refusal:
+            ec2.start_instances(InstanceIds=[instance_id])
+        with pytest.raises(ClientError, match="InsufficientInstanceCapacity"):
+            ec2.run_instances(ImageId=IMAGE, InstanceType="m5.large", MinCount=1, MaxCount=1)
+        assert refusal.value.response["Error"]["Code"] == "InsufficientInstanceCapacity"
+        assert state(ec2, instance_id) == "stopped"
+        ec2.modify_instance_attribute(InstanceId=instance_id, InstanceType={"Value": "t3.small"})
+        assert describe(ec2, instance_id)["InstanceType"] == "t3.small"
+        ec2.start_instances(InstanceIds=[instance_id])
+    finally:
+        file.unlink()
+    with pytest.raises(ClientError, match="IncorrectInstanceState"):
+        ec2.modify_instance_attribute(InstanceId=instance_id, InstanceType={"Value": "t3.micro"})
+    with pytest.raises(ClientError, match="localaws modifies InstanceType alone, not UserData"):
+        ec2.modify_instance_attribute(InstanceId=instance_id, UserData={"Value": b"x"})
+
+
 def test_waiters_work(ec2, instance_id):
     quick = {"Delay": 1, "MaxAttempts": 10}
     ec2.get_waiter("instance_running").wait(InstanceIds=[instance_id], WaiterConfig=quick)

@@ -83,9 +83,10 @@ def context():
     """What operators here read of a task's context; each test is a run of its own."""
     run_id = f"manual__{uuid.uuid4().hex}"
 
-    def make(task_id, state="running"):
+    def make(task_id, state="running", stop_worker=None):
         ti = SimpleNamespace(dag_id="ingest_orders", task_id=task_id, try_number=1, xcom_push=lambda **_: None)
-        ti.get_task_states = lambda **_: {run_id: {task_id: state}}
+        states = {task_id: state, "stop_worker": stop_worker}
+        ti.get_task_states = lambda *, task_ids, **_: {run_id: {name: states[name] for name in task_ids}}
         return {"ti": ti, "task_instance": ti, "run_id": run_id, "ds": "2025-06-30", "params": {}}
 
     return make
@@ -116,6 +117,8 @@ def shared_clients(monkeypatch, hooks):
     make = AwsGenericHook.get_client_type
 
     def client(hook, *arguments, **options):
+        if options.get("deferrable"):
+            return make(hook, *arguments, **options)
         who = (hook.client_type, hook.aws_conn_id)
         if who not in hooks:
             hooks[who] = make(hook, *arguments, **options)

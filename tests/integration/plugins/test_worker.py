@@ -2,18 +2,30 @@
 
 import json
 import threading
+import time
+from dataclasses import replace
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 from botocore.exceptions import ClientError
+from lake import patience
 from lake.lease import WorkerLease
-from lake.operators import snapshot_volume, worker_job
+from lake.operators import worker_job
 from lake.operators.snapshot_volume import SnapshotVolumeOperator
-from lake.operators.start_worker import StartWorkerOperator
+from lake.operators.start_worker import LEASE_SECONDS, StartWorkerOperator
 from lake.operators.stop_worker import StopWorkerOperator
 from lake.operators.worker_job import WorkerJobOperator
+from lake.worker import Worker
 
 from tests.waiting import eventually
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stopped_worker(aws, outputs):
+    """The worker as it is between runs: a deployment leaves it running."""
+    ec2, instances = aws("ec2"), [outputs["LAKE_WORKER_INSTANCE_ID"]]
+    ec2.stop_instances(InstanceIds=instances)
+    ec2.get_waiter("instance_stopped").wait(InstanceIds=instances, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
 
 
 def state(aws, settings):
@@ -21,16 +33,21 @@ def state(aws, settings):
     return answer["Reservations"][0]["Instances"][0]["State"]["Name"]
 
 
-def start(settings, holder, context):
-    StartWorkerOperator(
-        task_id="start_worker", instance_id=settings.worker_instance_id, bucket=settings.artifacts_bucket, holder=holder
-    ).execute(context("start_worker"))
+def start(settings, run_name, context, **states):
+    StartWorkerOperator(task_id="start_worker", settings=settings, run_name=run_name).execute(
+        context("start_worker", **states)
+    )
 
 
-def stop(settings, holder, context):
-    StopWorkerOperator(
-        task_id="stop_worker", instance_id=settings.worker_instance_id, bucket=settings.artifacts_bucket, holder=holder
-    ).execute(context("stop_worker"))
+def stop(settings, run_name, context):
+    StopWorkerOperator(task_id="stop_worker", settings=settings, run_name=run_name).execute(context("stop_worker"))
+
+
+def holders(aws, settings):
+    record = aws("s3").get_object(Bucket=settings.artifacts_bucket, Key=f"leases/{settings.worker_instance_id}.json")
+    lease = json.load(record["Body"])
+    assert lease["stopping"] is None
+    return {name.removeprefix("ingest_orders/"): end - time.time() for name, end in lease["holders"].items()}
 
 
 def job(settings, name, run_name="a-run", **options):
@@ -59,50 +76,42 @@ def test_the_worker_stops_with_its_last_user(aws, settings, context):
     assert state(aws, settings) == "stopped"
 
 
-def test_a_worker_that_does_not_start_is_given_back(aws, settings, context):
-    absent = StartWorkerOperator(
-        task_id="start_worker", instance_id="i-0123456789abcdef0", bucket=settings.artifacts_bucket, holder="one"
-    )
-    with pytest.raises(ClientError):
-        absent.execute(context("start_worker"))
-    record = aws("s3").get_object(Bucket=settings.artifacts_bucket, Key="leases/i-0123456789abcdef0.json")
-    lease = json.load(record["Body"])
-    assert (lease["holders"], lease["stopping"]) == ({}, None)
+class Killed(BaseException):
+    """Ends a task as SIGKILL does: nothing of it runs afterwards."""
 
 
-def assert_given_back(aws, settings):
-    record = aws("s3").get_object(Bucket=settings.artifacts_bucket, Key=f"leases/{settings.worker_instance_id}.json")
-    lease = json.load(record["Body"])
-    assert (lease["holders"], lease["stopping"]) == ({}, None)
-    eventually(lambda: state(aws, settings) == "stopped")
+@pytest.mark.parametrize("moment", ["before it begins", "before the lease", "before the start", "while it waits"])
+def test_a_start_that_is_killed_leaves_neither_lease_nor_instance(aws, settings, context, monkeypatch, moment):
+    def killed(*_args, **_options):
+        raise Killed
+
+    if moment != "before it begins":
+        where = {
+            "before the lease": (WorkerLease, "acquire"),
+            "before the start": (Worker, "_start"),
+            "while it waits": (patience.time, "sleep"),
+        }[moment]
+        with monkeypatch.context() as patched:
+            patched.setattr(*where, killed)
+            with pytest.raises(Killed):
+                start(settings, "one", context)
+    assert state(aws, settings) == ("pending" if moment == "while it waits" else "stopped")
+    stop(settings, "one", context)
+    assert state(aws, settings) == "stopped"
+    assert holders(aws, settings) == {}
 
 
-def test_a_start_that_is_marked_as_failed_before_its_end_gives_the_worker_back(aws, settings, context):
-    operator = StartWorkerOperator(
-        task_id="start_worker", instance_id=settings.worker_instance_id, bucket=settings.artifacts_bucket, holder="one"
-    )
-    with pytest.raises(AirflowException, match="was marked as failed while it started worker"):
-        operator.execute(context("start_worker", state="failed"))
-    assert_given_back(aws, settings)
+@pytest.mark.parametrize("stop_worker", ["running", "success"])
+def test_a_start_that_was_marked_as_failed_starts_nothing_after_stop_worker(aws, settings, context, stop_worker):
+    with pytest.raises(AirflowException, match="was marked as failed while it waited for worker"):
+        start(settings, "one", context, state="failed", stop_worker=stop_worker)
+    assert (state(aws, settings), holders(aws, settings)) == ("stopped", {})
 
 
-@pytest.mark.parametrize("step", ["acquire", "_start"])
-def test_a_start_that_is_killed_gives_the_worker_back(aws, settings, context, monkeypatch, step):
-    operator = StartWorkerOperator(
-        task_id="start_worker", instance_id=settings.worker_instance_id, bucket=settings.artifacts_bucket, holder="one"
-    )
-    patched = operator if step == "_start" else WorkerLease
-    original = getattr(patched, step)
-
-    def killed_when_done(*args, **kwargs):
-        original(*args, **kwargs)
-        operator.on_kill()  # as Airflow's handler of SIGTERM does, in the midst of execute()
-
-    monkeypatch.setattr(patched, step, killed_when_done)
-    with pytest.raises(SystemExit, match="killed while it started worker"):
-        operator.execute(context("start_worker"))
-    assert_given_back(aws, settings)
-    operator.on_kill()  # after the end, as Airflow does when a task has timed out: its own error must stand
+def test_a_start_whose_process_is_lost_holds_the_worker_for_a_short_while(aws, settings, context):
+    start(settings, "one", context)
+    assert 0 < holders(aws, settings)["one"] <= LEASE_SECONDS <= 1200
+    stop(settings, "one", context)
 
 
 def test_a_start_while_the_worker_is_stopping_waits_and_starts_it(aws, settings, context):
@@ -113,6 +122,107 @@ def test_a_start_while_the_worker_is_stopping_waits_and_starts_it(aws, settings,
     stopping.join()
     assert state(aws, settings) == "running"
     stop(settings, "two", context)
+
+
+@pytest.fixture
+def no_capacity(localaws):
+    """Have the local AWS run out of instance types."""
+    file = localaws.state / "no-capacity"
+
+    def run_out_of(*types):
+        file.write_text("\n".join(types))
+
+    yield run_out_of
+    file.unlink(missing_ok=True)
+
+
+def test_a_start_without_capacity_is_tried_again_until_there_is_some(settings, context, no_capacity, monkeypatch):
+    monkeypatch.setattr(patience, "IN_PLACE_SECONDS", 0)
+    no_capacity("m7i.large")
+    operator = StartWorkerOperator(task_id="start_worker", settings=settings, run_name="one")
+    assert operator.timeout == 3600
+    with pytest.raises(TaskDeferred) as deferral:
+        operator.execute(context("start_worker"))
+    since = deferral.value.kwargs["since"]
+    with pytest.raises(
+        AirflowException, match=r"is stopped, as AWS has no capacity for m7i.large in its zone after 36"
+    ):
+        operator.resume(context("start_worker"), None, since - 3601)
+    no_capacity()
+    monkeypatch.setattr(patience, "IN_PLACE_SECONDS", 60)
+    operator.resume(context("start_worker"), None, since)
+    stop(settings, "one", context)
+
+
+def test_a_start_without_capacity_takes_another_type_and_later_its_own(aws, outputs, settings, context, no_capacity):
+    def instance_type():
+        answer = aws("ec2").describe_instances(InstanceIds=[settings.worker_instance_id])
+        return answer["Reservations"][0]["Instances"][0]["InstanceType"]
+
+    types = ["m7i.large", "m6i.large", "m5.large"]
+    role = outputs["LAKE_AIRFLOW_ROLE_ARN"].rpartition("/")[2]
+    policy = aws("iam").get_role_policy(RoleName=role, PolicyName="worker")["PolicyDocument"]
+    (statement,) = [one for one in policy["Statement"] if one["Sid"] == "ChangeWorkerType"]
+    statement["Condition"]["StringEquals"]["ec2:Attribute/InstanceType"] = types
+    aws("iam").put_role_policy(RoleName=role, PolicyName="worker", PolicyDocument=json.dumps(policy))
+    several = replace(settings, worker_instance_types=",".join(types))
+    no_capacity("m7i.large", "m6i.large")
+    start(several, "one", context)
+    assert instance_type() == "m5.large"
+    stop(several, "one", context)
+    no_capacity()
+    start(several, "one", context)
+    assert instance_type() == "m7i.large"
+    stop(several, "one", context)
+
+
+def test_a_wait_of_minutes_gives_the_slot_back_and_ends_at_its_bound(settings, context, monkeypatch):
+    monkeypatch.setattr(patience, "IN_PLACE_SECONDS", 0)
+    operator = StartWorkerOperator(task_id="start_worker", settings=settings, run_name="one", timeout=100)
+    with pytest.raises(TaskDeferred) as deferral:
+        operator.execute(context("start_worker"))
+    since = deferral.value.kwargs["since"]
+    json.dumps(deferral.value.kwargs)
+    assert deferral.value.timeout.total_seconds() > 100
+    resumed = getattr(operator, deferral.value.method_name)
+    with pytest.raises(AirflowFailException, match="is pending after 100 s"):
+        resumed(context("start_worker"), None, since - 101)
+    monkeypatch.setattr(patience, "IN_PLACE_SECONDS", 60)
+    resumed(context("start_worker"), None, since)
+    stop(settings, "one", context)
+
+
+def test_a_job_holds_the_worker_by_its_own_bound_whatever_became_of_the_start(aws, settings, context, monkeypatch):
+    monkeypatch.setattr("lake.operators.start_worker.LEASE_SECONDS", 0.001)
+    start(settings, "one", context)
+    with pytest.raises(TaskDeferred):
+        job(settings, "slow", run_name="one", defer_after=1, timeout=7200).execute(context("slow"))
+    assert holders(aws, settings)["one"] > 7200
+    start(settings, "two", context)
+    stop(settings, "two", context)
+    assert state(aws, settings) == "running"
+    stop(settings, "one", context)
+
+
+def test_a_job_whose_worker_does_not_run_starts_it(aws, settings, context):
+    with pytest.raises(AirflowException, match="the disk is full"):
+        job(settings, "crash").execute(context("crash"))
+    assert state(aws, settings) == "running", "stop_worker of the run is yet to come"
+    stop(settings, "a-run", context)
+    assert (state(aws, settings), holders(aws, settings)) == ("stopped", {})
+
+
+@pytest.mark.parametrize("others", [[], ["two"]])
+def test_a_job_that_nobody_stops_the_worker_after_gives_it_back_itself(aws, settings, context, others):
+    for run_name in others:
+        start(settings, run_name, context)
+    with pytest.raises(AirflowException, match="the disk is full"):
+        job(settings, "crash").execute(context("crash", stop_worker="success"))
+    assert list(holders(aws, settings)) == others
+    assert state(aws, settings) == ("running" if others else "stopping")
+    for run_name in others:
+        stop(settings, run_name, context)
+    eventually(lambda: state(aws, settings) == "stopped")
 
 
 @pytest.mark.usefixtures("running_worker")
@@ -152,8 +262,7 @@ def test_a_job_returns_its_manifest(aws, settings, context):
 
 
 @pytest.mark.usefixtures("running_worker")
-def test_a_snapshot_waits_while_the_volume_has_as_many_pending_as_it_may(aws, settings, context, monkeypatch):
-    monkeypatch.setattr(snapshot_volume, "TOO_MANY_SECONDS", 0.2)
+def test_a_snapshot_waits_while_the_volume_has_as_many_pending_as_it_may(aws, settings, context):
     manifest = f"s3://{settings.artifacts_bucket}/manifests/orders/ds=2025-06-30/run=busy/stage_raw.json"
     files = [{"sha256": "0" * 64, "key": "orders/ds=2025-06-30/orders.csv"}]
     aws("s3").put_object(
@@ -196,6 +305,31 @@ def test_a_crash_is_worth_a_retry_and_says_why(settings, context):
     assert not isinstance(failure.value, AirflowFailException)
 
 
+def test_memory_that_ran_out_twice_is_not_tried_a_third_time(aws, settings, context, running_worker):
+    any_type = replace(settings, worker_instance_types="")
+
+    def tried():
+        with pytest.raises(AirflowException, match="memory ran out") as failure:
+            job(any_type, "hungry", run_name="hungry").execute(context("hungry"))
+        return failure.value
+
+    assert not isinstance(tried(), AirflowFailException)
+    second = tried()
+    assert isinstance(second, AirflowFailException)
+    for told in ("twice on m7i.large", "WorkerInstanceType", "clear the task", "exit code 71"):
+        assert told in str(second)
+    ec2, instances = aws("ec2"), [running_worker]
+    ec2.stop_instances(InstanceIds=instances)
+    ec2.get_waiter("instance_stopped").wait(InstanceIds=instances, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+    ec2.modify_instance_attribute(InstanceId=running_worker, InstanceType={"Value": "m7i.xlarge"})
+    try:
+        assert not isinstance(tried(), AirflowFailException), "with more memory it is another try"
+    finally:
+        ec2.stop_instances(InstanceIds=instances)
+        ec2.get_waiter("instance_stopped").wait(InstanceIds=instances, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+        ec2.modify_instance_attribute(InstanceId=running_worker, InstanceType={"Value": "m7i.large"})
+
+
 @pytest.mark.usefixtures("running_worker")
 def test_the_reason_is_found_behind_more_output_than_ssm_keeps(settings, context):
     with pytest.raises(AirflowFailException, match="said at the very end"):
@@ -228,8 +362,3 @@ def test_code_that_is_not_deployed_fails_at_once_and_says_how_to_deploy_it(setti
     # Before anything is asked of the worker, which does not even run.
     with pytest.raises(AirflowFailException, match=r"code/a{64}\.zip: .* are not deployed.*`make deploy`.*`make up`"):
         job(settings, "stage_raw").execute(context("stage_raw"))
-
-
-def test_a_worker_that_does_not_run_is_named(settings, context):
-    with pytest.raises(AirflowException, match=r"is stopped: task start_worker starts it"):
-        job(settings, "crash").execute(context("crash"))

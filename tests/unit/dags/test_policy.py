@@ -1,6 +1,7 @@
 """Policy: what every DAG of this repository must be."""
 
 import itertools
+import os
 import re
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
 from airflow.serialization.serialized_objects import DagSerialization
 from lake.alerts import AlertNotifier, runbook_section
 from lake.contracts import DATASETS, TASKS, load_contracts
+from lake.worker_pool import WORKER_POOL
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CONTRACTS = load_contracts()
@@ -121,11 +123,23 @@ def test_a_failed_validation_publishes_nothing_and_stops_the_worker(ingest):
     stop = dag.get_task("stop_worker")
     assert stop.is_teardown
     assert stop.on_failure_fail_dagrun
-    assert {task.task_id for task in stop.upstream_list} == {"start_worker", "validate"}
+    # No setup, for a killed one would take its teardown with it, and the worker would run on.
+    assert not dag.get_task("start_worker").is_setup
+    assert {task.task_id for task in stop.upstream_list} == {"validate"}
     for task_id in ("promote", "crawl", "publish"):
         task = dag.get_task(task_id)
         assert task.trigger_rule == "all_success"
         assert "validate" in {upstream.task_id for upstream in task.get_flat_relatives(upstream=True)}
+
+
+def test_the_snapshot_is_awaited_beside_the_work_and_complete_before_anything_is_published(bag):
+    dags = [dag for dag in bag.dags.values() if "stage_raw" in dag.task_ids]
+    assert len(dags) == 2 * len(CONTRACTS)
+    for dag in dags:
+        snapshot = dag.get_task("snapshot_raw")
+        assert {task.task_id for task in snapshot.upstream_list} == {"stage_raw"}
+        assert {task.task_id for task in snapshot.downstream_list} == {"publish"}
+        assert snapshot not in dag.get_task("stop_worker").get_flat_relatives(upstream=True)
 
 
 def test_runs_have_a_real_data_interval_and_no_catchup(ingest):
@@ -206,7 +220,7 @@ def test_a_range_goes_through_the_same_tasks(reprocess):
     assert set(dag.task_ids) == {*REPROCESS_PIPELINE, *marts}
     assert {task.task_id for task in dag.get_task("publish").downstream_list} == {"report", *marts}
     for before, after in itertools.pairwise(
-        task for task in REPROCESS_PIPELINE if task not in {"stop_worker", "report"}
+        task for task in REPROCESS_PIPELINE if task not in {"snapshot_raw", "stop_worker", "report"}
     ):
         assert after in {task.task_id for task in dag.get_task(before).downstream_list}
 
@@ -231,7 +245,8 @@ def test_a_range_stops_its_worker_publishes_valid_dates_only_and_says_which_were
     stop = dag.get_task("stop_worker")
     assert stop.is_teardown
     assert stop.on_failure_fail_dagrun
-    assert {task.task_id for task in stop.upstream_list} == {"start_worker", "reprocess"}
+    assert not dag.get_task("start_worker").is_setup
+    assert {task.task_id for task in stop.upstream_list} == {"reprocess"}
     for task_id in ("promote", "crawl", "publish"):
         task = dag.get_task(task_id)
         assert task.trigger_rule == "all_success"
@@ -239,9 +254,6 @@ def test_a_range_stops_its_worker_publishes_valid_dates_only_and_says_which_were
     # When no date is valid publishing is skipped, and the run must fail and say why all the same.
     assert dag.get_task("report").trigger_rule == "none_failed"
     assert dag.get_task("report").downstream_list == []
-    # The lease must outlast what the jobs may take.
-    jobs = sum(dag.get_task(task_id).timeout for task_id in ("stage_raw", "reprocess"))
-    assert dag.get_task("start_worker").lease_seconds >= jobs
 
 
 def test_both_dags_of_a_dataset_run_the_same_operators_with_the_same_arguments(bag, ingest):
@@ -279,6 +291,34 @@ def test_no_run_ends_green_with_work_undone(bag):
                 assert task.on_failure_fail_dagrun, name
             else:
                 assert task.trigger_rule in ("all_success", "none_failed"), name
+
+
+def test_what_needs_a_spark_queues_for_it_in_the_pool(any_dag):
+    dag, _ = any_dag
+    queueing = {task.task_id for task in dag.tasks if task.pool == WORKER_POOL}
+    assert queueing == {"clean", "validate", "reprocess"} & set(dag.task_ids)
+
+
+def test_airflow_makes_the_pool_as_it_starts_and_leaves_what_people_have_set(tmp_path):
+    code = (
+        "from airflow.jobs.job import Job; from airflow.models.pool import Pool;"
+        "from airflow.utils.session import create_session\n"
+        "def pools():\n"
+        "    with create_session() as session:\n"
+        "        found = session.query(Pool).filter(Pool.pool == 'lake_worker')\n"
+        "        return [(pool.slots, pool.include_deferred) for pool in found]\n"
+        "before = pools(); Job(); made = pools()\n"
+        "Pool.create_or_update_pool('lake_worker', 5, '', include_deferred=False); Job()\n"
+        "print(before, made, pools())"
+    )
+    environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path)}
+    airflow = [sys.executable, "-m", "airflow", "db", "migrate"]
+    subprocess.run(airflow, env=environment, cwd=REPOSITORY, capture_output=True, check=True)
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(
+        command, env=environment, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert result.stdout.splitlines()[-1:] == ["[] [(2, True)] [(5, True)]"], result.stdout + result.stderr
 
 
 def test_airflow_finds_the_listener_that_fails_runs_marked_as_failed():

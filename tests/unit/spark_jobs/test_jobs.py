@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+from argparse import Namespace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import pytest
 from contract.dataset import Contract
 
 from spark_jobs import clean, job, stage_raw, storage, validate, verdict
-from spark_jobs.errors import DataError
+from spark_jobs.errors import DataError, NotReadyError
 from tests.staging import as_staged
 
 
@@ -45,23 +45,6 @@ def test_rows_that_do_not_add_up_fail_the_run() -> None:
     counts["rows"]["read"] += 1
     with pytest.raises(AssertionError, match="do not add up"):
         clean.check_sums(counts, {"published": 5, "quarantined": 2})
-
-
-def test_folders_nobody_touched_for_a_week_are_pruned(tmp_path: Path) -> None:
-    now = 1_750_000_000.0
-    ages = {
-        "ds=2025-06-01/run=old": 8,
-        "ds=2025-06-02/run=old": 8,
-        "ds=2025-06-02/run=new": 6,
-        "ds=2025-06-03/run=own": 9,
-    }
-    for name, days in ages.items():
-        (tmp_path / name / "raw").mkdir(parents=True)
-        os.utime(tmp_path / name, (now - days * 86400,) * 2)
-    (tmp_path / "notes").mkdir()
-    removed = stage_raw.prune(tmp_path, tmp_path / "ds=2025-06-03" / "run=own", now)
-    assert removed == ["ds=2025-06-01/run=old", "ds=2025-06-02/run=old"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["ds=2025-06-02", "ds=2025-06-03", "notes"]
 
 
 def test_headers_are_checked_before_spark_starts(orders: Contract, tmp_path: Path) -> None:
@@ -244,3 +227,28 @@ def test_the_text_of_an_unforeseen_error_is_not_told_of_a_dataset_with_personal_
     assert job.unexpected(error, "orders") == "ValueError: cannot make sense of 'Ann Example'"
     assert "Ann" not in job.unexpected(error, "customers")
     assert job.unexpected(error, "customers").startswith("ValueError: ")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (DataError("x"), 65),
+        (NotReadyError("x"), 75),
+        (MemoryError(), 71),
+        (RuntimeError("o1.count: java.lang.OutOfMemoryError: Not enough memory to build and broadcast"), 71),
+        (RuntimeError("x"), 1),
+    ],
+)
+def test_how_a_job_ended_is_told_by_its_exit_code(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception, code: int
+) -> None:
+    def fail(_parsed: Namespace) -> None:
+        raise error
+
+    words = ["--dataset", "orders", "--ds", "2025-06-30", "--run", "r", "--manifest", "s3://a/b.json"]
+    monkeypatch.setattr("sys.argv", ["clean", *words])
+    monkeypatch.setenv("LAKE_ERROR_FILE", str(tmp_path / "error"))
+    with pytest.raises(SystemExit) as end:
+        job.main("clean", job.parser("clean", manifest="JSON"), fail)
+    assert end.value.code == code
+    assert (tmp_path / "error").read_text().startswith("ERROR clean orders 2025-06-30: ")

@@ -47,6 +47,7 @@ def test_a_large_input_gets_the_optimising_compiler(tmp_path: Path) -> None:
     assert "TieredStopAtLevel" not in large
     assert "TieredStopAtLevel=1" in small
     assert "--driver-memory 2048m" in small
+    assert all("-XX:+ExitOnOutOfMemoryError" in command for command in (large, small))
     assert "-XX:SharedArchiveFile=spark.jsa" in small
 
 

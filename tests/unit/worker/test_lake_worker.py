@@ -59,6 +59,22 @@ def deployed(tmp_path: Path) -> Callable[..., str]:
     return deploy
 
 
+@pytest.mark.parametrize(
+    "end", ["os.kill(os.getpid(), signal.SIGKILL)", "sys.exit(137)", "sys.exit(3)", "sys.exit(52)"]
+)
+def test_a_job_that_is_out_of_memory_ends_with_a_code_of_its_own(
+    worker: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], end: str
+) -> None:
+    said = tmp_path / "error"
+    said.write_text("ERROR clean: Py4JNetworkError: Answer from Java side is empty\n")
+    command = [sys.executable, "-c", f"import os, signal, sys; {end}"]
+    environment = {**os.environ, "LAKE_ERROR_FILE": str(said), "LAKE_SPARK_MEMORY": "3000000000"}
+    assert worker.run_job(command, environment, tmp_path, "clean") == 71
+    *_, last = capsys.readouterr().err.splitlines()
+    assert last.startswith("ERROR clean: memory ran out (it ended with ")
+    assert last.endswith("of which a Spark takes 3,000,000,000")
+
+
 @pytest.fixture
 def host(worker: Any, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """`host("lines")` runs lines of Python that call the command as `worker`, to which S3 is the test's folder."""
