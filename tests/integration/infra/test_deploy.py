@@ -20,7 +20,7 @@ MakeLake = Callable[[str], Lake]
 
 OUTPUTS = {
     *("RawBucket", "ProcessedBucket", "EnrichedBucket", "ArtifactsBucket"),
-    *("AthenaWorkgroup", "AnalystWorkgroup", "WorkerInstanceId", "WorkerDataVolumeId"),
+    *("AthenaWorkgroup", "AnalystWorkgroup", "WorkerInstanceId", "WorkerInstanceTypes", "WorkerDataVolumeId"),
     *("WorkerDocument", "WorkerLogGroup"),
     *("Name", "PersonalDataKeyArn"),
     *("AlertKeyArn", "AlertTopicArn", "AirflowRoleArn", "AnalystRoleArn", "WorkerRoleArn", "CrawlerRoleArn"),
