@@ -13,7 +13,7 @@ STACK ?= lake
 ARGUMENTS ?=
 AWS_ENV := .local/aws$(if $(filter-out lake,$(STACK)),.$(STACK)).env
 
-.PHONY: help demo up down status check test deploy teardown rebuild-catalog remove-mart compose-env format docs dataset screenshots environments stack-environments airflow-environment
+.PHONY: help demo up down status check test chaos deploy teardown rebuild-catalog remove-mart compose-env format docs dataset screenshots environments stack-environments airflow-environment
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1~\2/p' Makefile | awk -F'~' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -36,6 +36,9 @@ check: environments  ## lint, types, templates, fast tests: under two minutes
 
 test: environments  ## everything: check, then integration and end-to-end tests
 	@$(AIRFLOW_PYTHON) -m tools.checks test
+
+chaos: environments  ## what takes long: a simulated year, with late files, changed contracts and killed processes
+	@$(AIRFLOW_PYTHON) -m tools.checks chaos
 
 deploy: airflow-environment  ## deploy the lake to AWS with your own credentials, and write .local/aws.env
 	@mkdir -p .local

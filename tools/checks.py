@@ -1,4 +1,4 @@
-"""`python -m tools.checks check|test`: lint, types and tests of the whole repository, each in the environment it needs.
+"""`python -m tools.checks check|test|chaos`: lint, types and tests of the repository, each in the environment it needs.
 
 Every step runs, whatever fails before it, two side by side, and shows what it said when it has ended. The last line
 counts the tests of all runs together: ``N passed, N failed, N skipped``.
@@ -51,6 +51,7 @@ SLOW = (
     ),
     Suite("integration-localaws", "localaws", ("tests/integration/infra", "tests/integration/localaws")),
 )
+CHAOS = (Suite("chaos", "airflow", ("tests/chaos",)),)
 UNIT = (
     Suite("unit-spark", "worker", ("tests/unit/spark_jobs",)),
     Suite("unit-worker", "worker", ("tests/unit/contract", "tests/unit/worker")),
@@ -167,7 +168,7 @@ def read_report(report: Path) -> list[tuple[str, str]]:
 
 def unassigned_tests() -> list[str]:
     """Return test files that no suite would run."""
-    folders = [CHECKOUT / folder for suite in (*UNIT, *SLOW) for folder in suite.folders]
+    folders = [CHECKOUT / folder for suite in (*UNIT, *SLOW, *CHAOS) for folder in suite.folders]
     return sorted(
         str(path.relative_to(CHECKOUT))
         for path in (CHECKOUT / "tests").rglob("test_*.py")
@@ -183,17 +184,18 @@ def test_environment() -> dict[str, str]:
 def main() -> int:
     """Run what the command line asks for, and return 1 when anything failed."""
     parser = argparse.ArgumentParser(prog="tools.checks", description=__doc__)
-    parser.add_argument("what", choices=["check", "test"])
-    everything = parser.parse_args().what == "test"
+    parser.add_argument("what", choices=["check", "test", "chaos"])
+    what = parser.parse_args().what
     started = time.monotonic()
     stray = unassigned_tests()
     for path in stray:
         console.print(f"  [red]✗[/] {path} belongs to no suite of tools/checks.py: it would never run")
     outcomes: Counter[str] = Counter(failed=len(stray))
-    suites = (*SLOW, *UNIT) if everything else UNIT
+    suites = {"check": UNIT, "test": (*SLOW, *UNIT), "chaos": CHAOS}[what]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         running = [pool.submit(run_tests, suite) for suite in suites]
-        running += [pool.submit(lint, *linter) for linter in linters()]
+        if what != "chaos":
+            running += [pool.submit(lint, *linter) for linter in linters()]
         for each in running:
             outcomes += each.result()
     console.rule(f"[bold]{time.monotonic() - started:.0f} s[/]", align="left")

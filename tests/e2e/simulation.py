@@ -307,3 +307,40 @@ class Life:
 
 def _is_after_validation(instance: dict) -> bool:
     return instance["state"] == "running" and instance["task_id"] in AFTER_VALIDATION
+
+
+def live(stack, folder, days, waves, seed):
+    """Let a period pass: kills in the first three waves, a change of the contract after each of the first two.
+
+    Between the second and the third a date of sales goes back to what it was before its correction, and stays there
+    until its file is sent again, in the last wave.
+    """
+    period = Period(folder, date(2026, 1, 1), days, waves, seed)
+    life = Life(stack, period)
+    life.land(0)
+    life.reconcile(kill=life.spark)
+    ds = next(each for each in period.corrected[0] if period.has_dimensions(each) and life.rows_of_sales(each))
+    life.add_a_column()
+    life.land(1)
+    life.reconcile(kill=life.worker)
+    life.widen_a_column()
+    corrected = life.rows_of_sales(ds)
+    dates = {"start": ds, "end": ds, "dry_run": False}
+    ended = stack.run("rollback_sales", dates)
+    assert ended.state == "success", ended.said
+    assert life.rows_of_sales(ds) == life.wrong_rows_of_sales(ds) != corrected
+    life.land(2)
+    life.reconcile(kill=life.task)
+    for wave in range(3, waves):
+        life.land(wave)
+        life.reconcile()
+    assert life.rows_of_sales(ds) == life.wrong_rows_of_sales(ds), "reconcile leaves alone what was rolled back"
+    for path in (folder / "sales" / f"ds={ds}").iterdir():
+        stack.upload(ds, path.read_bytes(), path.name, "sales")
+    ended = stack.run("ingest_sales", {"date": ds})
+    assert ended.state == "success", ended.said
+    life.assert_as_computed_in_order()
+    assert stack.lease_holders() == []
+    assert stack.worker_state() == "stopped"
+    life.reconcile()
+    assert life.started() == {}, f"nothing is left to do for {DATASETS}"

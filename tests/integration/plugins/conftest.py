@@ -134,6 +134,7 @@ def lake(aws, settings, context, monkeypatch, shared_clients):  # noqa: ARG001 -
 
     for module in ("lake.catalog", "lake.operators.mart", "lake.tables"):
         monkeypatch.setattr(f"{module}.POLL_SECONDS", 0.02)
+    monkeypatch.setattr("lake.patience.SHORTEST_PAUSE", 0.02)
     made = Lake(aws, settings, context)
     made.clear()
     yield made

@@ -122,8 +122,7 @@ class Dataset:
 
 
 @pytest.fixture
-def dataset(lake, monkeypatch):
-    monkeypatch.setattr("lake.operators.crawl.POLL_SECONDS", 0.02)
+def dataset(lake):
     made = Dataset(lake)
     made.clear()
     # As in a new stack: the crawler's first crawl is a full one.
