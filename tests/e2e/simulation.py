@@ -75,6 +75,9 @@ class Period:
         last = min(first + 1, len(self.waves) - 1)
         if chance < MISSING + CORRECTED and last > first:
             wrong = self.folder / "wrong" / dataset / path.parent.name / path.name
+            if dataset == "sales":
+                # Cut short: sales at the prices of other products would be refused.
+                wrong.write_bytes(b"".join(content.splitlines(keepends=True)[:40]))
             self._add(first, dataset, ds, path.name, wrong.read_bytes())
             self._add(last, dataset, ds, path.name, content)
             if dataset == "sales":

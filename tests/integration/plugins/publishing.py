@@ -10,6 +10,7 @@ from pathlib import Path
 from contract.dataset import load_contract
 from contract.evolution import sources_of, types_of
 from contract.names import Names
+from lake.objects import delete_objects, keys_under
 from lake.operators.mart import MartOperator
 from lake.operators.promote import PromoteOperator
 from lake.operators.publish import PublishOperator
@@ -91,13 +92,16 @@ class Lake:
     def clear(self):
         """Forget every date, so that the next sequence of runs begins with nothing."""
         glue, s3 = self.aws("glue"), self.aws("s3")
-        for table in (NAMES.table, NAMES.current_view, *MARTS):
+        for table in (NAMES.table, NAMES.quarantine_table, NAMES.current_view, *MARTS):
             try:
                 glue.delete_table(DatabaseName=NAMES.database, Name=table)
             except glue.exceptions.EntityNotFoundException:
                 continue
         for ds in DATES:
-            s3.delete_object(Bucket=self.settings.artifacts_bucket, Key=NAMES.record(ds, "published"))
+            for kind in ("published", "quarantined"):
+                s3.delete_object(Bucket=self.settings.artifacts_bucket, Key=NAMES.record(ds, kind))
+            bucket = self.settings.processed_bucket
+            delete_objects(s3, bucket, keys_under(s3, bucket, f"{NAMES.quarantine_table}/ds={ds}/"))
 
     def stage(self, saw):
         """What the tasks up to `validate` leave behind for a run that sees these versions of the dates' files."""

@@ -21,6 +21,8 @@ from lake.published import folders_of_other_datasets, published_dates
 from lake.reconciliation import NEW, STALE, findings
 from lake.tables import public_table
 
+from tests.integration.plugins.publishing import judged
+
 DATES = ("2029-03-01", "2029-03-02", "2029-03-03")
 MORNING = datetime(2029, 3, 4, 8, tzinfo=UTC)
 LOAD_MODES = {"customers": "snapshot", "products": "upsert"}
@@ -85,7 +87,7 @@ class Warehouse:
                 "made_from": {name: folders_digest(folders) for name, folders in read.items()},
                 "versions": {"bundle": digest_of_this_process()},
             },
-            "validate": {"success": True, "submission": submission},
+            "validate": {"success": True, "submission": submission, **judged(self.sales)},
         }.items():
             write_manifest(self.s3, paths.manifest(task), manifest)
         return paths

@@ -54,6 +54,11 @@ class Dataset:
                 glue.delete_table(DatabaseName=NAMES.database, Name=table)
             except glue.exceptions.EntityNotFoundException:
                 continue
+        # As in a new stack: the crawler's first crawl is a full one, and makes its table.
+        crawler = glue.get_crawler(Name=NAMES.crawler)["Crawler"]
+        glue.delete_crawler(Name=NAMES.crawler)
+        parts = ("Name", "Role", "DatabaseName", "Targets", "SchemaChangePolicy", "RecrawlPolicy", "Configuration")
+        glue.create_crawler(**{part: crawler[part] for part in parts if part in crawler})
 
     def judge(self, contract, ds, again=0):
         """What the tasks up to `validate` leave behind of a date with one row."""
@@ -125,12 +130,6 @@ class Dataset:
 def dataset(lake):
     made = Dataset(lake)
     made.clear()
-    # As in a new stack: the crawler's first crawl is a full one.
-    glue = lake.aws("glue")
-    crawler = glue.get_crawler(Name=NAMES.crawler)["Crawler"]
-    glue.delete_crawler(Name=NAMES.crawler)
-    parts = ("Name", "Role", "DatabaseName", "Targets", "SchemaChangePolicy", "RecrawlPolicy", "Configuration")
-    glue.create_crawler(**{part: crawler[part] for part in parts if part in crawler})
     yield made
     made.clear()
 

@@ -17,6 +17,8 @@ from lake.published import published_dates
 from lake.sensors.references import ReferencesSensor
 from lake.tables import public_table
 
+from tests.integration.plugins.publishing import judged
+
 REPOSITORY = Path(__file__).resolve().parents[3]
 CUSTOMERS, PRODUCTS, SALES = (
     load_contract(REPOSITORY / "include" / "datasets" / f"{name}.yaml") for name in ("customers", "products", "sales")
@@ -94,7 +96,7 @@ def test_what_a_date_was_made_from_stands_in_its_record_and_its_partition(aws, s
     for task, manifest in {
         "stage_raw": {"listed": "1"},
         "clean": cleaned,
-        "validate": {"success": True, "submission": "made-0123abcd"},
+        "validate": {"success": True, "submission": "made-0123abcd", **judged(SALES)},
     }.items():
         write_manifest(s3, paths.manifest(task), manifest)
     for operator in (PromoteOperator, PublishOperator):

@@ -73,7 +73,7 @@ def test_a_query_that_takes_too_long_is_cancelled_and_says_so(lake, aws, operato
     ]
     made = {"folder": "s3://nowhere/", "query_id": query_id, "pictures": {}}
     with pytest.raises(AirflowException, match=f"query {query_id} has not ended after 1800 s, and is cancelled"):
-        operator.go_on(context(operator.task_id), {"status": "error"}, made, [])
+        operator.go_on(context(operator.task_id), {"status": "error"}, made, [], [])
     assert_cancelled(aws, query_id)
 
 
