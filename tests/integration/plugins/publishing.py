@@ -101,7 +101,8 @@ class Lake:
             for kind in ("published", "quarantined"):
                 s3.delete_object(Bucket=self.settings.artifacts_bucket, Key=NAMES.record(ds, kind))
             bucket = self.settings.processed_bucket
-            delete_objects(s3, bucket, keys_under(s3, bucket, f"{NAMES.quarantine_table}/ds={ds}/"))
+            for folder in (NAMES.promoted(ds), f"{NAMES.quarantine_table}/ds={ds}/"):
+                delete_objects(s3, bucket, keys_under(s3, bucket, folder))
 
     def stage(self, saw):
         """What the tasks up to `validate` leave behind for a run that sees these versions of the dates' files."""
