@@ -1,4 +1,4 @@
-"""A month of sales and their dimensions in no order, late, corrected, missing, with changed contracts and a rollback."""
+"""A month of sales and their dimensions in no order: late, corrected, missing files, changed contracts, a rollback."""
 
 import pytest
 
