@@ -1,8 +1,8 @@
-"""A year of sales and their dimensions, as in tests/e2e/test_month.py, in which processes are killed too."""
+"""A year of sales and their dimensions, as in test_month.py, in which processes are killed too."""
 
 import pytest
 
-from tests.e2e.simulation import live
+from tests.chaos.simulation import live
 
 
 @pytest.mark.timeout(4 * 3600)

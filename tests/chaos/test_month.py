@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.e2e.simulation import live
+from tests.chaos.simulation import live
 
 
 @pytest.mark.timeout(2400)
