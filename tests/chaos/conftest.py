@@ -1,5 +1,12 @@
-"""What takes long runs on the same stack as the end-to-end tests."""
+"""A stack of its own for each module: what takes long changes contracts."""
 
-from tests.e2e.conftest import checkout, stack
+import pytest
 
-__all__ = ["checkout", "stack"]
+from tests.e2e.conftest import copy_checkout, running
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
+    """The running stack of a copy of this checkout."""
+    with running(copy_checkout(tmp_path_factory.mktemp("checkout")), tmp_path_factory.mktemp("stack")) as stack:
+        yield stack

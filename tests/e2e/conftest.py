@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -157,10 +158,8 @@ class Stack:
         return answer["Reservations"][0]["Instances"][0]["State"]["Name"]
 
 
-@pytest.fixture(scope="session")
-def checkout(tmp_path_factory):
-    """A copy of what git would commit of this checkout, with its environments: tests may add to it."""
-    copy = tmp_path_factory.mktemp("checkout")
+def copy_checkout(copy):
+    """Copy what git would commit of this checkout, with its environments: tests may add to it."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=REPOSITORY,
@@ -176,13 +175,26 @@ def checkout(tmp_path_factory):
     return copy
 
 
-@pytest.fixture(scope="session")
-def stack(checkout, tmp_path_factory):
-    """The stack of the copy, which all tests share."""
-    stack = Stack(checkout, tmp_path_factory.mktemp("stack"))
+@contextmanager
+def running(checkout, folder):
+    """The stack of a checkout, which is stopped again."""
+    stack = Stack(checkout, folder)
     share_java(stack.folder / "worker")
     try:
         stack.up()
         yield stack
     finally:
         stack.down()
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory):
+    """A copy of this checkout, which all tests share."""
+    return copy_checkout(tmp_path_factory.mktemp("checkout"))
+
+
+@pytest.fixture(scope="session")
+def stack(checkout, tmp_path_factory):
+    """The stack of the copy, which all tests share."""
+    with running(checkout, tmp_path_factory.mktemp("stack")) as stack:
+        yield stack
