@@ -136,7 +136,7 @@ def test_an_analyst_reads_what_is_published(analyst: Client, lake: dict[str, str
         (lake["ArtifactsBucket"], "athena-results/analyst/query.csv"),
     ):
         assert s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-    assert s3.list_objects_v2(Bucket=processed, Prefix="orders_runs/")["KeyCount"] == 1
+    assert s3.list_objects_v2(Bucket=processed, Prefix=f"orders_runs/{DS}/part-0")["KeyCount"] == 1
     glue = analyst("glue")
     assert glue.get_database(Name="orders_db")
     assert glue.get_tables(DatabaseName="orders_db")["TableList"] is not None

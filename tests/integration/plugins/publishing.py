@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
@@ -103,6 +104,16 @@ class Lake:
             bucket = self.settings.processed_bucket
             for folder in (NAMES.promoted(ds), f"{NAMES.quarantine_table}/ds={ds}/"):
                 delete_objects(s3, bucket, keys_under(s3, bucket, folder))
+
+    def forget_crawls(self):
+        """As in a new stack: the crawler's first crawl is a full one, and makes its table."""
+        glue = self.aws("glue")
+        with suppress(glue.exceptions.EntityNotFoundException):
+            glue.delete_table(DatabaseName=NAMES.database, Name=NAMES.runs_table)
+        crawler = glue.get_crawler(Name=NAMES.crawler)["Crawler"]
+        glue.delete_crawler(Name=NAMES.crawler)
+        parts = ("Name", "Role", "DatabaseName", "Targets", "SchemaChangePolicy", "RecrawlPolicy", "Configuration")
+        glue.create_crawler(**{part: crawler[part] for part in parts if part in crawler})
 
     def stage(self, saw):
         """What the tasks up to `validate` leave behind for a run that sees these versions of the dates' files."""

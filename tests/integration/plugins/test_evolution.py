@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from contextlib import suppress
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
@@ -49,16 +50,9 @@ class Dataset:
 
     def clear(self):
         glue = self.lake.aws("glue")
-        for table in (NAMES.table, NAMES.runs_table):
-            try:
-                glue.delete_table(DatabaseName=NAMES.database, Name=table)
-            except glue.exceptions.EntityNotFoundException:
-                continue
-        # As in a new stack: the crawler's first crawl is a full one, and makes its table.
-        crawler = glue.get_crawler(Name=NAMES.crawler)["Crawler"]
-        glue.delete_crawler(Name=NAMES.crawler)
-        parts = ("Name", "Role", "DatabaseName", "Targets", "SchemaChangePolicy", "RecrawlPolicy", "Configuration")
-        glue.create_crawler(**{part: crawler[part] for part in parts if part in crawler})
+        with suppress(glue.exceptions.EntityNotFoundException):
+            glue.delete_table(DatabaseName=NAMES.database, Name=NAMES.table)
+        self.lake.forget_crawls()
 
     def judge(self, contract, ds, again=0):
         """What the tasks up to `validate` leave behind of a date with one row."""

@@ -32,7 +32,8 @@ def deferred(work, *arguments, **keywords):
 
 @pytest.fixture
 def promoted(lake):
-    """A run of two dates that were promoted."""
+    """A run of two dates that were promoted, in a lake that has not crawled yet."""
+    lake.forget_crawls()
     run = lake.stage(dict.fromkeys(sorted(DATES)[:2], 1))
     lake.do(run, "promote")
     return run
