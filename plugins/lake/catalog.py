@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 from airflow.sdk.exceptions import AirflowException
@@ -12,8 +13,8 @@ from contract.evolution import Types
 
 POLL_SECONDS = 1
 DESCRIPTION_LENGTH = 2048
-TABLE_INPUT = ("Name", "TableType", "Parameters", "PartitionKeys", "StorageDescriptor")
-"""What a table of the lake consists of, beside its description, as UpdateTable takes it."""
+TABLE_INPUT = ("Name", "Description", "Owner", "TableType", "Parameters", "PartitionKeys", "StorageDescriptor")
+"""What GetTable tells of a table that UpdateTable takes."""
 PARQUET = {
     "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
     "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
@@ -44,14 +45,6 @@ class PartitionedTable:
         self.database, self.name = database, name
         self._columns = [{"Name": c.name, "Type": c.type, "Comment": c.description[:255]} for c in columns]
         self.location, self._description = location, description
-
-    def exists(self) -> bool:
-        """Whether the table is in the catalog."""
-        try:
-            self._glue.get_table(DatabaseName=self.database, Name=self.name)
-        except self._glue.exceptions.EntityNotFoundException:
-            return False
-        return True
 
     def ensure(self) -> None:
         """Create the table, or bring its columns and description up to date when the contract has changed."""
@@ -145,10 +138,7 @@ def warn_of_table(glue: Any, database: str, name: str, warning: str) -> None:
     table = glue.get_table(DatabaseName=database, Name=name)["Table"]
     description = table.get("Description", "")
     if not description.startswith(warning):
-        kept = {key: table[key] for key in TABLE_INPUT if key in table}
-        glue.update_table(
-            DatabaseName=database, TableInput={**kept, "Description": f"{warning}{description}"[:DESCRIPTION_LENGTH]}
-        )
+        _change_table(glue, database, table, {"Description": f"{warning}{description}"[:DESCRIPTION_LENGTH]})
 
 
 def set_columns(glue: Any, database: str, name: str, types: Types) -> None:
@@ -166,9 +156,14 @@ def set_columns(glue: Any, database: str, name: str, types: Types) -> None:
         return
     if list(types_told(table).items()) == list(types.items()):
         return
-    kept = {part: table[part] for part in (*TABLE_INPUT, "Owner", "Description") if table.get(part)}
     storage = {**table["StorageDescriptor"], "Columns": _described(types)}
-    glue.update_table(DatabaseName=database, TableInput={**kept, "StorageDescriptor": storage})
+    _change_table(glue, database, table, {"StorageDescriptor": storage})
+
+
+def _change_table(glue: Any, database: str, table: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
+    """Update a table that GetTable has told of; what is not changed stays."""
+    kept = {part: table[part] for part in TABLE_INPUT if table.get(part)}
+    glue.update_table(DatabaseName=database, TableInput={**kept, **changes})
 
 
 def crawl_begins(glue: Any, crawler: str) -> bool:
@@ -213,17 +208,13 @@ def crawl(glue: Any, crawler: str, timeout: float) -> None:
     Args:
         glue: boto3 Glue client.
         crawler: its name.
-        timeout: bound of all waiting, in seconds.
+        timeout: bound of the wait for another's crawl, and of that for our own, in seconds.
 
     Raises:
         AirflowException: when the crawl failed, or has not ended in time.
     """
-    deadline = time.monotonic() + timeout
     for step in (crawl_begins, crawl_has_ended):
-        while not step(glue, crawler):
-            if time.monotonic() > deadline:
-                raise AirflowException(f"crawler {crawler} is still running after {timeout:.0f} s")
-            time.sleep(POLL_SECONDS)
+        _until(partial(step, glue, crawler), crawler, timeout)
 
 
 def crawl_everything(glue: Any, crawler: str, timeout: float) -> None:
@@ -241,30 +232,24 @@ def crawl_everything(glue: Any, crawler: str, timeout: float) -> None:
         AirflowException: when the crawl failed, or has not ended in time.
     """
 
-    def look_at(behavior: Recrawl) -> None:
-        policy = {"RecrawlBehavior": behavior}
-        deadline = time.monotonic() + timeout
-        _when_idle(glue, crawler, deadline, lambda: glue.update_crawler(Name=crawler, RecrawlPolicy=policy))
+    def looks_at(behavior: Recrawl) -> bool:
+        try:
+            glue.update_crawler(Name=crawler, RecrawlPolicy={"RecrawlBehavior": behavior})
+        except glue.exceptions.CrawlerRunningException:
+            return False
+        return True
 
-    look_at("CRAWL_EVERYTHING")
+    _until(lambda: looks_at("CRAWL_EVERYTHING"), crawler, timeout)
     try:
         crawl(glue, crawler, timeout)
     finally:
-        look_at("CRAWL_NEW_FOLDERS_ONLY")
+        _until(lambda: looks_at("CRAWL_NEW_FOLDERS_ONLY"), crawler, timeout)
 
 
-def _when_idle(glue: Any, crawler: str, deadline: float, call: Callable[[], object]) -> None:
-    """Call what Glue refuses while the crawler runs."""
-    while True:
-        try:
-            call()
-        except glue.exceptions.CrawlerRunningException:
-            _pause(crawler, deadline)
-        else:
-            return
-
-
-def _pause(crawler: str, deadline: float) -> None:
-    if time.monotonic() > deadline:
-        raise AirflowException(f"crawler {crawler} is still running after all the time that it had")
-    time.sleep(POLL_SECONDS)
+def _until(done: Callable[[], bool], crawler: str, timeout: float) -> None:
+    """Try what a crawler that runs keeps from being done, until it is."""
+    deadline = time.monotonic() + timeout
+    while not done():
+        if time.monotonic() > deadline:
+            raise AirflowException(f"crawler {crawler} is still running after {timeout:.0f} s")
+        time.sleep(POLL_SECONDS)

@@ -47,14 +47,12 @@ class PlanMartsOperator(AwsBaseOperator[GlueCatalogHook]):
         """Look, show, and return the dates whose pictures the tasks after this one look at."""
         glue, names = self.hook.conn, self.settings.names(self.contract.dataset)
         source = public_table(glue, self.settings, self.contract)
-        if not source.exists():
-            raise AirflowSkipException(f"{names.database}.{source.name} is not there yet: no date is published")
-        dates = sorted(partition["Values"][0] for partition in source.partitions(""))
+        dates = sorted(partition["Values"][0] for partition in source.partitions())
         if not dates:
             raise AirflowSkipException(f"no date of {names.database}.{source.name} is published")
         for mart in self.contract.marts:
             target = mart_table(glue, self.settings, self.contract, mart)
-            stale = list(stale_pictures(self.contract, mart, source, target, dates)) if target.exists() else dates
+            stale = stale_pictures(self.contract, mart, source, target, dates)
             first_and_last = f": {min(stale)} to {max(stale)}" if stale else ""
             self.log.info("%s: %d of %d pictures to compute%s", mart.name, len(stale), len(dates), first_and_last)
         for table in abandoned_marts(glue, self.settings, self.contract):
