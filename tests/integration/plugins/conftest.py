@@ -139,3 +139,55 @@ def lake(aws, settings, context, monkeypatch, shared_clients):  # noqa: ARG001 -
     made.clear()
     yield made
     made.clear()
+
+
+@pytest.fixture
+def inbox(aws, settings):
+    """The messages that the alert topic sends from now on."""
+    sqs, sns, topic = aws("sqs"), aws("sns"), settings.alert_topic_arn
+    queue = sqs.create_queue(QueueName="digests-of-this-test")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sender = {"Principal": {"Service": "sns.amazonaws.com"}, "Condition": {"ArnEquals": {"aws:SourceArn": topic}}}
+    statement = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": arn, **sender}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
+    subscription = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)["SubscriptionArn"]
+
+    def received():
+        messages = []
+        while found := sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=2).get("Messages", []):
+            messages += [json.loads(message["Body"]) for message in found]
+            for message in found:
+                sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+        return messages
+
+    yield received
+    sns.unsubscribe(SubscriptionArn=subscription)
+    sqs.delete_queue(QueueUrl=queue)
+
+
+@pytest.fixture
+def airflow_command(outputs, settings, tmp_path):  # noqa: ARG001 - the connection must be set
+    """Runs the command `airflow` of this lake, with a metadata database of its own in `tmp_path`."""
+    environment = {
+        **os.environ,
+        **outputs,
+        "AIRFLOW_HOME": str(tmp_path),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    }
+
+    def run(*words):
+        return subprocess.run(
+            [sys.executable, "-m", "airflow", *words],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+
+    assert run("db", "migrate").returncode == 0
+    return run

@@ -1,10 +1,7 @@
 """Waiting for files that come, that do not, and that should have come long ago."""
 
 import asyncio
-import os
 import sqlite3
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -174,31 +171,10 @@ def test_files_are_expected_when_both_the_day_and_its_interval_are_over():
     assert expected_since({**run_on("2025-06-30"), "data_interval_end": late}) == early
 
 
-def test_a_run_on_a_day_without_a_file_succeeds_skipping_all_and_starts_no_worker(aws, outputs, settings, tmp_path):
-    environment = {
-        **os.environ,
-        **outputs,
-        "AIRFLOW_HOME": str(tmp_path),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-    }
-
-    def airflow(*words):
-        return subprocess.run(
-            [sys.executable, "-m", "airflow", *words],
-            env=environment,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=200,
-        )
-
-    assert airflow("db", "migrate").returncode == 0
+def test_a_day_without_a_file_succeeds_skipping_all_and_starts_no_worker(aws, airflow_command, settings, tmp_path):
     instances = {"InstanceIds": [settings.worker_instance_id]}
     before = aws("ec2").describe_instances(**instances)["Reservations"][0]["Instances"][0]["State"]["Name"]
-    run = airflow("dags", "test", "ingest_online_retail", "2010-12-25")
+    run = airflow_command("dags", "test", "ingest_online_retail", "2010-12-25")
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
     assert "there is no file to load at s3://" in run.stdout + run.stderr
     database = sqlite3.connect(tmp_path / "airflow.db")

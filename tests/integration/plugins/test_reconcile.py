@@ -1,10 +1,7 @@
 """Dates that are late, changed, refused or stale: found, loaded again where the contract says so, and told once."""
 
 import json
-import os
 import sqlite3
-import subprocess
-import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,31 +27,6 @@ CONTRACTS = {
     for name in ("customers", "orders", "sales")
 }
 ORDERS = CONTRACTS["orders"]
-
-
-@pytest.fixture
-def inbox(aws, settings):
-    """The messages that the alert topic sends from now on."""
-    sqs, sns, topic = aws("sqs"), aws("sns"), settings.alert_topic_arn
-    queue = sqs.create_queue(QueueName="digests-of-this-test")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    sender = {"Principal": {"Service": "sns.amazonaws.com"}, "Condition": {"ArnEquals": {"aws:SourceArn": topic}}}
-    statement = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": arn, **sender}
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
-    subscription = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)["SubscriptionArn"]
-
-    def received():
-        messages = []
-        while found := sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=2).get("Messages", []):
-            messages += [json.loads(message["Body"]) for message in found]
-            for message in found:
-                sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-        return messages
-
-    yield received
-    sns.unsubscribe(SubscriptionArn=subscription)
-    sqs.delete_queue(QueueUrl=queue)
 
 
 class Airflow:
@@ -262,28 +234,16 @@ def test_the_day_s_warnings_are_told_without_a_value_and_only_that_day(lake, rec
     assert inbox() == []
 
 
-def test_airflow_itself_starts_a_run_for_the_late_date_and_sends_one_digest(outputs, tmp_path, lake, inbox):
+def test_airflow_itself_starts_a_run_for_the_late_date_and_sends_one_digest(airflow_command, tmp_path, lake, inbox):
     lake.receive("orders", "2027-02-08")
-    environment = {
-        **os.environ,
-        **outputs,
-        "AIRFLOW_HOME": str(tmp_path),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-    }
 
-    def airflow(*words):
-        command = [sys.executable, "-m", "airflow", *words]
-        run = subprocess.run(
-            command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300
-        )
+    def airflow_does(*words):
+        run = airflow_command(*words)
         assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-3000:]
 
-    airflow("db", "migrate")
-    airflow("dags", "reserialize")
-    airflow("dags", "unpause", "reprocess_orders", "--yes")
-    airflow("dags", "test", "reconcile", "2027-02-10")
+    airflow_does("dags", "reserialize")
+    airflow_does("dags", "unpause", "reprocess_orders", "--yes")
+    airflow_does("dags", "test", "reconcile", "2027-02-10")
     database = sqlite3.connect(tmp_path / "airflow.db")
     states = database.execute("SELECT dag_id, state FROM dag_run ORDER BY dag_id").fetchall()
     assert states == [("reconcile", "success"), ("reprocess_orders", "queued")]
