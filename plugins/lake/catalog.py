@@ -64,6 +64,13 @@ class PartitionedTable:
             if not described or _columns(table["StorageDescriptor"]["Columns"]) != _columns(self._columns):
                 self._glue.update_table(DatabaseName=self.database, TableInput=definition)
 
+    def has_columns(self, types: Types) -> bool:
+        """Whether the table is there, with these columns and no others."""
+        try:
+            return types_told(self._glue.get_table(DatabaseName=self.database, Name=self.name)["Table"]) == types
+        except self._glue.exceptions.EntityNotFoundException:
+            return False
+
     def point(self, ds: str, location: str, parameters: dict[str, str], columns: Types | None = None) -> str | None:
         """Make `location` what the partition `ds` reads.
 

@@ -38,8 +38,8 @@ columns needs the next `version` in the contract.
 | a column gets any other type | refused, as long as a date has it by the old type | |
 | the same `version` with other columns, or an older one | refused: raise `version` | |
 
-Refused is: `clean`, `reprocess`, `plan` and `publish` fail before anything is done, and say which column, both
-types, which dates, and what to do. Readers see what they saw.
+Refused is: `clean`, `reprocess`, `plan` and `publish` fail before anything is cleaned or shown, and say which column,
+both types, which dates, and what to do. Readers see what they saw.
 
 **Add a column.**
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from contract.dataset import Contract, Mart
@@ -51,10 +51,9 @@ def stale_pictures(
         What each is to be made from, as digest by date, in the order of the dates.
     """
     affected = Dates(min(dates), dates_affected(mart.scope, max(dates)).last)
+    found = (*target.partitions(affected.condition), *_hidden(mart, target))
     pictures: dict[str, str | None] = dict.fromkeys(dates)
-    for partition in target.partitions(with_columns=True):
-        if (ds := partition["Values"][0]) in affected or _is_hidden(partition, mart):
-            pictures[ds] = partition["Parameters"].get("source_digest")
+    pictures |= {each["Values"][0]: each["Parameters"].get("source_digest") for each in found}
     return {ds: digest for ds, digest in _wanted(contract, mart, source, pictures).items() if digest != pictures[ds]}
 
 
@@ -68,11 +67,14 @@ def _wanted(contract: Contract, mart: Mart, source: PartitionedTable, dates: Ite
 
 def hides_pictures(mart: Mart, target: PartitionedTable) -> bool:
     """Return whether a mart's table would show a picture no longer with the columns that the contract has now."""
-    return any(_is_hidden(partition, mart) for partition in target.partitions(with_columns=True))
+    return any(True for _ in _hidden(mart, target))
 
 
-def _is_hidden(partition: Mapping[str, Any], mart: Mart) -> bool:
-    return bool(unreadable(types_told(partition), types_of(mart.columns)))
+def _hidden(mart: Mart, target: PartitionedTable) -> Iterator[dict[str, Any]]:
+    """The partitions that the contract's columns cannot show; none once the table has those, as it got them last."""
+    wanted = types_of(mart.columns)
+    if not target.has_columns(wanted):
+        yield from (each for each in target.partitions(with_columns=True) if unreadable(types_told(each), wanted))
 
 
 def point_at_pictures(

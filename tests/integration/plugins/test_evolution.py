@@ -5,6 +5,7 @@ import json
 from contextlib import suppress
 
 import pytest
+from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
 from airflow.sdk.exceptions import AirflowFailException
 from contract.evolution import types_of
 from contract.files import split_s3
@@ -141,6 +142,25 @@ def test_every_date_stays_readable_when_columns_are_added_dropped_and_widened(da
     assert (record["columns"], record["contract_version"]) == (own[DATES[0]], 1)
     dataset.publish(SECOND, DATES[0], again=1)
     assert dataset.lake.rows(f"SELECT note FROM {NAMES.table} WHERE ds = '{DATES[0]}'") == [("new",)]
+
+
+def test_by_the_same_contract_no_partition_is_asked_for_its_columns(dataset):
+    """They make for long answers, of every date that was ever published."""
+    dataset.publish(FIRST, DATES[0])
+    asked, events = [], GlueCatalogHook().conn.meta.events
+
+    def note(params, **_):
+        asked.append(params["ExcludeColumnSchema"])
+
+    events.register("provide-client-params.glue.GetPartitions", note)
+    try:
+        dataset.publish(FIRST, DATES[1])
+        assert asked
+        assert all(asked)
+        dataset.publish(SECOND, DATES[1], again=1)
+        assert not all(asked)
+    finally:
+        events.unregister("provide-client-params.glue.GetPartitions", note)
 
 
 def test_a_run_of_the_contract_of_before_is_published_with_its_own_columns(dataset):
