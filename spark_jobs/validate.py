@@ -239,12 +239,12 @@ def validate_date(
             metrics |= profile
         with phases("validate"):
             # What stands in the wrong column of a dataset with personal data may be a name.
-            examples = 0 if contract.personal_columns else EXAMPLES
-            results = evaluate(rows, metrics, suite_of(contract), arguments.ds, examples)
+            shown = not contract.personal_columns
+            results = evaluate(rows, metrics, suite_of(contract), arguments.ds, EXAMPLES if shown else 0)
     finally:
         rows.unpersist()
     failed = [
-        failure(batch, result, metrics, shown=bool(examples))
+        failure(batch, result, metrics, shown=shown)
         for batch, found in results.items()
         for result in found
         if not result.success
