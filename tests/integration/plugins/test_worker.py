@@ -95,7 +95,7 @@ def test_a_start_that_is_killed_leaves_neither_lease_nor_instance(aws, settings,
             patched.setattr(*where, killed)
             with pytest.raises(Killed):
                 start(settings, "one", context)
-    assert state(aws, settings) == ("pending" if moment == "while it waits" else "stopped")
+    assert state(aws, settings) in (["pending", "running"] if moment == "while it waits" else ["stopped"])
     stop(settings, "one", context)
     assert state(aws, settings) == "stopped"
     assert holders(aws, settings) == {}
@@ -136,7 +136,9 @@ def no_capacity(localaws):
     file.unlink(missing_ok=True)
 
 
-def test_a_start_without_capacity_is_tried_again_until_there_is_some(settings, context, no_capacity, monkeypatch):
+def test_a_start_without_capacity_gives_the_slot_back_and_is_tried_again_until_its_bound(
+    settings, context, no_capacity, monkeypatch
+):
     monkeypatch.setattr(patience, "IN_PLACE_SECONDS", 0)
     no_capacity("m7i.large")
     operator = StartWorkerOperator(task_id="start_worker", settings=settings, run_name="one")
@@ -144,13 +146,16 @@ def test_a_start_without_capacity_is_tried_again_until_there_is_some(settings, c
     with pytest.raises(TaskDeferred) as deferral:
         operator.execute(context("start_worker"))
     since = deferral.value.kwargs["since"]
+    json.dumps(deferral.value.kwargs)
+    assert deferral.value.timeout.total_seconds() > 3600
+    resumed = getattr(operator, deferral.value.method_name)
     with pytest.raises(
-        AirflowException, match=r"is stopped, as AWS has no capacity for m7i.large in its zone after 36"
+        AirflowFailException, match=r"is stopped, as AWS has no capacity for m7i.large in its zone after 3600 s"
     ):
-        operator.resume(context("start_worker"), None, since - 3601)
+        resumed(context("start_worker"), None, since - 3601)
     no_capacity()
     monkeypatch.setattr(patience, "IN_PLACE_SECONDS", 60)
-    operator.resume(context("start_worker"), None, since)
+    resumed(context("start_worker"), None, since)
     stop(settings, "one", context)
 
 
@@ -174,22 +179,6 @@ def test_a_start_without_capacity_takes_another_type_and_later_its_own(aws, outp
     start(several, "one", context)
     assert instance_type() == "m7i.large"
     stop(several, "one", context)
-
-
-def test_a_wait_of_minutes_gives_the_slot_back_and_ends_at_its_bound(settings, context, monkeypatch):
-    monkeypatch.setattr(patience, "IN_PLACE_SECONDS", 0)
-    operator = StartWorkerOperator(task_id="start_worker", settings=settings, run_name="one", timeout=100)
-    with pytest.raises(TaskDeferred) as deferral:
-        operator.execute(context("start_worker"))
-    since = deferral.value.kwargs["since"]
-    json.dumps(deferral.value.kwargs)
-    assert deferral.value.timeout.total_seconds() > 100
-    resumed = getattr(operator, deferral.value.method_name)
-    with pytest.raises(AirflowFailException, match="is pending after 100 s"):
-        resumed(context("start_worker"), None, since - 101)
-    monkeypatch.setattr(patience, "IN_PLACE_SECONDS", 60)
-    resumed(context("start_worker"), None, since)
-    stop(settings, "one", context)
 
 
 def test_a_job_holds_the_worker_by_its_own_bound_whatever_became_of_the_start(aws, settings, context, monkeypatch):
@@ -219,7 +208,7 @@ def test_a_job_that_nobody_stops_the_worker_after_gives_it_back_itself(aws, sett
     with pytest.raises(AirflowException, match="the disk is full"):
         job(settings, "crash").execute(context("crash", stop_worker="success"))
     assert list(holders(aws, settings)) == others
-    assert state(aws, settings) == ("running" if others else "stopping")
+    assert state(aws, settings) in (["running"] if others else ["stopping", "stopped"])
     for run_name in others:
         stop(settings, run_name, context)
     eventually(lambda: state(aws, settings) == "stopped")
