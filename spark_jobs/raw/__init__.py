@@ -10,6 +10,7 @@ of every kind of file; in short, for all formats:
 
 from __future__ import annotations
 
+import io
 from typing import BinaryIO
 
 from contract.dataset import Contract
@@ -19,11 +20,18 @@ from spark_jobs.raw import model, text
 from spark_jobs.raw.csv_file import open_csv
 from spark_jobs.raw.json_file import open_json_array, open_json_lines
 from spark_jobs.raw.model import LineCounts, RawFile, Record
-from spark_jobs.raw.parquet_file import open_parquet
 
 __all__ = ["LineCounts", "RawFile", "Record", "open_file", "open_fitting"]
 
-OPENERS = {"csv": open_csv, "json": open_json_array, "jsonl": open_json_lines, "parquet": open_parquet}
+
+def _open_parquet(stream: io.BufferedReader, name: str, contract: Contract) -> RawFile:
+    """As `open_parquet`, which only the worker's environment can import: tools read samples of text elsewhere."""
+    from spark_jobs.raw.parquet_file import open_parquet
+
+    return open_parquet(stream, name, contract)
+
+
+OPENERS = {"csv": open_csv, "json": open_json_array, "jsonl": open_json_lines, "parquet": _open_parquet}
 
 
 def open_file(stream: BinaryIO, name: str, contract: Contract) -> RawFile:
