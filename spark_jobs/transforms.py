@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from datetime import date
 from functools import reduce
 
-from contract.columns import DOUBLE, INTEGER, QUARANTINE_COLUMNS, decimal_parts, decimal_pattern
+from contract.columns import BLANKS, DOUBLE, INTEGER, QUARANTINE_COLUMNS, decimal_parts, decimal_pattern
 from contract.columns import Column as ContractColumn
 from contract.dataset import Action, Contract, Reference, Rule
 from contract.submission import Submission
@@ -46,8 +46,8 @@ def spark_type(type_name: str) -> str:
 
 
 def is_blank(text: Column) -> Column:
-    """Whether a text is null, empty or only white space."""
-    return text.isNull() | text.rlike(r"\A\s*\z")
+    """Whether a text is null, empty or only what nobody sees."""
+    return text.isNull() | text.rlike(rf"\A[{BLANKS}]*\z")
 
 
 def _is_whole(text: Column, pattern: str) -> Column:
