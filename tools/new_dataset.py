@@ -101,7 +101,7 @@ def evidence(sample: Sample, columns: Sequence[ColumnGuess]) -> Iterable[str]:
 def account(outcome: Outcome) -> Iterable[str]:
     """Yield what became of the sample's rows, and the verdict on them."""
     if rows := outcome.account.get("rows"):
-        lines = outcome.account["lines"]
+        lines = outcome.account["files"][0]["lines"]
         others = ", ".join(f"{count:,} {kind}" for kind, count in lines.items() if kind not in ("physical", "records"))
         yield f"{lines['physical']:,} lines: {others}, {lines['records']:,} of rows"
         yield (
