@@ -53,11 +53,8 @@ def raw_objects(raw: str, contract: Contract) -> tuple[list[dict[str, Any]], lis
             ignored.append(item["Key"])
         elif problem := path_problem(name):
             raise DataError(f"{item['Key']!r}: {problem}, so it cannot be staged under its name: send it under another")
-        elif not name.endswith(contract.format.suffixes):
-            raise DataError(
-                f"{item['Key']}: a raw file of format {contract.format.type} must end in "
-                f"{' or '.join(contract.format.suffixes)}"
-            )
+        elif contract.format.type_of(name) is None:
+            raise DataError(f"{item['Key']}: {contract.format.expected_name}")
         else:
             wanted.append({**item, "Name": name})
     if not wanted:

@@ -29,9 +29,11 @@ OPENERS = {"csv": open_csv, "json": open_json_array, "jsonl": open_json_lines, "
 def open_file(stream: BinaryIO, name: str, contract: Contract) -> RawFile:
     """The raw file `name`, unpacked when its name ends in `.gz`, whatever columns it has.
 
-    :raises DataError: it is empty, of another kind, or its header cannot be used.
+    :raises DataError: it is empty, of another kind, has another ending, or its header cannot be used.
     """
     file_type = contract.format.type_of(name)
+    if file_type is None:
+        raise DataError(f"{name}: {contract.format.expected_name}")
     bytes_in = text.unpacked(stream, name)
     text.check_kind(bytes_in, name, file_type, contract.format.encoding)
     return OPENERS[file_type](bytes_in, name, contract)

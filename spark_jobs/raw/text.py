@@ -43,8 +43,8 @@ SIGNATURES: tuple[tuple[bytes, str], ...] = (
 
 
 def unpacked(stream: BinaryIO, name: str) -> io.BufferedReader:
-    """The bytes of the raw file `name`, which is gzip when its name ends in `.gz`."""
-    if name.endswith(".gz"):
+    """The bytes of the raw file `name`, which is gzip when its name ends in `.gz`, in whatever case."""
+    if name.lower().endswith(".gz"):
         # A buffer around it: GzipFile reads lines in Python, a BufferedReader in C.
         return io.BufferedReader(gzip.GzipFile(fileobj=stream), 1 << 16)
     return stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream)  # type: ignore[arg-type]
