@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from datetime import date
 from functools import reduce
 
-from contract.columns import DOUBLE, INTEGER, QUARANTINE_COLUMNS, decimal_parts, decimal_pattern
+from contract.columns import BLANKS, DOUBLE, INTEGER, QUARANTINE_COLUMNS, decimal_parts, decimal_pattern
 from contract.columns import Column as ContractColumn
 from contract.dataset import Action, Contract, Reference, Rule
 from contract.date_patterns import Variant, apart, expression, spark_pattern, variants
@@ -47,8 +47,8 @@ def spark_type(type_name: str) -> str:
 
 
 def is_blank(text: Column) -> Column:
-    """Whether a text is null, empty or only white space."""
-    return text.isNull() | text.rlike(r"\A\s*\z")
+    """Whether a text is null, empty or only what nobody sees."""
+    return text.isNull() | text.rlike(rf"\A[{BLANKS}]*\z")
 
 
 def _whole(pattern: str) -> str:

@@ -36,7 +36,12 @@ def open_file(stream: BinaryIO, name: str, contract: Contract) -> RawFile:
         raise DataError(f"{name}: {contract.format.expected_name}")
     bytes_in = text.unpacked(stream, name)
     text.check_kind(bytes_in, name, file_type, contract.format.encoding)
-    return OPENERS[file_type](bytes_in, name, contract)
+    if contract.format.encoding == "utf-16":
+        bytes_in = text.as_utf8(bytes_in)
+    file = OPENERS[file_type](bytes_in, name, contract)
+    if contract.format.null_values:
+        file = file._replace(records=model.without_null_values(file.records, contract.format.null_values))
+    return file
 
 
 def open_fitting(stream: BinaryIO, name: str, contract: Contract) -> RawFile:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import io
+from dataclasses import astuple
 
 import pytest
+from contract.columns import BLANKS
 from contract.dataset import Contract
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +25,8 @@ def read(content: bytes, name: str = "x.csv", contract: Contract = CONTRACT) -> 
     """The records of a file, all of whose lines are accounted for."""
     file = open_fitting(io.BytesIO(content), name, contract)
     records = list(file.records)
-    assert file.counts.physical == file.counts.header + file.counts.blank + sum(record.lines for record in records)
+    kinds = sum(astuple(file.counts)) - file.counts.physical
+    assert file.counts.physical == kinds + sum(record.lines for record in records)
     return records
 
 
@@ -176,11 +179,13 @@ def test_gzip_is_unpacked_and_damage_is_told() -> None:
 def test_what_a_csv_writer_wrote_is_read_back(rows: list[tuple[str, str, str]]) -> None:
     import csv
 
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, quoting=csv.QUOTE_ALL)
+    written = io.StringIO(newline="")
+    writer = csv.writer(written, quoting=csv.QUOTE_ALL)
     writer.writerow(COLUMNS)
     writer.writerows(rows)
-    assert values(text.getvalue().encode(), MULTILINE) == rows
+    assert values(written.getvalue().encode(), MULTILINE) == [
+        row for row in rows if any(text.strip(BLANKS) for text in row)
+    ]
 
 
 @given(st.binary(max_size=300), st.sampled_from([CONTRACT, MULTILINE]))
@@ -188,4 +193,5 @@ def test_no_line_is_lost_whatever_the_bytes(content: bytes, contract: Contract) 
     records = read(b"a,b,c\n" + content, contract=contract)
     shown = content.decode(errors="backslashreplace").replace("\0", "\\x00")
     kept = "".join(record.raw for record in records)
-    assert kept.replace("\r", "").replace("\n", "") == shown.replace("\r", "").replace("\n", "")
+    no_data = str.maketrans("", "", BLANKS + ',"')
+    assert kept.translate(no_data) == shown.translate(no_data)
