@@ -31,7 +31,7 @@ BITS = {"int": 32, "bigint": 64}
 def type_check(column: Column) -> Callable[[str], bool] | None:
     """What tells whether a text that is not blank is a value of the column's type, as spark_jobs/transforms.py has it.
 
-    None where every text is one, or where only Spark can tell: `normalize` is Spark SQL, and so are some date patterns.
+    None where every text is one, or where only Spark can tell, as `normalize` is Spark SQL.
     """
     if column.normalize or column.type == "string":
         return None
@@ -46,7 +46,7 @@ def type_check(column: Column) -> Callable[[str], bool] | None:
         case "boolean":
             return lambda text: text.lower() in ("true", "false")
     read = dates.reader(column.date_format)
-    return (lambda text: read(text) is not None) if read else None
+    return lambda text: read(text) is not None
 
 
 def _is_decimal(text: str, precision: int, scale: int) -> bool:

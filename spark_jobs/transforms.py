@@ -25,6 +25,7 @@ from functools import reduce
 from contract.columns import BLANKS, DOUBLE, INTEGER, QUARANTINE_COLUMNS, decimal_parts, decimal_pattern
 from contract.columns import Column as ContractColumn
 from contract.dataset import Action, Contract, Reference, Rule
+from contract.date_patterns import Variant, apart, expression, spark_pattern, variants
 from contract.submission import Submission
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812
@@ -50,17 +51,22 @@ def is_blank(text: Column) -> Column:
     return text.isNull() | text.rlike(rf"\A[{BLANKS}]*\z")
 
 
+def _whole(pattern: str) -> str:
+    """The regular expression of texts that match as a whole."""
+    return rf"\A(?:{pattern})\z"
+
+
 def _is_whole(text: Column, pattern: str) -> Column:
     """Whether the whole of a text matches."""
-    return text.rlike(rf"\A(?:{pattern})\z")
+    return text.rlike(_whole(pattern))
 
 
 def parsed(text: Column, column: ContractColumn) -> Column:
     """`text` as a value of the column's type, or null where it is not written exactly as such a value is.
 
     Decimals have an optional sign, digits, and at most as many decimals as the type; no exponent, no separators, no
-    blanks. Dates and timestamps must read the same when they are written again in the column's
-    format, and years are 1 to 9999.
+    blanks. Dates and timestamps are written in the column's format to the letter, those with an offset become the
+    wall clock reading in UTC, and years are 1 to 9999.
     """
     decimal = decimal_parts(column.type)
     if decimal is not None:
@@ -75,14 +81,23 @@ def parsed(text: Column, column: ContractColumn) -> Column:
             return F.when(F.abs(value) < float("inf"), value)
         case "boolean":
             return F.when(F.lower(text).isin("true", "false"), F.lower(text) == "true")
-        case "date":
-            value = F.call_function("try_to_date", text, F.lit(column.date_format))
-            return F.when((F.date_format(value, column.date_format) == text) & F.year(value).between(1, 9999), value)
-        case "timestamp":
-            value = F.try_to_timestamp(text, F.lit(column.date_format))
-            same = F.date_format(value, column.date_format) == text
-            return F.when(same & F.year(value).between(1, 9999), value).cast("timestamp_ntz")
+        case "date" | "timestamp":
+            return _date_parsed(text, column)
     raise ValueError(f"no way to read the type {column.type}")
+
+
+def _date_parsed(text: Column, column: ContractColumn) -> Column:
+    """The value of the first variant of the column's format that the text follows; Spark's own reading is lenient."""
+    read = "try_to_date" if column.type == "date" else "try_to_timestamp"
+
+    def value_of(variant: Variant) -> Column:
+        whole, given, pattern = _whole(expression(variant)), text, spark_pattern(variant)
+        if separated := apart(variant):
+            given, pattern = F.regexp_replace(text, whole, separated[0]), separated[1]
+        return F.when(text.rlike(whole), F.call_function(read, given, F.lit(pattern)))
+
+    value = F.coalesce(*map(value_of, variants(column.date_format)))
+    return F.when(F.year(value).between(1, 9999), value).cast(spark_type(column.type))
 
 
 def framed(records: DataFrame) -> DataFrame:
@@ -176,7 +191,7 @@ def column_problems(column: ContractColumn, contract: Contract) -> list[Column]:
         check(column.not_allowed_rule, ~value.isin(*column.allowed), f"is not one of {', '.join(column.allowed)}")
     # A personal value is checked where it is still known: in spark_jobs/personal.py.
     if column.pattern and not column.personal:
-        check(column.pattern_rule, ~value.rlike(rf"\A(?:{column.pattern})\z"), f"does not match {column.pattern}")
+        check(column.pattern_rule, ~_is_whole(value, column.pattern), f"does not match {column.pattern}")
     minimum, maximum = (
         None if bound is None else F.lit(f"{bound}").cast(spark_type(column.type))
         for bound in (column.minimum, column.maximum)

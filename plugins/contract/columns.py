@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, PlainValidator, StringConstraints, WithJsonSchema, model_validator
 
+from contract import date_patterns
 from contract.reading import Model, problem
 
 SIMPLE_TYPES = ("string", "int", "bigint", "double", "date", "timestamp", "boolean")
@@ -119,10 +120,10 @@ class Column(TableColumn):
 
     `source` is its name in the raw file, less blanks at its edges. A raw file may lack an `optional` column: its values
     are null then, and the manifest of `stage_raw` says so. `normalize` is Spark SQL over `value`, the text as received,
-    and gives the text that everything else looks at. `format` is the Spark date pattern of a date or timestamp.
-    `allowed` lists the only values a string may have, `pattern` is the regular expression that the whole of a string
-    must match (of the syntax that Java and Python share), `min` and `max` are the bounds, included, of a number, date
-    or timestamp.
+    and gives the text that everything else looks at. `format` is the Spark date pattern of a date or timestamp, of
+    plugins/contract/date_patterns.py; a timestamp with an offset is read to UTC. `allowed` lists the only values a
+    string may have, `pattern` is the regular expression that the whole of a string must match (of the syntax that Java
+    and Python share), `min` and `max` are the bounds, included, of a number, date or timestamp.
 
     A `personal` column is published as a keyed hash. The value itself is seen by the checks of this column and by
     `normalize` only, which can apply `lower`, `trim` and `upper` to it, as in `lower(trim(value))`; every other
@@ -146,6 +147,11 @@ class Column(TableColumn):
             raise problem("of a required column: no row of a file that lacks it could be published", "optional")
         if self.format is not None and self.type not in DEFAULT_FORMATS:
             raise problem("is for columns of type date or timestamp only", "format")
+        if self.format is not None:
+            try:
+                date_patterns.check(self.format, self.type)
+            except date_patterns.PatternError as error:
+                raise problem(f"{error}", "format") from None
         for field in ("allowed", "pattern", "personal"):
             if getattr(self, field) and self.type != "string":
                 raise problem("is for columns of type string only", field)
