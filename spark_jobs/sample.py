@@ -10,20 +10,21 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import date
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from contract.columns import Column
+from contract.columns import BLANKS, Column
 from contract.dataset import Contract, Format, Retention, Wait
 
 from spark_jobs import raw
 from spark_jobs.errors import DataError
 from spark_jobs.job import EX_DATAERR
+from spark_jobs.raw import model
 
-NO_COLUMN = "\N{SYMBOL FOR NULL}"
+NO_COLUMN = "the names of columns"
 """The source of the one column of the contract: no file has it, so that all that a file has is kept beside it."""
 
 
@@ -36,8 +37,10 @@ class Sample(NamedTuple):
     broken: dict[str, int]
 
 
-def contract_of(wanted: Format) -> Contract:
-    """A contract that keeps every column of a file written so."""
+def contract_of(wanted: Format, names: Sequence[str]) -> Contract:
+    """A contract of the named columns that keeps all others of a file written so."""
+    sources = dict.fromkeys(name.strip(BLANKS) for name in names)
+    sources.pop("", None)
     return Contract(
         dataset="sample",
         description="a sample",
@@ -49,23 +52,30 @@ def contract_of(wanted: Format) -> Contract:
         wait=Wait(timeout_hours=1),
         retention=Retention(days=1),
         additions="keep",
-        columns=(Column(name="nothing", type="string", description="nothing", source=NO_COLUMN),),
+        columns=tuple(
+            Column(name=f"column_{place}", type="string", description="of a sample", source=source)
+            for place, source in enumerate(sources or [NO_COLUMN])
+        ),
     )
 
 
-def read(path: Path, wanted: Format, limit: int) -> Sample:
+def read(path: Path, wanted: Format, names: Sequence[str], limit: int) -> Sample:
     """Read the first `limit` records of a file.
 
+    :param names: those in its header, as far as they are known before it is read.
     :raises DataError: it cannot be read so far, or is another kind of file.
     """
+    contract = contract_of(wanted, names)
+    sources = model.sources(contract) if names else ()
     records, broken = [], {}
     with path.open("rb") as stream:
-        file = raw.open_file(stream, path.name, contract_of(wanted))
+        file = raw.open_file(stream, path.name, contract)
         for record in islice(file.records, limit):
             if record.values is None:
                 broken[f"{record.rule}"] = broken.get(f"{record.rule}", 0) + 1
             else:
-                records.append(json.loads(record.extra or "{}", parse_int=str, parse_float=str))
+                others = json.loads(record.extra or "{}", parse_int=str, parse_float=str)
+                records.append({**dict(zip(sources, record.values, strict=False)), **others})
         return Sample(list(file.columns) if file.has_header else [], records, broken)
 
 
@@ -73,7 +83,7 @@ def main() -> None:
     """Print the records of a Parquet file, after one line with its columns; or what is wrong, and exit with EX_DATAERR."""
     path, limit = Path(sys.argv[1]), int(sys.argv[2])
     try:
-        print(json.dumps(read(path, Format(type="parquet"), limit)))  # noqa: T201
+        print(json.dumps(read(path, Format(type="parquet"), (), limit)))  # noqa: T201
     except DataError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(EX_DATAERR)

@@ -87,6 +87,8 @@ def evidence(sample: Sample, columns: Sequence[ColumnGuess]) -> Iterable[str]:
     for column in columns:
         like = f" {column.format}" if column.format else ""
         line = f"{column.name} {column.type}{like}: {column.present:,} of {column.rows:,} values"
+        if column.trimmed:
+            line += ", without the blanks around them"
         if column.other_formats:
             line += f"; or {' or '.join(column.other_formats)}, which the sample does not tell"
         if column.personal:

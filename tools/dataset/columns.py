@@ -40,7 +40,7 @@ class ColumnGuess:
     """A column as the sample suggests it.
 
     `present` of `rows` rows have a value, and every one of them is of the type. `other_formats` would fit its dates as
-    well. `personal` says why it is personal data, if it looks so.
+    well. `trimmed` says that values have blanks around them. `personal` says why it is personal data, if it looks so.
     """
 
     name: str
@@ -50,6 +50,7 @@ class ColumnGuess:
     present: int
     unique: bool = False
     personal: personal.Finding | None = None
+    trimmed: bool = False
     format: str | None = None
     other_formats: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()
@@ -89,7 +90,8 @@ def column_names(sources: Iterable[str]) -> list[str]:
 
 
 def _guess(name: str, source: str, texts: Sequence[str | None]) -> ColumnGuess:
-    present = [text for text in texts if text is not None and not values.is_blank(text)]
+    received = [text for text in texts if text is not None and not values.is_blank(text)]
+    present = [text.strip(" ") for text in received]
     distinct = sorted(set(present))
     identifier = IDENTIFIER.fullmatch(name) is not None
     type_name, formats = ("string", []) if identifier else values.type_of(values.words(source), present)
@@ -107,6 +109,7 @@ def _guess(name: str, source: str, texts: Sequence[str | None]) -> ColumnGuess:
         present=len(present),
         unique=len(distinct) == len(texts) > 1,
         personal=found,
+        trimmed=present != received,
         format=formats[0] if formats else None,
         other_formats=tuple(formats[1:]),
         allowed=tuple(distinct) if listed and few and all(value == value.strip() for value in distinct) else (),

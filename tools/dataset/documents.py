@@ -90,9 +90,7 @@ def _key_lines(name: str, columns: Sequence[ColumnGuess]) -> list[str]:
     """The key, where one is proved, or which columns may be one."""
     if key := guess_key(name, columns):
         return [f"# Unique in all {key.rows:,} rows. Of rows with the same key in one date, one counts.", f"key: [{key.name}]"]
-    unique = [column.name for column in columns if column.unique and column.required and not column.personal]
-    may_be = f" Without equal values in the sample: {', '.join(unique)}." if unique else ""
-    return [f"# No column is proved to be a key, so every row counts.{may_be}"]
+    return ["# No column is proved to be a key, so every row counts. Equal rows that count once: dedupe: {by: row}"]
 
 
 def _column_lines(column: ColumnGuess) -> list[str]:
@@ -100,6 +98,8 @@ def _column_lines(column: ColumnGuess) -> list[str]:
     if column.format:
         doubt = f"  # or {' or '.join(column.other_formats)}: the sample does not tell" if column.other_formats else ""
         lines.append(f"    format: {scalar(column.format)}{doubt}")
+    if column.trimmed:
+        lines.append("    normalize: trim(value)")
     if column.required:
         lines.append("    required: true")
     if column.personal:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from statistics import median
 
+from spark_jobs.raw.csv_file import SEPARATOR
 from tools.dataset import values
 
 DELIMITERS = ",;\t|\x01^~"
@@ -25,7 +26,6 @@ LEAST_SHARE = 1 / 3
 """How many of the lines that are not blank must have the columns of a table for its delimiter to be one."""
 MAX_FOOTER_LINES = 20
 
-SEP = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 TOTAL = re.compile(
     r"\W*((grand|sub)?[ -]?totals?|sum|sums|(gesamt)?summe[n]?|gesamt|insgesamt|totaux|somme|totale|totali|totaal|"
     r"suma|razem|łącznie|soma|summa|totalt|итого|all|count|rows?|records?|lignes?|zeilen|eof|end of (file|report|data)|"
@@ -60,6 +60,7 @@ class Layout:
 
     options: dict[str, str | int | bool] = field(default_factory=dict)
     evidence: dict[str, str] = field(default_factory=dict)
+    header: list[str] = field(default_factory=list)
     headerless: str | None = None
     """Why the first record looks like one without a header above it."""
 
@@ -72,7 +73,7 @@ def csv_layout(lines: Sequence[str], complete: bool, last: Sequence[str] = ()) -
         complete: whether these are all.
         last: its last lines, where they are not.
     """
-    found = SEP.fullmatch(lines[0].strip()) if lines else None
+    found = SEPARATOR.fullmatch(lines[0]) if lines else None
     told = [""] if found else []
     body = [*told, *lines[1:]] if found else lines
     best = _best(body, found[1] if found else DELIMITERS)
@@ -96,7 +97,8 @@ def csv_layout(lines: Sequence[str], complete: bool, last: Sequence[str] = ()) -
     if footer := _footer(records, end, best.width, (last or lines or [""])[-1].endswith(("\n", "\r"))):
         options["footer_lines"], evidence["footer_lines"] = footer
         records = records if not complete else records[: -len(end) or None]
-    return Layout(options, evidence, headerless(records))
+    header = next((row.fields for row in records if row.width), None)
+    return Layout(options, evidence, header or [], headerless(records))
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def rows(lines: Sequence[str], delimiter: str, quote: str, multiline: bool) -> I
     at = 0
     while at < len(lines):
         given = iter(islice(lines, at, at + (RECORD_LINES if multiline else 1)))
-        reader = csv.reader(given, delimiter=delimiter, quotechar=quote, strict=True)
+        reader = csv.reader(given, delimiter=delimiter, quotechar=quote, strict=True, skipinitialspace=True)
         try:
             fields: list[str] | None = next(reader, [])
             taken = max(1, reader.line_num)
@@ -260,10 +262,11 @@ def _adds_up(total: str, texts: list[str]) -> bool:
 
 def headerless(records: Sequence[Row]) -> str | None:
     """Say why the first of the records is no header, where its fields are written like the values below them."""
-    if len(records) < 2 or not records[0].fields:
+    filled = [row for row in records if row.width]
+    if len(filled) < 2:
         return None
-    names = records[0].fields
-    below = [row.fields for row in records[1:1001] if row.fields and len(row.fields) == len(names)]
+    names = filled[0].fields or []
+    below = [row.fields for row in filled[1:1001] if row.fields and len(row.fields) == len(names)]
     below = [fields for fields in below if fields != names]
     alike = []
     for at, name in enumerate(names):
@@ -272,7 +275,7 @@ def headerless(records: Sequence[Row]) -> str | None:
             alike.append(at + 1)
     if not alike:
         return None
-    return f"in column {alike[0]} line {{line}} is written as the lines below it are"
+    return f"column {alike[0]} of line {filled[0].line + 1} is written as in the lines below it"
 
 
 def _is_value(name: str, texts: Sequence[str], names: Sequence[str]) -> bool:

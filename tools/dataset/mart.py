@@ -16,6 +16,7 @@ from contract.names import Names
 
 from tools.dataset.columns import ColumnGuess
 from tools.dataset.sample import Sample
+from tools.dataset.values import is_blank
 
 TEST_DATES = ("2025-01-30", "2025-01-31", "2025-02-01")
 """Dates of the SQL test's rows: several, in several months, so that a mart can be seen to read its own only."""
@@ -138,7 +139,7 @@ def _can_be_summed(column: ColumnGuess) -> bool:
 
 def _value(column: ColumnGuess, text: str | None) -> str:
     """The text as Athena writes the value, empty where there is none."""
-    present = text if text and text.strip() else ""
+    present = (text.strip(" ") if column.trimmed else text) if text and not is_blank(text) else ""
     return present.lower() if column.type == "boolean" else present
 
 

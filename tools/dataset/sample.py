@@ -61,8 +61,8 @@ def read_sample(path: Path) -> Sample:
     """
     file_type = _type_of(path.name)
     try:
-        wanted, evidence = _format(path, file_type)
-        read = _read_parquet(path) if file_type == "parquet" else job.read(path, wanted, MAX_ROWS)
+        wanted, header, evidence = _format(path, file_type)
+        read = _read_parquet(path) if file_type == "parquet" else job.read(path, wanted, header, MAX_ROWS)
     except OSError as error:
         raise StackError(f"{path} cannot be read: {error.strerror or error}") from None
     except DataError as error:
@@ -87,19 +87,19 @@ def _type_of(name: str) -> FileType:
     return found
 
 
-def _format(path: Path, file_type: FileType) -> tuple[Format, dict[str, str]]:
-    """How the file is written, and what speaks for it.
+def _format(path: Path, file_type: FileType) -> tuple[Format, list[str], dict[str, str]]:
+    """How the file is written, the names in the header of a CSV file, and what speaks for it.
 
     Raises:
         StackError: when its first line is a record.
         DataError: when it is damaged.
     """
     if file_type == "parquet":
-        return Format(type="parquet"), {}
+        return Format(type="parquet"), [], {}
     encoding, why = _encoding(path)
     evidence = {"encoding": why}
     if file_type != "csv":
-        return Format(type=file_type, encoding=encoding), evidence
+        return Format(type=file_type, encoding=encoding), [], evidence
     with path.open("rb") as stream:
         lines = (line for line, _ in text.lines(text.unpacked(stream, path.name), path.name, encoding))
         head = list(islice(lines, HEAD_LINES))
@@ -107,7 +107,8 @@ def _format(path: Path, file_type: FileType) -> tuple[Format, dict[str, str]]:
     layout = csv_layout(head, not tail, [*head, *tail][-TAIL_LINES:])
     if layout.headerless is not None:
         raise StackError(f"{path}: {layout.headerless}: is the header missing? A first line must name the columns")
-    return Format(type="csv", encoding=encoding, **layout.options), {**evidence, **layout.evidence}  # type: ignore[arg-type]
+    wanted = Format(type="csv", encoding=encoding, **layout.options)  # type: ignore[arg-type]
+    return wanted, layout.header, evidence | layout.evidence
 
 
 def _encoding(path: Path) -> tuple[Encoding, str]:

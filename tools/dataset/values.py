@@ -212,9 +212,9 @@ def _timestamps(texts: Sequence[str]) -> Iterator[str]:
     if any(len(part["hour"]) == 1 for part in parts):
         hours = hours[0]
     places = {len(part["fraction"] or "") for part in parts}
-    fraction = f"{first['mark'] or '.'}{'S' * max(places)}" if max(places) else ""
-    if len(places) > 1:
-        fraction = f"[{next(part['mark'] for part in parts if part['mark'])}{'S' * max(6, *places)}]"
+    mark = next((part["mark"] for part in parts if part["mark"]), "")
+    letters = "S" * (max(places) if len(places) == 1 else max(6, *places))
+    fraction = f"[{mark}{letters}]" if mark and 0 in places else f"{mark}{letters}"
     zones = {part["zone"] for part in parts}
     zone = " 'UTC'" if zones == {"UTC"} else f"{first['gap']}{'XXX' if first['colon'] else 'XX'}" if first["zone"] else ""
     if zones == {"Z"}:
