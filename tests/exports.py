@@ -57,7 +57,7 @@ def _() -> str:
         "Billing Zip,Billing Country,Billing Phone,Shipping Name,Notes,Id,Tags,Tax 1 Name"
     )
     rows = (
-        f'#{1001 + n // 2},person{n // 2}@mail.example,{("paid", "refunded")[n % 2]},{at(n):%Y-%m-%d %H:%M:%S} -0400,'
+        f"#{1001 + n // 2},person{n // 2}@mail.example,{('paid', 'refunded')[n % 2]},{at(n):%Y-%m-%d %H:%M:%S} -0400,"
         f"{'fulfilled' if n % 3 else ''},{('yes', 'no')[n % 2]},USD,{money(n)},5.00,0.00,{money(n)},{n % 3 + 1},"
         f'"Mug, {"blue" if n % 2 else "red"}",{money(n + 1)},{PEOPLE[n % 4]},{n} Any Way,{n} Any Way,{CITIES[n % 4]},'
         f"'0{1000 + n},US,+1 555 01{n:02},{PEOPLE[n % 4]},,{5550000000000 + n // 2},,"
@@ -68,11 +68,29 @@ def _() -> str:
 
 @export("market_orders.csv")
 def _() -> str:
-    head = (
-        "order-id order-item-id purchase-date payments-date buyer-email buyer-name buyer-phone-number sku product-name "
-        "quantity-purchased currency item-price item-tax ship-service-level recipient-name ship-address-1 ship-address-2 "
-        "ship-city ship-state ship-postal-code ship-country"
-    ).split()
+    head = [
+        "order-id",
+        "order-item-id",
+        "purchase-date",
+        "payments-date",
+        "buyer-email",
+        "buyer-name",
+        "buyer-phone-number",
+        "sku",
+        "product-name",
+        "quantity-purchased",
+        "currency",
+        "item-price",
+        "item-tax",
+        "ship-service-level",
+        "recipient-name",
+        "ship-address-1",
+        "ship-address-2",
+        "ship-city",
+        "ship-state",
+        "ship-postal-code",
+        "ship-country",
+    ]
     rows = (
         f"111-{n // 2:07}\t{9000 + n}\t{at(n):%Y-%m-%dT%H:%M:%S}+00:00\t{at(n):%Y-%m-%dT%H:%M:%S}+00:00\t"
         f'b{n}@marketplace.example\t{PEOPLE[n % 4]}\t555010{n:02}\tSKU-{n % 5}\t5" pipe, {n % 5}\t{n % 3 + 1}\tUSD\t'
@@ -153,9 +171,7 @@ def _() -> str:
 def _() -> str:
     above = ['"Kontonummer:";"DE02120300000000202051 / Girokonto";', "", '"Von:";"01.06.2025";', '"Bis:";"30.06.2025";']
     head = '"Buchungstag";"Wertstellung";"Auftraggeber / Begünstigter";"Verwendungszweck";"Betrag (EUR)";'
-    rows = (
-        f'"{at(n):%d.%m.%Y}";"{at(n):%d.%m.%Y}";"{PEOPLE[3]}";"Miete {n}";"{comma(n)}";' for n in ROWS
-    )
+    rows = (f'"{at(n):%d.%m.%Y}";"{at(n):%d.%m.%Y}";"{PEOPLE[3]}";"Miete {n}";"{comma(n)}";' for n in ROWS)
     return lines([*above, "", head, *rows])
 
 
@@ -199,7 +215,8 @@ def _() -> str:
 def _() -> str:
     head = "JournalCode|JournalLib|EcritureNum|EcritureDate|CompteNum|CompteLib|PieceRef|Debit|Credit|EcritureLib"
     rows = (
-        f"VE|Ventes|{n:06}|{at(n):%Y%m%d}|{411000 + n}|Client n° {n}|F{n}|{n},{n + 10}|0,00|Facture réglée" for n in ROWS
+        f"VE|Ventes|{n:06}|{at(n):%Y%m%d}|{411000 + n}|Client n° {n}|F{n}|{n},{n + 10}|0,00|Facture réglée"
+        for n in ROWS
     )
     return lines([head, *rows])
 
@@ -225,7 +242,13 @@ def _() -> str:
 def _() -> str:
     return lines(
         json.dumps(
-            {"ts": f"{at(n):%Y-%m-%dT%H:%M:%SZ}", "vehicle": f"V{n % 4}", "lat": 48.1 + n / 1000, "lon": 11.5, "speed": n}
+            {
+                "ts": f"{at(n):%Y-%m-%dT%H:%M:%SZ}",
+                "vehicle": f"V{n % 4}",
+                "lat": 48.1 + n / 1000,
+                "lon": 11.5,
+                "speed": n,
+            }
             | ({"error": None} if n % 2 else {})
         )
         for n in ROWS
@@ -277,7 +300,10 @@ def _() -> str:
 
 @export("eurostat_like.csv")
 def _() -> str:
-    rows = (f"OFFICE:TABLE(1.0),A,NR,C{n % 6},{2015 + n % 10},{':' if n % 11 == 5 else n * 1000},{'p' if n % 5 == 0 else ''}" for n in ROWS)
+    rows = (
+        f"OFFICE:TABLE(1.0),A,NR,C{n % 6},{2015 + n % 10},{':' if n % 11 == 5 else n * 1000},{'p' if n % 5 == 0 else ''}"
+        for n in ROWS
+    )
     return lines(["DATAFLOW,freq,unit,geo,TIME_PERIOD,OBS_VALUE,OBS_FLAG", *rows], "\r\n")
 
 
@@ -289,7 +315,9 @@ def _() -> str:
 
 @export("station_days.csv")
 def _() -> str:
-    rows = (f"  {44 + n % 2:>4};{at(n):%Y%m%d};{n % 10:>5};{n / 2:>7.1f};{-999 if n % 8 == 1 else n:>5};eor" for n in ROWS)
+    rows = (
+        f"  {44 + n % 2:>4};{at(n):%Y%m%d};{n % 10:>5};{n / 2:>7.1f};{-999 if n % 8 == 1 else n:>5};eor" for n in ROWS
+    )
     return lines(["STATIONS_ID;MESS_DATUM;QN_3;  FX;  FM;eor", *rows])
 
 
@@ -312,7 +340,8 @@ def _() -> str:
 def _() -> str:
     null = "\\N"
     rows = (
-        f"{n}\x01{at(n):%Y-%m-%d %H:%M:%S}.{n % 10}\x01{null}\x01{money(n)}\x01{null if n % 3 else f'v, {n}'}" for n in ROWS
+        f"{n}\x01{at(n):%Y-%m-%d %H:%M:%S}.{n % 10}\x01{null}\x01{money(n)}\x01{null if n % 3 else f'v, {n}'}"
+        for n in ROWS
     )
     return lines(["event_key\x01event_time\x01parent\x01amount\x01note", *rows])
 

@@ -70,7 +70,9 @@ def create(repository: Path, files: dict[Path, str]) -> list[Path]:
     """
     there = {path: (repository / path).read_text(encoding="utf-8") for path in files if (repository / path).exists()}
     if edited := [f"{path}" for path, content in there.items() if content != files[path]]:
-        raise StackError(f"there is another already, which is not overwritten: {', '.join(edited)}. Nothing was written")
+        raise StackError(
+            f"there is another already, which is not overwritten: {', '.join(edited)}. Nothing was written"
+        )
     missing = [path for path in files if path not in there]
     for path in missing:
         file = repository / path
@@ -161,7 +163,9 @@ def main(repository: Path = CHECKOUT) -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="tools.new_dataset", description=__doc__)
     parser.add_argument("name", help="the dataset: lower case letters, digits and _")
-    parser.add_argument("sample", type=Path, help="a file as it will be received: .csv, .json or .jsonl, also .gz, or .parquet")
+    parser.add_argument(
+        "sample", type=Path, help="a file as it will be received: .csv, .json or .jsonl, also .gz, or .parquet"
+    )
     arguments = parser.parse_args()
     return run(partial(report, arguments.name, arguments.sample, repository))
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 from typing import BinaryIO
 
-from contract.dataset import Contract
+from contract.dataset import Contract, Encoding, FileType
 
 from spark_jobs.errors import DataError
 from spark_jobs.raw import model, text
@@ -21,7 +21,7 @@ from spark_jobs.raw.csv_file import open_csv
 from spark_jobs.raw.json_file import open_json_array, open_json_lines
 from spark_jobs.raw.model import LineCounts, RawFile, Record
 
-__all__ = ["LineCounts", "RawFile", "Record", "open_file", "open_fitting"]
+__all__ = ["LineCounts", "RawFile", "Record", "bytes_of", "open_file", "open_fitting"]
 
 
 def _open_parquet(stream: io.BufferedReader, name: str, contract: Contract) -> RawFile:
@@ -42,14 +42,21 @@ def open_file(stream: BinaryIO, name: str, contract: Contract) -> RawFile:
     file_type = contract.format.type_of(name)
     if file_type is None:
         raise DataError(f"{name}: {contract.format.expected_name}")
-    bytes_in = text.unpacked(stream, name)
-    text.check_kind(bytes_in, name, file_type, contract.format.encoding)
-    if contract.format.encoding == "utf-16":
-        bytes_in = text.as_utf8(bytes_in)
+    bytes_in = bytes_of(stream, name, file_type, contract.format.encoding)
     file = OPENERS[file_type](bytes_in, name, contract)
     if contract.format.null_values:
         file = file._replace(records=model.without_null_values(file.records, contract.format.null_values))
     return file
+
+
+def bytes_of(stream: BinaryIO, name: str, file_type: FileType, encoding: Encoding) -> io.BufferedReader:
+    """The bytes of the raw file `name`, unpacked, and those of UTF-16 as UTF-8.
+
+    :raises DataError: it is empty, or of another kind.
+    """
+    unpacked = text.unpacked(stream, name)
+    text.check_kind(unpacked, name, file_type, encoding)
+    return text.as_utf8(unpacked) if encoding == "utf-16" else unpacked
 
 
 def open_fitting(stream: BinaryIO, name: str, contract: Contract) -> RawFile:

@@ -27,7 +27,9 @@ LINTER_WORDS = frozenset(
 MAX_NAME = 50
 IDENTIFIER = re.compile(r"(.*_)?(id|no|nr|num|number|code|key|sku|zip|postcode|uuid|guid|ean|gtin|isbn|barcode|ref)")
 KEY = re.compile(r"(.*_)?(id|no|nr|number|key|uuid|guid)")
-LINE_WORDS = frozenset("line item sku product article quantity qty position pos variant lineitem".split())
+LINE_WORDS = frozenset(
+    ["line", "item", "sku", "product", "article", "quantity", "qty", "position", "pos", "variant", "lineitem"]
+)
 """Words of columns that say that a row is a part of what an identifier names."""
 MAX_ALLOWED, ROWS_PER_ALLOWED = 12, 4
 """A column has a list of allowed values when it has few, each on several rows."""

@@ -80,7 +80,9 @@ def _format_lines(sample: Sample) -> list[str]:
     """The contract's `format`, with what speaks for each field."""
     lines = []
     for name, value in sample.format.model_dump(exclude_unset=True).items():
-        given = json.dumps(value) if isinstance(value, int) else scalar(value) if isinstance(value, str) else _list(value)
+        given = (
+            json.dumps(value) if isinstance(value, int) else scalar(value) if isinstance(value, str) else _list(value)
+        )
         why = f"  # {plain(sample.evidence[name])}" if name in sample.evidence else ""
         lines.append(f"  {name}: {given}{why}")
     return lines
@@ -89,7 +91,10 @@ def _format_lines(sample: Sample) -> list[str]:
 def _key_lines(name: str, columns: Sequence[ColumnGuess]) -> list[str]:
     """The key, where one is proved, or which columns may be one."""
     if key := guess_key(name, columns):
-        return [f"# Unique in all {key.rows:,} rows. Of rows with the same key in one date, one counts.", f"key: [{key.name}]"]
+        return [
+            f"# Unique in all {key.rows:,} rows. Of rows with the same key in one date, one counts.",
+            f"key: [{key.name}]",
+        ]
     return ["# No column is proved to be a key, so every row counts. Equal rows that count once: dedupe: {by: row}"]
 
 

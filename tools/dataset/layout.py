@@ -221,7 +221,7 @@ def _footer(records: list[Row], end: list[Row], width: int, ended: bool) -> tupl
     filled = [row for row in end if row.width or row.fields is None]
     if len(body) < 2:
         return None
-    taken = 0
+    taken = _notes(end, width)
     while taken < min(MAX_FOOTER_LINES, len(filled) - 1):
         row = filled[-1 - taken]
         above = [other for other in body if other.line < row.line] if end is records else body
@@ -234,6 +234,18 @@ def _footer(records: list[Row], end: list[Row], width: int, ended: bool) -> tupl
     end[:] = filled[len(filled) - taken :]
     lines = sum(row.lines for row in end)
     return lines, f"the file ends with {'totals' if end[0].width == width else 'text'}"
+
+
+def _notes(end: list[Row], width: int) -> int:
+    """How many of the last records have too few columns and stand below a blank line."""
+    below = []
+    for row in reversed(end[-MAX_FOOTER_LINES:]):
+        if not row.fields:
+            return len(below) if row.fields is not None else 0
+        if row.width == width:
+            break
+        below += [row] * bool(row.width)
+    return 0
 
 
 def _ends(row: Row, width: int, cut: bool) -> bool:

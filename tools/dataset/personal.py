@@ -54,19 +54,25 @@ PERSONS = _words(
     kopare acheteur comprador compradora acquirente acheteuse recipient recipients empfanger empfaenger destinataire
     destinatario destinatari ontvanger odbiorca mottagare receiver sender absender expediteur remitente mittente remetente
     afzender nadawca avsandare contact kontakt contacto contatto contato person persona personne personen persoon osoba
-    member members mitglied membre miembro socio lid patient patients paciente paziente employee employees mitarbeiter
+    member members mitglied membre miembro patient patients paciente paziente employee employees mitarbeiter
     employe salarie empleado empleada dipendente funcionario medewerker pracownik anstalld student students pupil
-    holder cardholder owner inhaber titulaire titular intestatario author payer payee beneficiary begunstigter
+    holder cardholder owner inhaber titulaire titular intestatario author payer payee beneficiary begunstigter beguenstigter
     beneficiaire beneficiario begunstigde counterparty auftraggeber zahlungsempfanger zahlungspflichtiger zahlungsbeteiligter
-    guest gast passenger driver tenant subscriber applicant cashier parent child spouse partner debtor creditor remitter
+    guest gast passenger driver tenant subscriber applicant cashier spouse partner debtor creditor remitter
     consignee addressee doctor physician teacher caller donor voter insured username login
     """
 )
-ROLES = _words("billing shipping bill ship delivery invoice account user users host agent manager rechnung liefer lieferung")
+ROLES = _words(
+    "billing shipping bill ship delivery invoice account user users host agent manager rechnung liefer lieferung"
+)
 """Whose name is a person's; alone they are none."""
-CARDS = _words("mobile mobil movil celular cell cellulare handy natel komorka card carte karte tarjeta cartao kaart karta")
+CARDS = _words(
+    "mobile mobil movil celular cell cellulare handy natel komorka card carte karte tarjeta cartao kaart karta"
+)
 ACCOUNTS = _words("account konto cuenta compte conto conta rekening rachunek acct acc")
-IDENTITIES = _words("tax vat national identity identification social insurance fiscal fiscale licence license ausweis ust")
+IDENTITIES = _words(
+    "tax vat national identity identification social insurance fiscal fiscale licence license ausweis ust"
+)
 PLACES = _words(
     """
     city town zip zipcode postcode postal postalcode plz ort stadt wohnort ville codepostal ciudad citta cidade cep
@@ -85,7 +91,7 @@ FILLERS = (
     | _words(
         """
         home work office private primary secondary main alt alternate other business emergency postal mailing mail line
-        first last four digits full complete raw masked of the de du der des del di da do la el le to from source src dst
+        description omschrijving beschreibung first last four digits full complete raw masked of the de du der des del di da do la el le to from source src dst
         destination peer remote client origin and und et y e i value text credit debit kredit primary
         """
     )
@@ -101,8 +107,14 @@ ATTRIBUTES = _words(
     """
 )
 COUNTS = _words("is has num count n avg average total sum min max pct percent share number_of anzahl nb per")
-PLACE_OF_ID = _words("id ids key code uuid guid hash ref reference sk fk")
+IDS = _words("id ids key code uuid guid hash ref reference sk fk")
+HAVE_IDS = re.compile("adr|addr|direc|ende|indir|str|rue|calle|rua|gat|ulica|vej|.*na[m]|.*nom|usern")
+"""What has identifiers of its own, so that `address_id` is no address; but `tax_id` is the number, and `email_id` too."""
+SHORT = 4
 
+NO_NAME = r".*[0-9].*|([^\W\d_]?[^\w]*)*"
+"""What a person's name is not: with digits, or without two letters side by side."""
+LEDGER_ACCOUNT = "[0-9]{1,6}"
 IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
 PHONE = re.compile(r"[+(][0-9][0-9 ()/.-]{5,18}[0-9]|[0-9]{3}[-. ][0-9]{3}[-. ][0-9]{4}")
 IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(?:[.](?!$)|$)){4}")
@@ -110,66 +122,57 @@ IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(?:[.](?!$)|$)){4}")
 
 @dataclass(frozen=True)
 class Finding:
-    """Why a column is marked as personal; `doubtful` where it may well be about a thing."""
+    """Why a column is marked as personal; `doubtful` where it may well be about a thing.
+
+    `unless` is a pattern that no such value has: all of a column's values have it where the name misleads.
+    """
 
     why: str
     doubtful: bool = False
+    unless: str | None = None
 
 
 def finding(source: str, texts: Sequence[str]) -> Finding | None:
     """Say why a column looks like personal data, or None; `texts` are its values that are not blank."""
-    by_value = _by_value(texts)
-    if by_value:
+    if by_value := _by_value(texts):
         return Finding(f"values are {by_value}")
     named = _by_name(values.words(source))
-    # A person's name has no digits, and says more than yes or no.
-    if named and named.doubtful and _is_no_person(texts, named):
-        return None
-    return named
+    misleads = named and named.unless and texts and all(re.fullmatch(named.unless, text) for text in texts)
+    return None if misleads else named
 
 
 def _by_name(parts: list[str]) -> Finding | None:
     words = [word for word in parts if not word.isdigit()]
-    if not words or words[0] in COUNTS:
+    if not words or words[0] in COUNTS or words[-1] in ATTRIBUTES:
         return None
-    last = words[-1]
-    if last in ATTRIBUTES and not (last == "in" and len(words) == 1):
-        return None
-    joined = [*words, *map("".join, zip(words, words[1:], strict=False)), *map("".join, zip(words, words[1:], words[2:], strict=False))]
-    stem = next((stem for stem in STEMS for word in joined if _has_stem(word, stem, word in words)), None)
-    sure = next((word for word in words if word in SURE), None)
-    others = set(words) - FILLERS
-    if stem or sure:
-        named = stem or sure
-        of_thing = last in PLACE_OF_ID and not _is_number_of_person(words, f"{named}")
-        return None if of_thing else Finding(f"its name has {named!r}")
-    if set(words) & NAMES and set(words) & (PERSONS | ROLES | NAME_KINDS):
-        return None if last in PLACE_OF_ID else Finding("it is a person's name by its own")
-    for group, doubtful, why in (
-        (CARDS, len(words) == 1 and words[0] not in ("mobile", "mobil", "movil", "celular", "cellulare"), "card or telephone"),
-        (ACCOUNTS, not set(words) & (NUMBERS - {"id", "code"}), "account"),
-        (IPS, False, "address of a computer"),
-    ):
-        if set(words) & group and not others - group:
-            return None if group is ACCOUNTS and last in ("id", "code") else Finding(f"its name says {why}", doubtful)
-    if set(words) & IDENTITIES and set(words) & NUMBERS and not others - IDENTITIES:
-        return Finding("its name says number of a person or company", bool(set(words) & {"vat", "ust"}))
-    if set(words) <= NAMES:
-        return Finding("a name may be a person's", doubtful=True)
-    if set(words) & PLACES and not others - PLACES:
+    last, given, others = words[-1], set(words), set(words) - FILLERS
+    put_together = {"".join(words[at : at + count]) for count in (2, 3) for at in range(len(words) - count + 1)}
+    stems = (stem for stem in STEMS if _has_stem(given, put_together, stem))
+    if stem := next(stems, None) or next(iter(given & SURE), None):
+        return None if last in IDS and HAVE_IDS.match(stem) else Finding(f"its name has {stem!r}")
+    if given & NAMES and given & (PERSONS | ROLES | NAME_KINDS):
+        return None if last in IDS else Finding("it is called a person's name")
+    if given & CARDS and not others - CARDS:
+        return Finding(
+            "its name says card or telephone", doubtful=bool(given & {"card", "carte", "karte"} and len(given) == 1)
+        )
+    if given & ACCOUNTS and not others - ACCOUNTS and last not in IDS:
+        return Finding("its name says account", doubtful=not given & NUMBERS, unless=LEDGER_ACCOUNT)
+    if given & IPS and not others - IPS:
+        return Finding("its name says address of a computer")
+    if given & IDENTITIES and given & NUMBERS and not others - IDENTITIES:
+        return Finding("its name says number of a person or company", doubtful=bool(given & {"vat", "ust"}))
+    if given & PLACES and not others - PLACES:
         return Finding("where somebody lives or is, unless it is where a thing is", doubtful=True)
-    if set(words) & PERSONS and not set(words) & NUMBERS and not others:
-        return Finding("may be a person's name", doubtful=True)
+    if given & (PERSONS | NAMES) and not others - NAMES and not given & NUMBERS and last not in IDS:
+        return Finding("may be a person's name", doubtful=True, unless=NO_NAME)
     return None
 
 
-def _has_stem(word: str, stem: str, single: bool) -> bool:
-    return word not in NO_STEMS and (stem in word if single and len(stem) > 4 else word.startswith(stem))
-
-
-def _is_number_of_person(words: Sequence[str], named: str) -> bool:
-    """Whether what ends in `id` or the like is the number itself: `tax_id`, and `email_id`, but not `address_id`."""
-    return not re.match("adr|addr|direc|ende|indir|str|rue|calle|rua|gat|ulica|vej|.*name|.*nom|.*nam", named)
+def _has_stem(words: set[str], put_together: set[str], stem: str) -> bool:
+    """Whether a word has the stem, a short one at its beginning, or words put together begin with it."""
+    found = (stem in word if len(stem) > SHORT else word.startswith(stem) for word in words - NO_STEMS)
+    return any(found) or any(word.startswith(stem) for word in put_together)
 
 
 def _by_value(texts: Sequence[str]) -> str | None:
@@ -201,10 +204,3 @@ def _is_card(text: str) -> bool:
         return False
     doubled = [int(digit) * (1 + at % 2) for at, digit in enumerate(reversed(plain))]
     return sum(number - 9 if number > 9 else number for number in doubled) % 10 == 0
-
-
-def _is_no_person(texts: Sequence[str], named: Finding) -> bool:
-    """Whether values show that a column is not what its name lets one fear: a name without letters, or with digits."""
-    if not texts or "name" not in named.why:
-        return False
-    return all(re.search("[0-9]", text) or not re.search(r"[^\W\d_]{2}", text) for text in texts)

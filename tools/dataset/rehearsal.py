@@ -47,9 +47,7 @@ def rehearse(name: str, sample: Path, files: Mapping[Path, str]) -> Outcome:
         environment["LAKE_WORKER_HOME"] = str(worker_home())
         environment["LAKE_WORKER_VENV"] = str(python_of("worker").parents[1])
         environment["LAKE_DATA_DIR"] = scratch
-        result = subprocess.run(
-            command, env=environment, capture_output=True, text=True, errors="replace", check=False
-        )
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
         account = json.loads(manifest.read_text(encoding="utf-8")) if manifest.exists() else {}
     said = [line for line in result.stderr.splitlines() if line.strip()]
     return Outcome(account, (said or ["the jobs could not be started"])[-1] if result.returncode else None)

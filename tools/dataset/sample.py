@@ -7,15 +7,15 @@ import os
 import re
 import subprocess
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from contract.columns import BLANKS
 from contract.dataset import FILE_ENDINGS, Encoding, FileType, Format
 
+from spark_jobs import raw
 from spark_jobs import sample as job
 from spark_jobs.errors import DataError
 from spark_jobs.raw import text
@@ -71,11 +71,13 @@ def read_sample(path: Path) -> Sample:
     if not any(columns.values()):
         broken = "".join(f"; {count:,} records are {rule}" for rule, count in read.broken.items())
         raise StackError(f"{path} holds no row to learn from{broken}")
-    texts = [[text for text in column if text is not None and text.strip(BLANKS)] for column in columns.values()]
+    texts = [
+        [value for value in column if value is not None and not values.is_blank(value)] for column in columns.values()
+    ]
     if markers := values.null_markers(texts):
         wanted = wanted.model_copy(update={"null_values": tuple(markers)})
         evidence["null_values"] = "they stand where there is no value"
-        columns = {name: [_without(markers, text) for text in column] for name, column in columns.items()}
+        columns = {name: [_without(markers, value) for value in column] for name, column in columns.items()}
     return Sample(wanted, columns, evidence, left_out, read.broken)
 
 
@@ -101,7 +103,8 @@ def _format(path: Path, file_type: FileType) -> tuple[Format, list[str], dict[st
     if file_type != "csv":
         return Format(type=file_type, encoding=encoding), [], evidence
     with path.open("rb") as stream:
-        lines = (line for line, _ in text.lines(text.unpacked(stream, path.name), path.name, encoding))
+        content = raw.bytes_of(stream, path.name, file_type, encoding)
+        lines = (line for line, _ in text.lines(content, path.name, encoding))
         head = list(islice(lines, HEAD_LINES))
         tail = list(deque(lines, TAIL_LINES))
     layout = csv_layout(head, not tail, [*head, *tail][-TAIL_LINES:])

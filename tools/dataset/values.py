@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 
 from contract.columns import BLANKS, DOUBLE, INTEGER, decimal_pattern
@@ -36,7 +37,13 @@ TIMESTAMP = re.compile(
     r"(?P<date>.*?[0-9])(?P<join>T| |, )(?P<hour>[0-9]{1,2}):[0-9]{2}(?P<seconds>:[0-9]{2})?"
     r"((?P<mark>[.,])(?P<fraction>[0-9]{1,9}))?(?P<noon> [AP]M)?(?P<gap> ?)(?P<zone>Z|UTC|[+-][0-9]{2}(?P<colon>:?)[0-9]{2})?"
 )
-COMPACT_TIMESTAMPS = ("yyyyMMddHHmmss", "yyyyMMdd HHmmss", "yyyyMMdd'T'HHmmss", "yyyyMMdd'T'HHmmssXX", "yyyyMMdd HH:mm:ss")
+COMPACT_TIMESTAMPS = (
+    "yyyyMMddHHmmss",
+    "yyyyMMdd HHmmss",
+    "yyyyMMdd'T'HHmmss",
+    "yyyyMMdd'T'HHmmssXX",
+    "yyyyMMdd HH:mm:ss",
+)
 DATE_WORDS = frozenset(
     """
     date dates day dt datum data fecha jour dia giorno dag dzien tag am on at ymd yyyymmdd since until from valid von bis
@@ -216,13 +223,22 @@ def _timestamps(texts: Sequence[str]) -> Iterator[str]:
     letters = "S" * (max(places) if len(places) == 1 else max(6, *places))
     fraction = f"[{mark}{letters}]" if mark and 0 in places else f"{mark}{letters}"
     zones = {part["zone"] for part in parts}
-    zone = " 'UTC'" if zones == {"UTC"} else f"{first['gap']}{'XXX' if first['colon'] else 'XX'}" if first["zone"] else ""
+    zone = (
+        " 'UTC'" if zones == {"UTC"} else f"{first['gap']}{'XXX' if first['colon'] else 'XX'}" if first["zone"] else ""
+    )
     if zones == {"Z"}:
         zone = f"{first['gap']}XXX"
     join = "'T'" if first["join"] == "T" else first["join"]
     time = f"{hours}:mm{':ss' if first['seconds'] else ''}{fraction}{' a' if first['noon'] else ''}{zone}"
     for date in _fitting(DATES, [part["date"] for part in parts]):
         yield f"{date}{join}{time}"
+
+
+def _span(pattern: str, texts: Sequence[str]) -> timedelta:
+    """The time between the first and the last of these dates."""
+    read = dates.reader(pattern)
+    moments = [moment for text in texts if (moment := read(text))]
+    return max(moments) - min(moments)
 
 
 def _fitting(patterns: Iterable[str], texts: Sequence[str]) -> list[str]:
@@ -234,7 +250,9 @@ def _fitting(patterns: Iterable[str], texts: Sequence[str]) -> list[str]:
         if read and all(map(read, texts)):
             order = re.sub(r"'[^']*'|[^yMd]", "", pattern)
             by_order.setdefault(re.sub(r"(.)\1*", r"\1", order), pattern)
-    return list(by_order.values())
+    found = list(by_order.values())
+    # Where days and months could change places, what puts the dates closer together is likelier.
+    return sorted(found, key=lambda pattern: _span(pattern, texts)) if len(found) > 1 else found
 
 
 def _all(fits: Callable[[str], object], texts: Iterable[str]) -> bool:

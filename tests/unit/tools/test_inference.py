@@ -3,8 +3,8 @@
 import gzip
 
 import pytest
-
 from tools.inference import Sample, column_names, guess_columns, guess_key, read_sample
+
 from tools.processes import StackError
 
 
