@@ -1,4 +1,4 @@
-"""spark-submit entry: stage, clean and validate files on this machine alone, with no S3 and no catalog, and keep nothing.
+"""spark-submit entry: stage, clean and validate files on this machine alone, without S3 or a catalog, and keep nothing.
 
 `make dataset` ends with it. Personal values are hashed with a key that nobody keeps.
 

@@ -2,8 +2,8 @@
 
     python -m spark_jobs.sample FILE LIMIT
 
-`make dataset` learns from them what a contract may say. As a program it prints the records of a Parquet file as JSON
-lines, for which it needs the worker's environment; records of texts need no more than Python.
+`make dataset` learns from them what a contract may say. As a program it prints those of a Parquet file, as JSON, for
+which it needs the worker's environment; files of text need no more than Python.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def read(path: Path, wanted: Format, names: Sequence[str], limit: int) -> Sample
 
 
 def main() -> None:
-    """Print the records of a Parquet file, after one line with its columns; or what is wrong, and exit with EX_DATAERR."""
+    """Print what was read of a Parquet file as JSON; or what is wrong with it, and exit with EX_DATAERR."""
     path, limit = Path(sys.argv[1]), int(sys.argv[2])
     try:
         print(json.dumps(read(path, Format(type="parquet"), (), limit)))  # noqa: T201

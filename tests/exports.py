@@ -52,8 +52,8 @@ def comma(number: int) -> str:
 @export("shop_orders.csv")
 def _() -> str:
     head = (
-        "Name,Email,Financial Status,Paid at,Fulfillment Status,Accepts Marketing,Currency,Subtotal,Shipping,Taxes,Total,"
-        "Lineitem quantity,Lineitem name,Lineitem price,Billing Name,Billing Street,Billing Address1,Billing City,"
+        "Name,Email,Financial Status,Paid at,Fulfillment Status,Accepts Marketing,Currency,Subtotal,Shipping,"
+        "Taxes,Total,Lineitem quantity,Lineitem name,Lineitem price,Billing Name,Billing Street,Billing Address1,Billing City,"
         "Billing Zip,Billing Country,Billing Phone,Shipping Name,Notes,Id,Tags,Tax 1 Name"
     )
     rows = (
@@ -160,7 +160,7 @@ def _() -> str:
         '"Beguenstigter/Zahlungspflichtiger";"Kontonummer/IBAN";"BIC";"Betrag";"Währung";"Info"'
     )
     rows = (
-        f'"DE02120300000000202051";"{at(n):%d.%m.%y}";"{at(n):%d.%m.%y}";"LASTSCHRIFT";"Rechnung {n} – danke";'
+        f'"DE02120300000000202051";"{at(n):%d.%m.%y}";"{at(n):%d.%m.%y}";"LASTSCHRIFT";"Nr. {n} \N{EN DASH} danke";'
         f'"{PEOPLE[3]}";"DE02120300000000202051";"BYLADEM1001";"-{comma(n)}";"EUR";"Umsatz gebucht"'
         for n in ROWS
     )
@@ -225,7 +225,8 @@ def _() -> str:
 def _() -> str:
     head = ["# device: WS-12", "# firmware 2.1", "# unit: degC", "timestamp,temp,humidity,battery_v,status"]
     rows = (
-        f"{at(n):%Y-%m-%dT%H:%M:%S}.{n * 31 % 1000:03}Z,{'NaN' if n % 10 == 9 else f'{n / 3:.2f}'},{40 + n},3.{n + 10},OK"
+        f"{at(n):%Y-%m-%dT%H:%M:%S}.{n * 31 % 1000:03}Z,"
+        f"{'NaN' if n % 10 == 9 else f'{n / 3:.2f}'},{40 + n},3.{n + 10},OK"
         for n in ROWS
     )
     return lines([*head, *rows])
@@ -259,7 +260,7 @@ def _() -> str:
 def _() -> str:
     head = "date time c-ip cs-method cs-uri-stem sc-status time-taken cs(User-Agent)".replace(" ", ",")
     rows = (
-        f'{at(n):%Y-%m-%d},{at(n):%H:%M:%S},192.0.2.{n},GET,/page/{n},{(200, 404)[n % 2]},{n * 3},"Mozilla/5.0 (X11; a, b)"'
+        f'{at(n):%Y-%m-%d},{at(n):%H:%M:%S},192.0.2.{n},GET,/page/{n},{(200, 404)[n % 2]},{n * 3},"Browser/5.0 (a, b)"'
         for n in ROWS
     )
     return lines([head, *rows])
@@ -301,7 +302,8 @@ def _() -> str:
 @export("eurostat_like.csv")
 def _() -> str:
     rows = (
-        f"OFFICE:TABLE(1.0),A,NR,C{n % 6},{2015 + n % 10},{':' if n % 11 == 5 else n * 1000},{'p' if n % 5 == 0 else ''}"
+        f"OFFICE:TABLE(1.0),A,NR,C{n % 6},{2015 + n % 10},{':' if n % 11 == 5 else n * 1000},"
+        f"{'p' if n % 5 == 0 else ''}"
         for n in ROWS
     )
     return lines(["DATAFLOW,freq,unit,geo,TIME_PERIOD,OBS_VALUE,OBS_FLAG", *rows], "\r\n")
@@ -349,7 +351,8 @@ def _() -> str:
 @export("database_dump.csv")
 def _() -> str:
     rows = (
-        f'"{n}","{at(n):%Y-%m-%d %H:%M:%S}.{n * 1111 % 1000000:06}","{"NULL" if n % 5 == 2 else n * 10**12}","line one\nline {n}"'
+        f'"{n}","{at(n):%Y-%m-%d %H:%M:%S}.{n * 1111 % 1000000:06}",'
+        f'"{"NULL" if n % 5 == 2 else n * 10**12}","line one\nline {n}"'
         for n in ROWS
     )
     return lines(['"ROW_ID","CREATED","BIG_VALUE","REMARK"', *rows])

@@ -1,9 +1,9 @@
 """`python -m tools.new_dataset NAME SAMPLE`: a first contract, suite, mart, SQL test and page from a sample file.
 
 What it writes holds for the sample and is meant to be edited. What was edited is not overwritten; the same sample again
-changes nothing. It ends by running the sample through stage_raw, clean and validate, with what is written then, and fails
-when they refuse it. The sample itself is not kept; of its values only those of columns with few, and not personal, ones
-are.
+changes nothing. It ends by running the sample through stage_raw, clean and validate, and fails when they refuse it: the
+files stay for their editor. The sample itself is not kept; of its values only those of columns with few, and not
+personal, ones are.
 """
 
 from __future__ import annotations
@@ -117,7 +117,8 @@ def account(outcome: Outcome) -> Iterable[str]:
     if "expectations" in outcome.account:
         failed = outcome.account["failed"]
         critical = sum(item["severity"] == "critical" for item in failed)
-        yield f"suite: {outcome.account['expectations']} expectations, {critical} failed, {len(failed) - critical} warnings"
+        total = outcome.account["expectations"]
+        yield f"suite: {total} expectations, {critical} failed, {len(failed) - critical} warnings"
 
 
 def report(name: str, sample_path: Path, repository: Path) -> None:
@@ -163,9 +164,7 @@ def main(repository: Path = CHECKOUT) -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="tools.new_dataset", description=__doc__)
     parser.add_argument("name", help="the dataset: lower case letters, digits and _")
-    parser.add_argument(
-        "sample", type=Path, help="a file as it will be received: .csv, .json or .jsonl, also .gz, or .parquet"
-    )
+    parser.add_argument("sample", type=Path, help="a file as it will be received: .csv, .json, .jsonl, .parquet, .gz")
     arguments = parser.parse_args()
     return run(partial(report, arguments.name, arguments.sample, repository))
 

@@ -16,11 +16,12 @@ from tools.dataset.sample import Sample
 
 LINTER_WORDS = frozenset(
     """
-    all array authorization bigint binary boolean both cache char column commit conf current cursor database decimal
-    double exchange external fetch float floor following foreign function grant if ignore import int integer interval
-    lateral less limit local macro map minus more none numeric offset only out over overlaps partialscan partition percent
-    preceding precision preserve primary procedure range reads reduce references regexp respect revoke rlike rollback rows
-    set smallint sync tablesample to transform trigger truncate unbounded uniquejoin update utc_tmestamp varchar
+    all array authorization bigint binary boolean both cache char column commit conf current cursor database
+    decimal double exchange external fetch float floor following foreign function grant if ignore import int
+    integer interval lateral less limit local macro map minus more none numeric offset only out over overlaps
+    partialscan partition percent preceding precision preserve primary procedure range reads reduce references
+    regexp respect revoke rlike rollback rows set smallint sync tablesample to transform trigger truncate
+    unbounded uniquejoin update utc_tmestamp varchar
     """.split()  # noqa: SIM905
 )
 """Words that sqlfluff's Athena dialect takes for itself, beside `SQL_KEYWORDS`."""
@@ -28,7 +29,7 @@ MAX_NAME = 50
 IDENTIFIER = re.compile(r"(.*_)?(id|no|nr|num|number|code|key|sku|zip|postcode|uuid|guid|ean|gtin|isbn|barcode|ref)")
 KEY = re.compile(r"(.*_)?(id|no|nr|number|key|uuid|guid)")
 LINE_WORDS = frozenset(
-    ["line", "item", "sku", "product", "article", "quantity", "qty", "position", "pos", "variant", "lineitem"]
+    {"line", "lineitem", "item", "sku", "product", "article", "quantity", "qty", "position", "pos", "variant"}
 )
 """Words of columns that say that a row is a part of what an identifier names."""
 MAX_ALLOWED, ROWS_PER_ALLOWED = 12, 4

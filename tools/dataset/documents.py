@@ -35,7 +35,8 @@ def contract_text(name: str, sample_name: str, sample: Sample, columns: Sequence
     left_out = [f"# Left out: {scalar(column)} {why}." for column, why in sample.left_out.items()]
     lines = [
         f"# yaml-language-server: $schema={dataset_docs.SCHEMA.name}",
-        f"# Written by `make dataset` from {plain(sample_name)}: what it says holds for that file. Read it, and correct it.",
+        f"# Written by `make dataset` from {plain(sample_name)}:",
+        "# what it says holds for that file. Read it, and correct it.",
         f"dataset: {scalar(name)}",
         f"description: {scalar(f'{name} as received; say what a row is, and who sends it')}",
         "owner: data-platform",

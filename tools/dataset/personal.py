@@ -19,29 +19,27 @@ def _words(text: str) -> frozenset[str]:
 
 STEMS = tuple(
     """
-    email mailadres emailadres telefon telephon telefoon phone adress addres adresse direccion endereco indirizzo strasse
-    birthda birthdate dateofbirth birthyear yearofbirth placeofbirth geburt naissance nacimiento nascimento nascita
-    geboorte urodzen fodelse foedsel fodsel
-    firstname lastname surname forename fullname givenname familyname middlename maidenname nickname username screenname
-    vorname nachname familienname prenom apellido cognome sobrenome sobrenom voornaam achternaam nazwisko
-    fornamn efternamn fornavn efternavn etternavn tussenvoegsel
-    passport passeport pasaporte passaporto passaporte reisepass paspoort paszport personalausweis
-    cardholder kreditkart creditcard debitcard kartennummer cardnumber cardno kontonummer kontonr kontoinhaber
-    accountnumber accountno accountholder rekeningnummer iban
-    personnummer personnr fodselsnummer burgerservice sozialvers versichertennummer socialsecurity nationalid
-    steuernummer steuerid taxid taxnumber taxpayer codicefiscale codfiscale numerofiscal identificacionfiscal partitaiva
-    driverlicen driverslicen driverslicence fuhrerschein fuehrerschein licenseplate numberplate
-    ipaddr ipadress ipaddress clientip remoteip remoteaddr userip geolocation
-    housenumber hausnummer postanschrift anschrift
+    email mailadres emailadres telefon telephon telefoon phone adress addres adresse direccion endereco
+    indirizzo strasse birthda birthdate dateofbirth birthyear yearofbirth placeofbirth geburt naissance
+    nacimiento nascimento nascita geboorte urodzen fodelse foedsel fodsel firstname lastname surname forename
+    fullname givenname familyname middlename maidenname nickname username screenname vorname nachname
+    familienname prenom apellido cognome sobrenome sobrenom voornaam achternaam nazwisko fornamn efternamn
+    fornavn efternavn etternavn tussenvoegsel passport passeport pasaporte passaporto passaporte reisepass
+    paspoort paszport personalausweis cardholder kreditkart creditcard debitcard kartennummer cardnumber cardno
+    kontoinhaber accountholder iban personnummer personnr fodselsnummer burgerservice sozialvers
+    versichertennummer socialsecurity nationalid steuernummer steuerid taxid taxnumber taxpayer codicefiscale
+    codfiscale numerofiscal identificacionfiscal partitaiva driverlicen driverslicen driverslicence fuhrerschein
+    fuehrerschein licenseplate numberplate ipaddr ipadress ipaddress clientip remoteip remoteaddr userip
+    geolocation housenumber hausnummer postanschrift anschrift
     """.split()  # noqa: SIM905
 )
 """What a word, or words put together, must begin with or hold."""
 NO_STEMS = _words("headphone headphones smartphone smartphones earphone earphones microphone megaphone saxophone")
 SURE = _words(
     """
-    dob ssn iban tel fax gsm msisdn whatsapp street str strase rue calle rua straat ulica gata gatan gade vej addr adr
-    adres adresa indirizzo nif dni nie cpf pesel bsn curp aadhaar nino tckn egn cnp rodne cvv cvc pan imei
-    forname lname fname
+    dob ssn iban tel fax gsm msisdn whatsapp street rue calle rua straat ulica gata gatan gade vej
+    addr adr adres adresa indirizzo nif dni nie cpf pesel bsn curp aadhaar nino tckn egn cnp rodne cvv cvc
+    imei lname fname
     """
 )
 NAMES = _words("name names nom nome nombre naam imie namn navn nimi nazwa")
@@ -50,16 +48,17 @@ NAME_KINDS = _words(
 )
 PERSONS = _words(
     """
-    customer customers client clients kunde kunden kund klant klient cliente clienti buyer kaufer kaeufer kupujacy koper
-    kopare acheteur comprador compradora acquirente acheteuse recipient recipients empfanger empfaenger destinataire
-    destinatario destinatari ontvanger odbiorca mottagare receiver sender absender expediteur remitente mittente remetente
-    afzender nadawca avsandare contact kontakt contacto contatto contato person persona personne personen persoon osoba
-    member members mitglied membre miembro patient patients paciente paziente employee employees mitarbeiter
-    employe salarie empleado empleada dipendente funcionario medewerker pracownik anstalld student students pupil
-    holder cardholder owner inhaber titulaire titular intestatario author payer payee beneficiary begunstigter beguenstigter
-    beneficiaire beneficiario begunstigde counterparty auftraggeber zahlungsempfanger zahlungspflichtiger zahlungsbeteiligter
-    guest gast passenger driver tenant subscriber applicant cashier spouse partner debtor creditor remitter
-    consignee addressee doctor physician teacher caller donor voter insured username login
+    customer customers client clients kunde kunden kund klant klient cliente clienti buyer kaufer kaeufer
+    kupujacy koper kopare acheteur comprador compradora acquirente acheteuse recipient recipients empfanger
+    empfaenger destinataire destinatario destinatari ontvanger odbiorca mottagare receiver sender absender
+    expediteur remitente mittente remetente afzender nadawca avsandare contact kontakt contacto contatto contato
+    person persona personne personen persoon osoba member members mitglied membre miembro patient patients
+    paciente paziente employee employees mitarbeiter employe salarie empleado empleada dipendente funcionario
+    medewerker pracownik anstalld student students pupil holder cardholder owner inhaber titulaire titular
+    intestatario author payer payee beneficiary begunstigter beguenstigter beneficiaire beneficiario begunstigde
+    counterparty auftraggeber zahlungsempfanger zahlungspflichtiger zahlungsbeteiligter guest gast passenger
+    driver tenant subscriber applicant cashier spouse partner debtor creditor remitter consignee addressee
+    doctor physician teacher caller donor voter insured username login
     """
 )
 ROLES = _words(
@@ -69,15 +68,16 @@ ROLES = _words(
 CARDS = _words(
     "mobile mobil movil celular cell cellulare handy natel komorka card carte karte tarjeta cartao kaart karta"
 )
-ACCOUNTS = _words("account konto cuenta compte conto conta rekening rachunek acct acc")
+ACCOUNT_NUMBERS = _words("kontonummer kontonr rekeningnummer accountnumber accountno acctno numcompte")
+ACCOUNTS = ACCOUNT_NUMBERS | _words("account konto cuenta compte conto conta rekening rachunek acct acc")
 IDENTITIES = _words(
     "tax vat national identity identification social insurance fiscal fiscale licence license ausweis ust"
 )
 PLACES = _words(
     """
-    city town zip zipcode postcode postal postalcode plz ort stadt wohnort ville codepostal ciudad citta cidade cep
-    gemeente plaats woonplaats miasto stad postnummer postort kommune lat latitude lon lng longitude geo gps coordinates
-    location breitengrad langengrad
+    city town zip zipcode postcode postal postalcode plz ort stadt wohnort ville codepostal ciudad citta cidade
+    cep gemeente plaats woonplaats miasto stad postnummer postort kommune lat latitude lon lng longitude geo gps
+    coordinates location breitengrad langengrad
     """
 )
 IPS = _words("ip ipv")
@@ -90,30 +90,32 @@ FILLERS = (
     | NAME_KINDS
     | _words(
         """
-        home work office private primary secondary main alt alternate other business emergency postal mailing mail line
-        description omschrijving beschreibung first last four digits full complete raw masked of the de du der des del di da do la el le to from source src dst
-        destination peer remote client origin and und et y e i value text credit debit kredit primary
+        home work office private primary secondary main alt alternate other business emergency postal
+        mailing mail line description omschrijving beschreibung first last four digits full complete raw
+        masked of the de du der des del di da do la el le to from source src dst destination peer remote
+        client origin and und et y e i value text credit debit kredit
         """
     )
 )
 ATTRIBUTES = _words(
     """
-    type types kind status state count counts flag verified valid validated opt optin in consent source segment group
-    category format lang language currency at sent opened clicked clicks bounced bounce open click rate rates share ratio
-    percent pct length len quality score method brand fee fees amount price cost total class version size unit units
-    views view visits sessions users subscribers campaign template subject domain provider network model os app apps
-    enabled disabled required present exists changed updated created date_sent validity level tier plan region balance
-    typ art anzahl betrag nombre_de datei file path title price_eur
+    type types kind status state count counts flag verified valid validated opt optin in consent source segment
+    group category format lang language currency at sent opened clicked clicks bounced bounce open click rate
+    rates share ratio percent pct length len quality score method brand fee fees amount price cost total class
+    version size unit units views view visits sessions users subscribers campaign template subject domain
+    provider network model os app apps enabled disabled required present exists changed updated created
+    date_sent validity level tier plan region balance typ art anzahl betrag nombre_de datei file path title
+    price_eur
     """
 )
 COUNTS = _words("is has num count n avg average total sum min max pct percent share number_of anzahl nb per")
 IDS = _words("id ids key code uuid guid hash ref reference sk fk")
-HAVE_IDS = re.compile("adr|addr|direc|ende|indir|str|rue|calle|rua|gat|ulica|vej|.*na[m]|.*nom|usern")
-"""What has identifiers of its own, so that `address_id` is no address; but `tax_id` is the number, and `email_id` too."""
+HAVE_IDS = re.compile("adr|addr|direc|ende|indir|str|rue|calle|rua|gat|ulica|vej|.*name?$|.*nom$")
+"""What has identifiers of its own: `address_id` is no address, while `tax_id` and `email_id` are what they name."""
 SHORT = 4
 
-NO_NAME = r".*[0-9].*|([^\W\d_]?[^\w]*)*"
-"""What a person's name is not: with digits, or without two letters side by side."""
+NO_NAME = r".*[0-9].*|.?"
+"""What a person's name is not: with digits, or of one character."""
 LEDGER_ACCOUNT = "[0-9]{1,6}"
 IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
 PHONE = re.compile(r"[+(][0-9][0-9 ()/.-]{5,18}[0-9]|[0-9]{3}[-. ][0-9]{3}[-. ][0-9]{4}")
@@ -157,7 +159,8 @@ def _by_name(parts: list[str]) -> Finding | None:
             "its name says card or telephone", doubtful=bool(given & {"card", "carte", "karte"} and len(given) == 1)
         )
     if given & ACCOUNTS and not others - ACCOUNTS and last not in IDS:
-        return Finding("its name says account", doubtful=not given & NUMBERS, unless=LEDGER_ACCOUNT)
+        doubtful = not given & (NUMBERS | ACCOUNT_NUMBERS)
+        return Finding("its name says account", doubtful, unless=LEDGER_ACCOUNT)
     if given & IPS and not others - IPS:
         return Finding("its name says address of a computer")
     if given & IDENTITIES and given & NUMBERS and not others - IDENTITIES:

@@ -1,4 +1,4 @@
-"""A sample file, read by the code with which the jobs read raw files, so that what is learned is what they will find."""
+"""A sample file, read by the code with which the jobs read raw files: what is learned is what they will find."""
 
 from __future__ import annotations
 

@@ -18,7 +18,24 @@ from spark_jobs.raw import dates
 NULL_MARKERS = (
     *("NULL", "null", "Null", "(null)", "[NULL]", "<null>", "NIL", "nil", "None", "none", "\\N"),
     *("NA", "N/A", "n/a", "N.A.", "n.a.", "#N/A", "#NV", "<NA>", "NaN", "nan", "NaT", "k.A.", "n.d.", "nd"),
-    *("-", "--", "---", "–", "—", "..", "...", ".", ":", "?", "*", "x", "X", "missing", "MISSING", "unknown"),
+    *(
+        "-",
+        "--",
+        "---",
+        "\N{EN DASH}",
+        "\N{EM DASH}",
+        "..",
+        "...",
+        ".",
+        ":",
+        "?",
+        "*",
+        "x",
+        "X",
+        "missing",
+        "MISSING",
+        "unknown",
+    ),
     *("0000-00-00", "0000-00-00 00:00:00"),
 )
 """Texts by which senders say that there is no value."""
@@ -35,7 +52,8 @@ DATES = (
 COMPACT_DATE = "yyyyMMdd"
 TIMESTAMP = re.compile(
     r"(?P<date>.*?[0-9])(?P<join>T| |, )(?P<hour>[0-9]{1,2}):[0-9]{2}(?P<seconds>:[0-9]{2})?"
-    r"((?P<mark>[.,])(?P<fraction>[0-9]{1,9}))?(?P<noon> [AP]M)?(?P<gap> ?)(?P<zone>Z|UTC|[+-][0-9]{2}(?P<colon>:?)[0-9]{2})?"
+    r"((?P<mark>[.,])(?P<fraction>[0-9]{1,9}))?(?P<noon> [AP]M)?"
+    r"(?P<gap> ?)(?P<zone>Z|UTC|[+-][0-9]{2}(?P<colon>:?)[0-9]{2})?"
 )
 COMPACT_TIMESTAMPS = (
     "yyyyMMddHHmmss",
@@ -46,7 +64,7 @@ COMPACT_TIMESTAMPS = (
 )
 DATE_WORDS = frozenset(
     """
-    date dates day dt datum data fecha jour dia giorno dag dzien tag am on at ymd yyyymmdd since until from valid von bis
+    date dates day dt datum data fecha jour dia giorno dag dzien tag am on at ymd yyyymmdd since until from von bis
     """.split()  # noqa: SIM905
 )
 COMPACT_VALUES = 3
@@ -57,10 +75,9 @@ SAFE_DIGITS = 9
 EMAIL = re.compile(r"[^\s@,;<>\"]+@[^\s@,;<>\"]+\.[A-Za-z]{2,}")
 NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)*([eE][+-]?[0-9]+)?|[+-]?[.,][0-9]+")
 DATE = re.compile(
-    r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})([T ].*)?|\d{1,2}[- ][A-Za-z]{3,9}[- ]\d{2,4}([T ].*)?"
+    r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|"
+    r"\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})|\d{1,2}[- ][A-Za-z]{3,9}[- ]\d{2,4})([T ].*)?"
 )
-
-
 LETTERS = str.maketrans({"ß": "ss", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "æ": "ae", "Æ": "AE", "đ": "d", "Đ": "D"})
 """Letters that do not come apart into one of ASCII and a mark."""
 HUMPS = re.compile("(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -144,7 +161,7 @@ def type_of(name: Sequence[str], texts: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def _number(texts: Sequence[str]) -> str | None:
-    # Leading zeros and signs name something (an article, a telephone): what was written could not be told from the value.
+    # Leading zeros and signs name something, an article or a telephone: the value would not tell what was written.
     if any(re.match(r"[+-]?0[0-9]|[+][0-9]{6}", text) for text in texts):
         return None
     if _all(re.compile(INTEGER).fullmatch, texts):
@@ -220,8 +237,8 @@ def _timestamps(texts: Sequence[str]) -> Iterator[str]:
         hours = hours[0]
     places = {len(part["fraction"] or "") for part in parts}
     mark = next((part["mark"] for part in parts if part["mark"]), "")
-    letters = "S" * (max(places) if len(places) == 1 else max(6, *places))
-    fraction = f"[{mark}{letters}]" if mark and 0 in places else f"{mark}{letters}"
+    digits = "S" * (max(places) if len(places) == 1 else max(6, *places))
+    fraction = f"[{mark}{digits}]" if mark and 0 in places else f"{mark}{digits}"
     zones = {part["zone"] for part in parts}
     zone = (
         " 'UTC'" if zones == {"UTC"} else f"{first['gap']}{'XXX' if first['colon'] else 'XX'}" if first["zone"] else ""
