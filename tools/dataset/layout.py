@@ -184,7 +184,9 @@ def _beginning(table: _Table, lines: Sequence[str]) -> tuple[int, dict[str, tupl
         if comment and (comment[0] in (table.delimiter, table.quote) or not _has_comments(table, lines, comment)):
             continue
         records = [row for row in table.rows if row.width and not (comment and lines[row.line].startswith(comment))]
-        at_least = 0.6 * median(row.filled for row in records if row.width == table.width) if table.width > 2 else 0
+        usual = median([row.filled for row in records if row.width == table.width] or [0])
+        # Some columns have no name; a title has one field of many.
+        at_least = min(0.6 * usual, usual - 1)
         header = next((row for row in records if row.width == table.width and row.filled >= at_least), None)
         if header is None:
             continue

@@ -90,7 +90,7 @@ FILLERS = (
     | NAME_KINDS
     | _words(
         """
-        home work office private primary secondary main alt alternate other business emergency postal
+        home work office private primary secondary main alt alternate other business emergency post postal
         mailing mail line description omschrijving beschreibung first last four digits full complete raw
         masked of the de du der des del di da do la el le to from source src dst destination peer remote
         client origin and und et y e i value text credit debit kredit
@@ -165,7 +165,7 @@ def _by_name(parts: list[str]) -> Finding | None:
         return Finding("its name says address of a computer")
     if given & IDENTITIES and given & NUMBERS and not others - IDENTITIES:
         return Finding("its name says number of a person or company", doubtful=bool(given & {"vat", "ust"}))
-    if given & PLACES and not others - PLACES:
+    if (given | put_together) & PLACES and not others - PLACES:
         return Finding("where somebody lives or is, unless it is where a thing is", doubtful=True)
     if given & (PERSONS | NAMES) and not others - NAMES and not given & NUMBERS and last not in IDS:
         return Finding("may be a person's name", doubtful=True, unless=NO_NAME)

@@ -44,7 +44,7 @@ MACHINE_MARKERS = frozenset({"\\N", "(null)", "[NULL]", "<null>", "NULL", "#N/A"
 
 DATES = (
     *("yyyy-MM-dd", "yyyy/MM/dd", "yyyy.MM.dd", "dd/MM/yyyy", "MM/dd/yyyy", "dd.MM.yyyy", "dd-MM-yyyy", "MM-dd-yyyy"),
-    *("d/M/yyyy", "M/d/yyyy", "d.M.yyyy", "d-M-yyyy", "yyyy/M/d", "yyyy-M-d"),
+    *("d/M/yyyy", "M/d/yyyy", "d.M.yyyy", "d-M-yyyy"),
     *("dd/MM/yy", "MM/dd/yy", "dd.MM.yy", "dd-MM-yy", "d/M/yy", "M/d/yy", "d.M.yy"),
     *("dd MMM yyyy", "d MMM yyyy", "dd-MMM-yyyy", "d-MMM-yyyy", "dd-MMM-yy", "MMM dd, yyyy", "MMM d, yyyy"),
     *("dd MMMM yyyy", "d MMMM yyyy", "MMMM d, yyyy", "dd/MMM/yyyy", "dd MMM yy"),
@@ -135,7 +135,7 @@ def null_markers(columns: Iterable[Sequence[str]]) -> list[str]:
         if not marked:
             continue
         others = [text for text in texts if text.strip() not in NULL_MARKERS]
-        if others and type_of((), others)[0] != "string":
+        if len(set(others)) > 1 and type_of((), others)[0] != "string":
             found |= dict.fromkeys(marked)
         else:
             found |= dict.fromkeys(marker for marker in marked if marker in MACHINE_MARKERS)
