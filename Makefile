@@ -67,7 +67,7 @@ format: environments  ## format Python and SQL
 docs: airflow-environment  ## write docs/datasets and the contracts' JSON Schema again
 	@PYTHONPATH=plugins $(AIRFLOW_PYTHON) -m tools.dataset_docs
 
-dataset: airflow-environment  ## begin a dataset from a sample file: make dataset NAME=returns SAMPLE=returns.csv
+dataset: stack-environments  ## begin a dataset from a sample file: make dataset NAME=returns SAMPLE=returns.csv
 	@PYTHONPATH=plugins $(AIRFLOW_PYTHON) -m tools.new_dataset '$(NAME)' '$(SAMPLE)'
 
 screenshots: stack-environments  ## take the pictures in docs/images again; needs chromium

@@ -53,8 +53,8 @@ def comma(number: int) -> str:
 def _() -> str:
     head = (
         "Name,Email,Financial Status,Paid at,Fulfillment Status,Accepts Marketing,Currency,Subtotal,Shipping,"
-        "Taxes,Total,Lineitem quantity,Lineitem name,Lineitem price,Billing Name,Billing Street,Billing Address1,Billing City,"
-        "Billing Zip,Billing Country,Billing Phone,Shipping Name,Notes,Id,Tags,Tax 1 Name"
+        "Taxes,Total,Lineitem quantity,Lineitem name,Lineitem price,Billing Name,Billing Street,"
+        "Billing Address1,Billing City,Billing Zip,Billing Country,Billing Phone,Shipping Name,Notes,Id,Tags,Tax 1 Name"
     )
     rows = (
         f"#{1001 + n // 2},person{n // 2}@mail.example,{('paid', 'refunded')[n % 2]},{at(n):%Y-%m-%d %H:%M:%S} -0400,"

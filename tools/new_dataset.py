@@ -71,7 +71,7 @@ def create(repository: Path, files: dict[Path, str]) -> list[Path]:
     there = {path: (repository / path).read_text(encoding="utf-8") for path in files if (repository / path).exists()}
     if edited := [f"{path}" for path, content in there.items() if content != files[path]]:
         raise StackError(
-            f"there is another already, which is not overwritten: {', '.join(edited)}. Nothing was written"
+            f"there already, and not as this sample makes it: {', '.join(edited)}. Nothing was written"
         )
     missing = [path for path in files if path not in there]
     for path in missing:
