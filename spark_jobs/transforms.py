@@ -102,7 +102,7 @@ def _date_parsed(text: Column, column: ContractColumn) -> Column:
 
 def framed(records: DataFrame) -> DataFrame:
     """Records (see spark_jobs/records.py) with their own columns out of the way of the contract's."""
-    own = ("lines", "raw_row", "received", "record_rule", "record_reason")
+    own = ("place", "lines", "raw_row", "received", "record_rule", "record_reason")
     return records.withColumnsRenamed({name: f"_{name}" for name in own})
 
 
@@ -328,12 +328,12 @@ def deduplicated(rows: DataFrame, contract: Contract) -> DataFrame:
     # Rows that take no part are kept apart by their line, so that they do not all meet in one window.
     window = Window.partitionBy(
         good, *(F.when(good, F.col(name)) for name in same), F.when(~good, F.col("source_line"))
-    ).orderBy(*(F.desc(name) for name in (*contract.latest_by, "source_file", "source_line")))
-    superseded = good & (F.col("_place") > 1)
+    ).orderBy(*(F.desc(name) for name in (*contract.latest_by, "source_file", "_place")))
+    superseded = good & (F.col("_rank") > 1)
     return (
-        rows.withColumn("_place", F.row_number().over(window))
+        rows.withColumn("_rank", F.row_number().over(window))
         .withColumn("_outcome", F.when(superseded, DUPLICATE).otherwise(F.col("_outcome")))
-        .drop("_place")
+        .drop("_rank")
     )
 
 

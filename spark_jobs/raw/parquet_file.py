@@ -24,7 +24,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from contract.columns import Column
+from contract.columns import BLANKS, Column
 from contract.dataset import Contract
 
 from spark_jobs.errors import DataError
@@ -52,7 +52,7 @@ def open_parquet(stream: io.BufferedReader, name: str, contract: Contract) -> Ra
             unit: pq.ParquetFile(source, page_checksum_verification=True, coerce_int96_timestamp_unit=unit)
             for unit in UNITS
         }
-        found = by_unit["us"].schema_arrow.names
+        found = [column.strip(BLANKS) for column in by_unit["us"].schema_arrow.names]
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _damaged(name, error) from error
     file = by_unit["us"]
@@ -81,7 +81,8 @@ def _records(by_unit: dict[str, pq.ParquetFile], name: str, contract: Contract) 
     file = by_unit["us"]
     wanted, keep = model.sources(contract), contract.additions == "keep"
     by_source = {column.source: column for column in contract.columns}
-    found = [column for column in file.schema_arrow.names if keep or column in by_source]
+    names = {column: column.strip(BLANKS) for column in file.schema_arrow.names}
+    found = [column for column, bare in names.items() if bare in by_source or (keep and bare)]
     leaves = (file.schema.column(at) for at in range(len(file.schema)))
     int96 = [leaf.path for leaf in leaves if leaf.physical_type == "INT96"]
     if inside := [path for path in int96 if path not in file.schema_arrow.names and path.partition(".")[0] in found]:
@@ -96,16 +97,16 @@ def _records(by_unit: dict[str, pq.ParquetFile], name: str, contract: Contract) 
         others = (by_unit[unit].iter_batches(BATCH_ROWS, columns=int96) for unit in ("ms", "ns")) if int96 else ()
         for batch, *more in zip(file.iter_batches(BATCH_ROWS, columns=found), *others, strict=True):
             texts = [
-                _int96_texts([batch[column], *(other[column] for other in more)], by_source.get(column))
+                _int96_texts([batch[column], *(other[column] for other in more)], by_source.get(names[column]))
                 if column in int96
-                else _texts(batch[column], by_source.get(column))
+                else _texts(batch[column], by_source.get(names[column]))
                 for column in found
             ]
             if julian:
                 texts = [_julian_told(batch[column], given) for column, given in zip(found, texts, strict=True)]
             for values in zip(*texts, strict=True) if found else [()] * batch.num_rows:
                 row += 1
-                given = dict(zip(found, values, strict=True))
+                given = dict(zip(map(names.__getitem__, found), values, strict=True))
                 yield model.record_of(row, model.json_text(given), given, wanted, keep)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(name, error) from error
