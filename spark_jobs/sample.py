@@ -67,7 +67,8 @@ def read(path: Path, wanted: Format, names: Sequence[str], limit: int) -> Sample
     """
     contract = contract_of(wanted, names)
     sources = model.sources(contract) if names else ()
-    records, broken = [], {}
+    records: list[dict[str, Any]] = []
+    broken: dict[str, int] = {}
     with path.open("rb") as stream:
         file = raw.open_file(stream, path.name, contract)
         for record in islice(file.records, limit):

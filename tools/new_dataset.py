@@ -70,9 +70,7 @@ def create(repository: Path, files: dict[Path, str]) -> list[Path]:
     """
     there = {path: (repository / path).read_text(encoding="utf-8") for path in files if (repository / path).exists()}
     if edited := [f"{path}" for path, content in there.items() if content != files[path]]:
-        raise StackError(
-            f"there already, and not as this sample makes it: {', '.join(edited)}. Nothing was written"
-        )
+        raise StackError(f"there already, and not as this sample makes it: {', '.join(edited)}. Nothing was written")
     missing = [path for path in files if path not in there]
     for path in missing:
         file = repository / path

@@ -240,7 +240,7 @@ def _footer(records: list[Row], end: list[Row], width: int, ended: bool) -> tupl
 
 def _notes(end: list[Row], width: int) -> int:
     """How many of the last records have too few columns and stand below a blank line."""
-    below = []
+    below: list[Row] = []
     for row in reversed(end[-MAX_FOOTER_LINES:]):
         if not row.fields:
             return len(below) if row.fields is not None else 0

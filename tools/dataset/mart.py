@@ -56,7 +56,7 @@ class FirstMart:
     @property
     def count(self) -> str:
         """The name of the column that says how many rows there are."""
-        return "number_of_rows" if not self.group or self.group.name != "number_of_rows" else "row_count"
+        return "number_of_rows" if not self.group or self.group.name != "number_of_rows" else "counted_rows"
 
     @property
     def total(self) -> str:
@@ -88,7 +88,8 @@ class FirstMart:
             columns.insert(0, self.group.name)
         if self.measure:
             columns.append(f"SUM({self.measure.name}) AS {self.total}")
-        lines = ["SELECT", ",\n".join(f"    {column}" for column in columns), "FROM {{ current }}"]
+        start = "SELECT " if len(columns) == 1 else "SELECT\n    "
+        lines = [start + ",\n    ".join(columns), "FROM {{ current }}"]
         return "\n".join([*lines, *([f"GROUP BY {self.group.name}"] if self.group else [])]) + "\n"
 
     def test(self, sample: Sample) -> tuple[str, str]:

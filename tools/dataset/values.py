@@ -264,7 +264,7 @@ def _fitting(patterns: Iterable[str], texts: Sequence[str]) -> list[str]:
     for pattern in patterns:
         read = dates.reader(pattern)
         # Most patterns are ruled out by the first text.
-        if read and all(map(read, texts)):
+        if all(map(read, texts)):
             order = re.sub(r"'[^']*'|[^yMd]", "", pattern)
             by_order.setdefault(re.sub(r"(.)\1*", r"\1", order), pattern)
     found = list(by_order.values())

@@ -151,7 +151,7 @@ def test_names_that_yaml_would_take_for_something_else_stay_names(repository, sa
 @pytest.mark.parametrize(
     ("name", "header", "value", "columns"),
     [
-        ("returns", "number_of_rows", "x", ["number_of_rows", "row_count"]),
+        ("returns", "number_of_rows", "x", ["number_of_rows", "counted_rows"]),
         ("returns", "total_amount,amount", "x,1.50", ["total_amount", "number_of_rows", "sum_of_total_amount"]),
         ("daily_rows", "note", "", ["number_of_rows"]),
         ("rows_by_kind", "kind", "x", ["kind", "number_of_rows"]),
