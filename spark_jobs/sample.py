@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from contract.columns import BLANKS, Column
@@ -29,12 +30,14 @@ NO_COLUMN = "the names of columns"
 
 
 class Sample(NamedTuple):
-    """What was read of a file: the names in its header, if it has one; by column the values of each record; and why the
-    other records could not be read, by rule."""
+    """What was read of a file: the names in its header, if it has one; by column the values of each record; how many
+    others could not be read, by rule; and of Parquet the types that its columns are stored as.
+    """
 
     header: list[str]
     records: list[dict[str, Any]]
     broken: dict[str, int]
+    types: Mapping[str, str] = MappingProxyType({})
 
 
 def contract_of(wanted: Format, names: Sequence[str]) -> Contract:
@@ -80,11 +83,29 @@ def read(path: Path, wanted: Format, names: Sequence[str], limit: int) -> Sample
         return Sample(list(file.columns) if file.has_header else [], records, broken)
 
 
+def stored_types(path: Path) -> dict[str, str]:
+    """The contract's type of each column of a Parquet file that holds every value which the column can."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def of(kind: pa.DataType) -> str | None:
+        if pa.types.is_floating(kind):
+            return "double"
+        if pa.types.is_integer(kind):
+            return "int" if kind in (pa.int8(), pa.int16(), pa.int32(), pa.uint8(), pa.uint16()) else "bigint"
+        if pa.types.is_decimal(kind) and 0 <= kind.scale <= kind.precision <= 38:
+            return f"decimal({kind.precision},{kind.scale})"
+        return None
+
+    return {field.name: name for field in pq.read_schema(path) if (name := of(field.type))}
+
+
 def main() -> None:
     """Print what was read of a Parquet file as JSON; or what is wrong with it, and exit with EX_DATAERR."""
     path, limit = Path(sys.argv[1]), int(sys.argv[2])
     try:
-        print(json.dumps(read(path, Format(type="parquet"), (), limit)))  # noqa: T201
+        found = read(path, Format(type="parquet"), (), limit)._replace(types=stored_types(path))
+        print(json.dumps(found))  # noqa: T201
     except DataError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(EX_DATAERR)

@@ -67,7 +67,10 @@ class ColumnGuess:
 def guess_columns(sample: Sample) -> list[ColumnGuess]:
     """Infer every column of a sample, in the file's order."""
     names = column_names(sample.columns)
-    columns = [_guess(name, *column) for name, column in zip(names, sample.columns.items(), strict=True)]
+    columns = [
+        _guess(name, source, texts, sample.types.get(source))
+        for name, (source, texts) in zip(names, sample.columns.items(), strict=True)
+    ]
     # Where one column tells in which order day and month are, the others have the same.
     orders = {_order(c.format) for c in columns if c.format and not c.other_formats}
     return [_settled(column, orders) for column in columns]
@@ -92,12 +95,18 @@ def column_names(sources: Iterable[str]) -> list[str]:
     return names
 
 
-def _guess(name: str, source: str, texts: Sequence[str | None]) -> ColumnGuess:
+def _guess(name: str, source: str, texts: Sequence[str | None], stored: str | None = None) -> ColumnGuess:
+    """What the texts of a column tell, and the type that it is `stored` as, if it is."""
     received = [text for text in texts if text is not None and not values.is_blank(text)]
     present = [text.strip(" ") for text in received]
     distinct = sorted(set(present))
     identifier = IDENTIFIER.fullmatch(name) is not None
-    type_name, formats = ("string", []) if identifier else values.type_of(values.words(source), present)
+    if identifier:
+        type_name, formats = "string", []
+    elif stored:
+        type_name, formats = stored, []
+    else:
+        type_name, formats = values.type_of(values.words(source), present)
     found = None if type_name == "boolean" else personal.finding(source, present)
     if found:
         # A hash takes its place, so that it is a string whatever it is written like.

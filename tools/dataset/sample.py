@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -38,7 +39,7 @@ class Sample:
     """A sample file: how it is written, and by source column the text of each row, None where there is no value.
 
     `evidence` says what speaks for each field of `format`, `left_out` why a column of the file is none of the dataset,
-    and `broken` how many records could not be read, by rule.
+    `broken` how many records could not be read, by rule, and `types` of Parquet what columns are stored as.
     """
 
     format: Format
@@ -46,6 +47,7 @@ class Sample:
     evidence: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     broken: dict[str, int] = field(default_factory=dict)
+    types: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -78,7 +80,7 @@ def read_sample(path: Path) -> Sample:
         wanted = wanted.model_copy(update={"null_values": tuple(markers)})
         evidence["null_values"] = "they stand where there is no value"
         columns = {name: [_without(markers, value) for value in column] for name, column in columns.items()}
-    return Sample(wanted, columns, evidence, left_out, read.broken)
+    return Sample(wanted, columns, evidence, left_out, read.broken, read.types)
 
 
 def _type_of(name: str) -> FileType:

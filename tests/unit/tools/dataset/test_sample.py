@@ -2,12 +2,14 @@
 
 import gzip
 import json
+import subprocess
 
 import pytest
 
 from tests.exports import EXPORTS
 from tools.dataset.columns import guess_columns
 from tools.dataset.sample import read_sample
+from tools.environment import python_of
 from tools.processes import StackError
 
 
@@ -145,3 +147,29 @@ def test_every_record_of_an_export_is_read(tmp_path, name):
 def test_what_an_export_needs_is_in_the_contract(tmp_path, name, options):
     given = read_sample(written(tmp_path, name, EXPORTS[name])).format.model_dump(exclude_unset=True)
     assert given == {"type": "csv", "delimiter": ",", "encoding": "utf-8"} | options
+
+
+PARQUET = """
+import sys, datetime, decimal, pyarrow as pa, pyarrow.parquet as pq
+at = datetime.datetime(2025, 6, 30, 10)
+pq.write_table(pa.table({
+    "label": ["x", "y"], "ratio": [1.0, None], "many": pa.array([1, 2], pa.int64()),
+    "few": pa.array([1, 2], pa.int16()),
+    "price": pa.array([decimal.Decimal("1.5"), None], pa.decimal128(9, 3)), "ok": [True, False], "day": [at.date()] * 2,
+    "seen": pa.array([at, at.replace(microsecond=5)], pa.timestamp("us")), "tags": [["a"], []],
+}), sys.argv[1])
+"""
+
+
+def test_a_parquet_file_tells_its_types(tmp_path):
+    path = tmp_path / "a.Parquet"
+    subprocess.run([python_of("worker"), "-c", PARQUET, path], check=True)
+    sample = read_sample(path)
+    assert [f"{column.name} {column.type} {column.format}" for column in guess_columns(sample)] == [
+        *("label string None", "ratio double None", "many bigint None", "few int None", "price decimal(9,3) None"),
+        *("ok boolean None", "day date yyyy-MM-dd", "seen timestamp yyyy-MM-dd HH:mm:ss[.SSSSSS]"),
+    ]
+    assert list(sample.left_out) == ["tags"]
+    path.write_bytes(b"PAR1 and no more")
+    with pytest.raises(StackError, match=r"a\.Parquet: cannot be read as Parquet"):
+        read_sample(path)
