@@ -14,7 +14,7 @@ from tools.dataset.mart import FirstMart
 from tools.dataset.sample import Sample
 
 MAX_PLAIN = 120
-PRIVACY = "columns are marked as personal by their names only; judge each, and say why the others are not"
+PRIVACY = "columns are marked as personal by their names and values; judge each, and say why the others are not"
 RUN_CHECKS = (
     (
         *("quarantined_share", {"max_value": 0.2}, "critical"),

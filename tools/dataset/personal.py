@@ -30,7 +30,9 @@ STEMS = tuple(
     versichertennummer socialsecurity nationalid steuernummer steuerid taxid taxnumber taxpayer codicefiscale
     codfiscale numerofiscal identificacionfiscal partitaiva driverlicen driverslicen driverslicence fuhrerschein
     fuehrerschein licenseplate numberplate ipaddr ipadress ipaddress clientip remoteip remoteaddr userip
-    geolocation housenumber hausnummer postanschrift anschrift
+    geolocation housenumber hausnummer hausnr huisnummer huisnr postanschrift anschrift mobilnummer mobilnr
+    handynummer handynr telnr customername clientname kundenname buyername ownername holdername contactname
+    membername employeename recipientname
     """.split()  # noqa: SIM905
 )
 """What a word, or words put together, must begin with or hold."""
@@ -38,13 +40,14 @@ NO_STEMS = _words("headphone headphones smartphone smartphones earphone earphone
 SURE = _words(
     """
     dob ssn iban tel fax gsm msisdn whatsapp street rue calle rua straat ulica gata gatan gade vej
-    addr adr adres adresa indirizzo nif dni nie cpf pesel bsn curp aadhaar nino tckn egn cnp rodne cvv cvc
+    addr adr adres adresa indirizzo nif dni nie cpf pesel bsn curp aadhaar nino tckn egn cnp rodne cvv cvc nip
     imei lname fname
     """
 )
 NAMES = _words("name names nom nome nombre naam imie namn navn nimi nazwa")
 NAME_KINDS = _words(
-    "first last full given family middle maiden nick user screen login legal preferred display birth sur fore vor nach"
+    "first last full given family middle maiden nick user screen login legal preferred display birth sur fore vor nach "
+    "completo completa complet"
 )
 PERSONS = _words(
     """
@@ -71,17 +74,17 @@ CARDS = _words(
 ACCOUNT_NUMBERS = _words("kontonummer kontonr rekeningnummer accountnumber accountno acctno numcompte")
 ACCOUNTS = ACCOUNT_NUMBERS | _words("account konto cuenta compte conto conta rekening rachunek acct acc")
 IDENTITIES = _words(
-    "tax vat national identity identification social insurance fiscal fiscale licence license ausweis ust"
+    "tax vat national identity identification social sociale insurance fiscal fiscale licence license ausweis ust"
 )
 PLACES = _words(
     """
     city town zip zipcode postcode postal postalcode plz ort stadt wohnort ville codepostal ciudad citta cidade
-    cep gemeente plaats woonplaats miasto stad postnummer postort kommune lat latitude lon lng longitude geo gps
-    coordinates location breitengrad langengrad
+    cep gemeente plaats woonplaats miasto stad postnummer postnr postort pocztowy miejscowosc cap kommune
+    lat latitude lon lng longitude geo gps coordinates location breitengrad langengrad
     """
 )
 IPS = _words("ip ipv")
-NUMBERS = _words("no nr num number numbers numero nummer numer id code kod security ident")
+NUMBERS = _words("no n nr num number numbers numero nummer numer id code codigo codice kod security securite ident")
 FILLERS = (
     NUMBERS
     | PERSONS
@@ -108,7 +111,7 @@ ATTRIBUTES = _words(
     price_eur
     """
 )
-COUNTS = _words("is has num count n avg average total sum min max pct percent share number_of anzahl nb per")
+COUNTS = _words("is has num count avg average total sum min max pct percent share number_of anzahl nb per")
 IDS = _words("id ids key code uuid guid hash ref reference sk fk")
 HAVE_IDS = re.compile("adr|addr|direc|ende|indir|str|rue|calle|rua|gat|ulica|vej|.*name?$|.*nom$")
 """What has identifiers of its own: `address_id` is no address, while `tax_id` and `email_id` are what they name."""

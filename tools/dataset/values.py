@@ -51,9 +51,9 @@ DATES = (
 )
 COMPACT_DATE = "yyyyMMdd"
 TIMESTAMP = re.compile(
-    r"(?P<date>.*?[0-9])(?P<join>T| |, )(?P<hour>[0-9]{1,2}):[0-9]{2}(?P<seconds>:[0-9]{2})?"
+    r"(?P<date>.*?[0-9])(?P<join>T| |, |:)(?P<hour>[0-9]{1,2}):[0-9]{2}(?P<seconds>:[0-9]{2})?"
     r"((?P<mark>[.,])(?P<fraction>[0-9]{1,9}))?(?P<noon> [AP]M)?"
-    r"(?P<gap> ?)(?P<zone>Z|UTC|[+-][0-9]{2}(?P<colon>:?)[0-9]{2})?"
+    r"(?P<gap> ?)(?P<zone>Z|UTC|[+-][0-9]{2}((?P<colon>:?)[0-9]{2})?)?"
 )
 COMPACT_TIMESTAMPS = (
     "yyyyMMddHHmmss",
@@ -240,11 +240,13 @@ def _timestamps(texts: Sequence[str]) -> Iterator[str]:
     digits = "S" * (max(places) if len(places) == 1 else max(6, *places))
     fraction = f"[{mark}{digits}]" if mark and 0 in places else f"{mark}{digits}"
     zones = {part["zone"] for part in parts}
-    zone = (
-        " 'UTC'" if zones == {"UTC"} else f"{first['gap']}{'XXX' if first['colon'] else 'XX'}" if first["zone"] else ""
-    )
-    if zones == {"Z"}:
-        zone = f"{first['gap']}XXX"
+    zone = ""
+    if zones == {"UTC"}:
+        zone = f"{first['gap']}'UTC'"
+    elif first["zone"]:
+        hours_only = all(len(offset or "") == 3 for offset in zones - {"Z"})
+        colon = zones == {"Z"} or any(part["colon"] for part in parts)
+        zone = f"{first['gap']}{'XXX' if colon else 'X' if hours_only else 'XX'}"
     join = "'T'" if first["join"] == "T" else first["join"]
     time = f"{hours}:mm{':ss' if first['seconds'] else ''}{fraction}{' a' if first['noon'] else ''}{zone}"
     for date in _fitting(DATES, [part["date"] for part in parts]):

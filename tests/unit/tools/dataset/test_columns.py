@@ -72,6 +72,8 @@ def test_identifiers_are_text_whatever_they_look_like():
         (("2025-06-30 10:00:00.5", "2025-06-30 10:00:00.25"), "yyyy-MM-dd HH:mm:ss.SSSSSS"),
         (("2025-06-30 10:00:00 UTC",), "yyyy-MM-dd HH:mm:ss 'UTC'"),
         (("6/30/2025 9:05:09 AM", "12/31/2025 11:59:59 PM"), "M/d/yyyy h:mm:ss a"),
+        (("2025-06-30 10:00:00+02",), "yyyy-MM-dd HH:mm:ssX"),
+        (("30/Jun/2025:10:00:00 +0000",), "dd/MMM/yyyy:HH:mm:ss XX"),
         (("30.06.2025 10:00",), "dd.MM.yyyy HH:mm"),
         (("30-Jun-2025", "01-Jul-2025"), "dd-MMM-yyyy"),
         (("30.06.25",), "dd.MM.yy"),

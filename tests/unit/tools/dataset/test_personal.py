@@ -6,16 +6,22 @@ from tools.dataset.personal import finding
 
 SURE = """
     Email e-mail user_email emailAddress buyer-email E-Mail-Adresse courriel_email customerEmail2
-    phone billing_phone PhoneNumber mobile mobile_number Telefon telefono tel fax_no Handynummer_tel home_phone_2
+    phone billing_phone PhoneNumber mobile mobile_number Telefon telefono tel fax_no Handynummer home_phone_2
+    Mobilnummer telefono_movil
     address ship-address-1 Address2 billing_address_line1 Adresse direccion endereco indirizzo street Straße rue
-    first_name LastName surname customer_name Billing\\ Name recipient-name Vorname Nachname prenom apellidos cognome
-    voornaam nazwisko Efternamn contact_name username cardholder_name Kundenname_vorname
+    Hausnr. huisnummer
+    first_name LastName surname customer_name Billing·Name recipient-name Vorname Nachname prenom apellidos cognome
+    voornaam nazwisko Efternamn contact_name username cardholder_name Kundenname nome_completo nombre·del·cliente
     birth_date DateOfBirth dob Geburtsdatum date_naissance fecha_nacimiento
-    ssn tax_id TaxNumber national_id nif cpf pesel bsn personnummer Steuernummer passport_no codice_fiscale
+    ssn tax_id TaxNumber national_id nif cpf pesel bsn NIP personnummer Steuernummer steuer-id passport_no
+    codice_fiscale N°·Sécurité·sociale
     card_number CreditCard card_last4 iban IBAN_Nr account_number kontonummer
     ip ip_address client_ip remoteAddr
 """
-DOUBTFUL = "name city zip PostCode PLZ Ort ville customer Kunde beneficiary card account latitude lon shipping_city"
+DOUBTFUL = """
+    name city zip PostCode PLZ Ort ville customer Kunde beneficiary card account latitude lon shipping_city postnr
+    código_postal kod_pocztowy
+"""
 NOT = """
     product_name filename file_name event_name status address_type email_verified phone_type card_type is_mobile
     customer_id customer_type address_id mobile_sessions app_version headphones smartphone_model birth_rate
@@ -24,7 +30,7 @@ NOT = """
 """
 
 
-@pytest.mark.parametrize("name", [name.replace("\\", " ") for name in SURE.replace("\\ ", "\\").split()])
+@pytest.mark.parametrize("name", [name.replace("·", " ") for name in SURE.split()])
 def test_a_name_that_says_so_is_personal(name):
     found = finding(name, ["x y"])
     assert found
