@@ -104,7 +104,7 @@ def _records(by_unit: dict[str, pq.ParquetFile], name: str, contract: Contract) 
             ]
             if julian:
                 texts = [_julian_told(batch[column], given) for column, given in zip(found, texts, strict=True)]
-            for values in zip(*texts, strict=True) if found else [()] * batch.num_rows:
+            for values in zip(*texts, strict=True):
                 row += 1
                 given = dict(zip(map(names.__getitem__, found), values, strict=True))
                 yield model.record_of(row, model.json_text(given), given, wanted, keep)
@@ -133,7 +133,9 @@ def _julian_told(values: pa.Array, texts: list[Any]) -> list[Any]:
         return texts
     days = date(1582, 10, 15) if pa.types.is_date(values.type) else datetime(1900, 1, 1, tzinfo=values.type.tz and UTC)
     old = pc.less(values, pa.scalar(days, values.type)).to_pylist()
-    return [f"<of the calendar before 1582: {text}>" if is_old else text for is_old, text in zip(old, texts, strict=True)]
+    return [
+        f"<of the calendar before 1582: {text}>" if is_old else text for is_old, text in zip(old, texts, strict=True)
+    ]
 
 
 def _texts(values: pa.Array, column: Column | None) -> list[Any]:
