@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from contract.columns import EXTRA, LINEAGE, RESERVED_COLUMNS, Bare, Column, Name, TableColumn, Text
+from contract.columns import BLANKS, EXTRA, LINEAGE, RESERVED_COLUMNS, Bare, Column, Name, TableColumn, Text
 from contract.document import Lines, Location
 from contract.names import Names
 from contract.reading import ContractError, Model, problem, read_model
@@ -83,7 +83,7 @@ class Format(Model):
         if self.comment is not None:
             if self.comment[0] in (self.delimiter, self.quote) or "\n" in self.comment or "\r" in self.comment:
                 raise problem("cannot begin with the delimiter or the quote, or hold the end of a line", "comment")
-            if self.comment.isspace():
+            if not self.comment.strip(BLANKS):
                 raise problem("is blank: lines that only begin with blanks are records", "comment")
         for index, text in enumerate(self.null_values):
             if text in self.null_values[:index]:

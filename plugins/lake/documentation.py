@@ -277,9 +277,22 @@ def _raw_files(contract: Contract) -> str:
     }[contract.additions]
     return (
         f"{written}, at `{Names(contract.dataset).raw('<date>')}` in the raw bucket, file names ending in {endings}. "
-        f"{_complete(contract)}When there is none after {contract.wait.timeout_hours} h, {missing}. {kept} "
-        "A column that is missing, or whose values are of another type, fails the batch before it is cleaned."
+        f"{_not_read(contract)}"
+        f"{_complete(contract)}When there is none after {contract.wait.timeout_hours} h, {missing}. "
+        f"{kept} A column that is missing, or whose values are of another type, fails the batch before it is cleaned."
     )
+
+
+def _not_read(contract: Contract) -> str:
+    wanted = contract.format
+    parts = [
+        f"the first {wanted.skip_lines} lines" if wanted.skip_lines else "",
+        f"lines that start with `{wanted.comment}`" if wanted.comment else "",
+        f"the last {wanted.footer_lines} lines that are not blank" if wanted.footer_lines else "",
+    ]
+    told = f"Not read, but counted: {', '.join(filter(None, parts))}. " if any(parts) else ""
+    nulls = ", ".join(f"`{value}`" for value in wanted.null_values)
+    return told + (f"No value is also what says {nulls}. " if nulls else "")
 
 
 def _waits(contract: Contract) -> Iterator[str]:

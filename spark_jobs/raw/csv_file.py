@@ -50,27 +50,33 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
+        if self._given:
+            return self._continued()
+        given = self._next()
+        whole = given[0]
+        if whole.startswith(text.BOM):
+            whole = whole.lstrip(text.BOM)
+        while self._comment and whole.startswith(self._comment):
+            self.counts.comment += 1
+            self.line += 1
+            given = self._next()
+            whole = given[0].lstrip(text.BOM)
+        self._given.append(given)
+        return self._without_padding(whole) if self._quote in whole else whole
+
+    def _continued(self) -> str:
+        """The next line of a record that has not ended: it begins inside a quoted value."""
         if len(self._given) == self._record_lines:
             raise csv.Error(self._too_long())
+        self._chars += len(self._given[-1][0])
         if self._chars > text.MAX_RECORD_CHARS:
             raise csv.Error(f"a quoted value does not end within {text.MAX_RECORD_CHARS:,} characters")
         given = self._next()
-        whole, inside = given[0], self._quote
-        if not self._given:
-            inside = ""
-            if whole.startswith(text.BOM):
-                whole = whole.lstrip(text.BOM)
-            while self._comment and whole.startswith(self._comment):
-                self.counts.comment += 1
-                self.line += 1
-                given = self._next()
-                whole = given[0].lstrip(text.BOM)
         self._given.append(given)
-        self._chars += len(whole)
-        if self._quote in whole and self._padded.search(whole):
-            # A line that goes on with a record is inside a quoted value, as if that began on it.
-            return self._padding.sub(r"\1\2", inside + whole)[len(inside) :]
-        return whole
+        return self._without_padding(self._quote + given[0]).removeprefix(self._quote)
+
+    def _without_padding(self, line: str) -> str:
+        return self._padding.sub(r"\1\2", line) if self._padded.search(line) else line
 
     def skip(self, count: int, delimiter: str) -> str | None:
         """Pass by the first `count` lines, and by one that tells the delimiter.

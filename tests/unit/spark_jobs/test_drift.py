@@ -167,3 +167,18 @@ def test_python_and_spark_agree_on_what_a_value_is(spark: SparkSession, column: 
 def test_what_only_spark_can_tell_is_left_to_it() -> None:
     columns = [{"name": "a", "type": "int", "normalize": "trim(value)"}, "b"]
     assert [drift.type_check(column) for column in contract_of(*columns).columns] == [None, None]
+
+
+def test_json_may_lack_all_day_what_no_row_needs_but_not_every_column(tmp_path: Path) -> None:
+    contract = contract_of({"name": "id", "required": True}, "coupon", "note", format={"type": "jsonl"})
+    given = {"a.jsonl": '{"id": "1", "shop": "x"}\n', "b.jsonl": '{"id": "2", "note": "y"}\n'}
+    assert check(tmp_path, given, contract)["absent_columns"] == {"coupon": ["a.jsonl", "b.jsonl"], "note": ["a.jsonl"]}
+    told = refusal(tmp_path, {"a.jsonl": '{"coupon": "1"}\n'}, contract)
+    assert "missing 'id'" in told
+    assert "note" not in told
+    assert "is the header missing" not in told
+    optional = contract_of({"name": "id"}, "coupon", format={"type": "jsonl"})
+    assert "missing 'id', 'coupon'" in refusal(tmp_path, {"a.jsonl": '{"shop": "1"}\n'}, optional)
+    assert "missing 'coupon' (renamed to 'Cou_Pon'?)" in refusal(
+        tmp_path, {"a.jsonl": '{"id": "1", "Cou_Pon": "x"}\n'}, optional
+    )
