@@ -90,5 +90,15 @@ def record_batch(file_name: str, first: int, records: Sequence[raw.Record], colu
             pa.array([record.rule for record in records], pa.string()),
             pa.array([record.reason for record in records], pa.string()),
         ],
-        names=["source_file", "source_line", "place", "lines", "raw_row", "received", "extra", "record_rule", "record_reason"],
+        names=[
+            "source_file",
+            "source_line",
+            "place",
+            "lines",
+            "raw_row",
+            "received",
+            "extra",
+            "record_rule",
+            "record_reason",
+        ],
     )

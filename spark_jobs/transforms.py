@@ -314,7 +314,7 @@ def deduplicated(rows: DataFrame, contract: Contract) -> DataFrame:
     """Judged rows in which, of the good rows that count once, all but the one that counts are duplicates.
 
     By key, the row that is greatest in the contract's `latest_by` counts, nulls being least, then the one received
-    last: of the greatest source file, then the greatest line. By row, rows are alike whose columns (those that the
+    last: of the greatest source file, the last in it. By row, rows are alike whose columns (those that the
     contract reads from the file) have equal values, nulls being equal.
     """
     match contract.dedupe_by:

@@ -17,59 +17,59 @@ from contract.date_patterns import MONTHS, Part, Variant, expression, variants
 @cache
 def reader(pattern: str) -> Callable[[str], datetime | None]:
     """What reads a text written exactly in `pattern`, and gives None for any other."""
-    readers = [
-        (re.compile(expression(variant)), [part for part in variant if part.field]) for variant in variants(pattern)
-    ]
+    forms = [(re.compile(expression(variant)), _letters(variant)) for variant in variants(pattern)]
 
     def read(text: str) -> datetime | None:
-        for pattern_of_text, parts in readers:
-            found = pattern_of_text.fullmatch(text)
+        for form, letters in forms:
+            found = form.fullmatch(text)
             if found:
                 with suppress(ValueError, OverflowError):
-                    return _moment(
-                        {part.field: (part, value) for part, value in zip(parts, found.groups(), strict=True)}
-                    )
+                    return _moment(dict(zip(letters, found.groups(), strict=True)), letters)
         return None
 
     return read
 
 
-def _moment(given: dict[str | None, tuple[Part, str]]) -> datetime:
+def _letters(variant: Variant) -> dict[str, str]:
+    """The letters of each field, in the variant's order."""
+    return {part.field: part.text for part in variant if part.field}
+
+
+def _moment(given: dict[str, str], letters: dict[str, str]) -> datetime:
     """The moment that the texts of the fields stand for.
 
     :raises ValueError: there is no such day or time of day.
     :raises OverflowError: in UTC it is not in the years 1 to 9999.
     """
-
-    def number(field: str, otherwise: int) -> int:
-        return int(given[field][1]) if field in given else otherwise
-
-    year = number("year", 0) + (2000 if given["year"][0].text == "yy" else 0)
-    month = given["month"][1] if "month" in given else "1"
-    hour = number("hour", 0)
-    if "hour" in given:
-        # k counts from 1 to 24, h from 1 to 12, K from 0 to 11.
-        letter = given["hour"][0].text[0]
-        least, most = {"H": (0, 23), "k": (1, 24), "h": (1, 12), "K": (0, 11)}[letter]
-        if not least <= hour <= most:
-            raise ValueError(hour)
-        hour %= 24 if letter in "Hk" else 12
-        hour += 12 if "AM or PM" in given and given["AM or PM"][1] == "PM" else 0
-    microsecond = int(given["fraction"][1][:6].ljust(6, "0")) if "fraction" in given else 0
+    year = int(given["year"]) + (2000 if letters["year"] == "yy" else 0)
+    month = given.get("month", "1")
+    hour = _hour(int(given["hour"]), letters["hour"][0], given.get("AM or PM")) if "hour" in given else 0
     moment = datetime(
         year,
         MONTH_NUMBERS.get(month[:3]) or int(month),
-        number("day", 1),
+        int(given.get("day", 1)),
         hour,
-        number("minute", 0),
-        number("second", 0),
-        microsecond,
+        int(given.get("minute", 0)),
+        int(given.get("second", 0)),
+        int(given["fraction"][:6].ljust(6, "0")) if "fraction" in given else 0,
     )
     if "day of the year" in given:
-        moment += timedelta(days=number("day of the year", 1) - 1)
+        moment += timedelta(days=int(given["day of the year"]) - 1)
         if moment.year != year:
             raise ValueError(year)
-    return moment - _offset(given["offset"][1]) if "offset" in given else moment
+    return moment - _offset(given["offset"]) if "offset" in given else moment
+
+
+def _hour(number: int, letter: str, half: str | None) -> int:
+    """The hour of the day; `H` counts from 0 to 23, `k` from 1 to 24, and with AM or PM `h` from 1 to 12, `K` to 11.
+
+    :raises ValueError: there is no such hour.
+    """
+    most = 24 if letter in "Hk" else 12
+    least = 0 if letter in "HK" else 1
+    if not least <= number < least + most:
+        raise ValueError(number)
+    return number % most + (12 if half == "PM" else 0)
 
 
 def _offset(text: str) -> timedelta:

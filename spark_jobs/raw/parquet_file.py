@@ -104,7 +104,7 @@ def _records(by_unit: dict[str, pq.ParquetFile], name: str, contract: Contract) 
             ]
             if julian:
                 texts = [_julian_told(batch[column], given) for column, given in zip(found, texts, strict=True)]
-            for values in zip(*texts, strict=True) if found else [()] * batch.num_rows:
+            for values in zip(*texts, strict=True):
                 row += 1
                 given = dict(zip(map(names.__getitem__, found), values, strict=True))
                 yield model.record_of(row, model.json_text(given), given, wanted, keep)

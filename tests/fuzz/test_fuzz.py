@@ -1,6 +1,6 @@
-"""Hundreds of files of every format, option and defect: none overturns a reader, loses a line, or becomes another value.
+"""Files of every format, option and defect: none overturns a reader, loses a line, or becomes another value.
 
-`FUZZ_FILES` says how many: 500 without it, 20,000 in `make chaos`. Hypothesis makes them, the same ones every time, with
+`FUZZ_FILES` says how many: 500 without it, 20,000 in `make chaos`. Hypothesis makes the same ones every time, and knows
 what they hold; each is read in Python and compared, and all records of a batch then go through one job of Spark.
 """
 
@@ -11,7 +11,6 @@ import json
 import math
 import os
 import re
-import time
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -103,7 +102,8 @@ def read(file: File) -> list[raw.Record] | None:
         opened = raw.open_fitting(io.BytesIO(file.content), file.name, file.contract)
         found = list(opened.records)
     except DataError as refused:
-        assert file.lines is None or file.fails, refused
+        if file.lines is not None and not file.fails:
+            pytest.fail(f"refused: {refused}")
         return None
     counts = opened.counts
     every = vars(counts).items()
@@ -183,9 +183,7 @@ def test_no_file_overturns_a_reader_loses_a_line_or_becomes_another_value(spark:
         else:
             made[file.name] = found
 
-    started = time.process_time()
     read_and_compare()
-    print(time.process_time() - started)
     names = list(made)
     for start in range(0, len(names), BATCH):
         check_with_spark(spark, {name: made[name] for name in names[start : start + BATCH]})
