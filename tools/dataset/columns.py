@@ -101,16 +101,10 @@ def _guess(name: str, source: str, texts: Sequence[str | None], stored: str | No
     present = [text.strip(" ") for text in received]
     distinct = sorted(set(present))
     identifier = IDENTIFIER.fullmatch(name) is not None
-    if identifier:
-        type_name, formats = "string", []
-    elif stored:
-        type_name, formats = stored, []
-    else:
-        type_name, formats = values.type_of(values.words(source), present)
-    found = None if type_name == "boolean" else personal.finding(source, present)
-    if found:
-        # A hash takes its place, so that it is a string whatever it is written like.
-        type_name, formats = "string", []
+    inferred: tuple[str, list[str]] = (stored, []) if stored else values.type_of(values.words(source), present)
+    found = None if inferred[0] == "boolean" else personal.finding(source, present)
+    # A hash takes the place of what is personal, so that it is a string whatever it is written like.
+    type_name, formats = ("string", []) if identifier or found else inferred
     listed = type_name == "string" and not found and not identifier
     few = 0 < len(distinct) <= min(MAX_ALLOWED, len(present) // ROWS_PER_ALLOWED)
     return ColumnGuess(
