@@ -17,6 +17,7 @@ from typing import Any
 
 from contract.dataset import Contract
 from contract.submission import Submission
+from pyspark.sql import SparkSession
 
 from spark_jobs import clean, job, personal, references, stage_raw, storage, validate
 from spark_jobs.session import spark_session
@@ -35,64 +36,76 @@ def staged(raw: Path, folder: Path, contract: Contract) -> dict[str, Any]:
         {"name": file.name, "bytes": file.size, "sha256": storage.sha256_of(storage.local_path(file.uri))}
         for file in storage.list_files(folder.as_uri())
     ]
-    files, _, drift = stage_raw.settled(folder, described, contract)
-    storage.write_json({"files": files}, (folder / stage_raw.MANIFEST).as_uri())
+    files, copies, drift = stage_raw.settled(folder, described, contract)
+    storage.write_json({"files": files, "duplicate_files": copies}, (folder / stage_raw.MANIFEST).as_uri())
     return drift
 
 
 def run(parsed: argparse.Namespace) -> None:
-    """Stage, clean and validate the files.
+    """Rehearse in a Spark session of its own.
 
-    :raises DataError: one of the three refuses them.
+    :raises DataError: a job refuses the files.
     """
     contract = job.contract_of(parsed.dataset)
-    given = {"dataset": parsed.dataset, "ds": parsed.ds, "run": parsed.run}
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        drift = staged(storage.local_path(parsed.raw), folder / "raw", contract)
-        spark = spark_session(f"{STEP} {parsed.dataset}")
-        cleaning = clean.Arguments(
-            **given,
-            submission=Submission(parsed.run, secrets.token_hex(4)),
-            manifest=(folder / "clean.json").as_uri(),
-            input=(folder / "raw").as_uri(),
-            output=(folder / "output").as_uri(),
-            quarantine=(folder / "quarantine").as_uri(),
-        )
-        key = secrets.token_bytes(personal.MIN_KEY_BYTES)
-        context = clean.Context(
-            spark,
-            contract,
-            references.OtherDatasets(spark, {}, folder),
-            personal.Pseudonyms(contract, key) if contract.personal_columns else None,
-        )
-        phases = job.Phases()
-        cleaned = clean.clean_date(context, cleaning, clean.input_files(cleaning.input, contract), phases)
-        account = job.frame(
-            STEP,
-            parsed,
-            rows=cleaned["rows"],
-            quarantined_by_rule=cleaned["quarantined_by_rule"],
-            files=[{"name": file["name"], "lines": file["lines"]} for file in cleaned["input"]["files"]],
-            drift=drift,
-        )
-        storage.write_json(account, parsed.manifest)
-        validating = validate.Arguments(
-            **given,
-            manifest=(folder / "validate.json").as_uri(),
-            clean_manifest=cleaning.manifest,
-            docs=(folder / "docs").as_uri(),
-        )
-        (folder / "copies").mkdir()
-        copies = validate.download(cleaned, folder / "copies")
+        drift = staged(storage.local_path(parsed.raw), Path(scratch) / "raw", contract)
+        spark = spark_session(f"{STEP} {parsed.dataset} {parsed.ds}")
         try:
-            validate.validate_date(spark, contract, validating, cleaned, copies, [], phases)
+            rehearse(spark, contract, parsed, Path(scratch), drift)
         finally:
-            if (folder / "validate.json").exists():
-                verdict = storage.read_json(validating.manifest)
-                told = {name: verdict[name] for name in ("expectations", "failed")}
-                storage.write_json({**account, **told}, parsed.manifest)
             spark.stop()
+
+
+def rehearse(
+    spark: SparkSession, contract: Contract, parsed: argparse.Namespace, folder: Path, drift: dict[str, Any]
+) -> None:
+    """Clean and validate what is staged in `folder`, and write the manifest.
+
+    :raises DataError: a job refuses the files.
+    """
+    given = {"dataset": parsed.dataset, "ds": parsed.ds, "run": parsed.run}
+    cleaning = clean.Arguments(
+        **given,
+        submission=Submission(parsed.run, secrets.token_hex(4)),
+        manifest=(folder / "clean.json").as_uri(),
+        input=(folder / "raw").as_uri(),
+        output=(folder / "output").as_uri(),
+        quarantine=(folder / "quarantine").as_uri(),
+    )
+    key = secrets.token_bytes(personal.MIN_KEY_BYTES)
+    context = clean.Context(
+        spark,
+        contract,
+        references.OtherDatasets(spark, {}, folder),
+        personal.Pseudonyms(contract, key) if contract.personal_columns else None,
+    )
+    phases = job.Phases()
+    cleaned = clean.clean_date(context, cleaning, clean.input_files(cleaning.input, contract), phases)
+    account = job.frame(
+        STEP,
+        parsed,
+        rows=cleaned["rows"],
+        quarantined_by_rule=cleaned["quarantined_by_rule"],
+        files=[{"name": file["name"], "lines": file["lines"]} for file in cleaned["input"]["files"]],
+        drift=drift,
+    )
+    storage.write_json(account, parsed.manifest)
+    validating = validate.Arguments(
+        **given,
+        manifest=(folder / "validate.json").as_uri(),
+        clean_manifest=cleaning.manifest,
+        docs=(folder / "docs").as_uri(),
+    )
+    (folder / "copies").mkdir()
+    copies = validate.download(cleaned, folder / "copies")
+    try:
+        validate.validate_date(spark, contract, validating, cleaned, copies, [], phases)
+    finally:
+        if (folder / "validate.json").exists():
+            verdict = storage.read_json(validating.manifest)
+            told = {name: verdict[name] for name in ("expectations", "failed")}
+            storage.write_json({**account, **told}, parsed.manifest)
+        spark.stop()
 
 
 def main() -> None:
