@@ -37,8 +37,8 @@ check: environments  ## lint, types, templates, fast tests: under two minutes
 test: environments  ## everything: check, then integration and end-to-end tests
 	@$(AIRFLOW_PYTHON) -m tools.checks test
 
-chaos: environments  ## what takes long: a simulated month and year, with late files, changed contracts and killed processes
-	@$(AIRFLOW_PYTHON) -m tools.checks chaos
+chaos: environments  ## what takes long: a simulated month and year, with changed contracts and killed processes; 20,000 odd files
+	@FUZZ_FILES=20000 $(AIRFLOW_PYTHON) -m tools.checks chaos
 
 deploy: airflow-environment  ## deploy the lake to AWS with your own credentials, and write .local/aws.env
 	@mkdir -p .local
@@ -67,7 +67,7 @@ format: environments  ## format Python and SQL
 docs: airflow-environment  ## write docs/datasets and the contracts' JSON Schema again
 	@PYTHONPATH=plugins $(AIRFLOW_PYTHON) -m tools.dataset_docs
 
-dataset: airflow-environment  ## begin a dataset from a sample file: make dataset NAME=returns SAMPLE=returns.csv
+dataset: stack-environments  ## begin a dataset from a sample file: make dataset NAME=returns SAMPLE=returns.csv
 	@PYTHONPATH=plugins $(AIRFLOW_PYTHON) -m tools.new_dataset '$(NAME)' '$(SAMPLE)'
 
 screenshots: stack-environments  ## take the pictures in docs/images again; needs chromium

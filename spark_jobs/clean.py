@@ -8,14 +8,15 @@ one Parquet file without rows, so that crawler and Athena still see the schema; 
 
 Manifest: `step, dataset, ds, run, submission, rows {read, published, quarantined, duplicates, dropped {rule: n}},
 quarantined_by_rule {rule: n}, warned_by_rule {rule: n}, input {uri, files [{name, uri, bytes, rows, lines {physical,
-header, blank, records}}]}, output {uri, files [{key, bytes, sha256, rows}]}, quarantine {the same}, made_from {dataset:
-digest}, seconds {phase: s}, versions`. `key` is the whole key in the bucket (for a file:// URI, the path). `made_from`
+header, blank, skipped, comment, footer, records}}], duplicate_files [{name, same_as, rows}]}, output {uri, files [{key,
+bytes, sha256, rows}]}, quarantine {the same}, made_from {dataset: digest}, seconds {phase: s}, versions`.
+`key` is the whole key in the bucket (for a file:// URI, the path). `made_from`
 tells which folders of other datasets were read (contract/references.py). `warned_by_rule` counts rows published
 although they break a rule of action `warn`; one that breaks two is counted for each. Rows read, counted where they
 leave the reader, are = published + quarantined + dropped + duplicates, counted by outcome, and the files written hold
 as many, or the job fails and writes no manifest. The files read are those that were staged, by name and bytes, and of
-each its physical lines (in Parquet rows) = header + blank + those of the rows read, or the job fails too: no line can
-vanish into its neighbours unseen.
+each its physical lines (in Parquet rows) = those of each kind that is no row + those of the rows read, or the job fails
+too: no line can vanish into its neighbours unseen.
 
 A row that breaks a rule of action `fail` refuses the batch: exit code 65. A dataset that the contract reads and that
 has no date yet: exit code 75, as it may come (spark_jobs/references.py). Personal values are replaced before Spark
@@ -28,7 +29,7 @@ import argparse
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +77,19 @@ def input_files(folder: str, contract: Contract) -> list[storage.StoredFile]:
         stage_raw.check_staged(storage.read_json(storage.join(folder, stage_raw.MANIFEST))["files"], files)
     drift.check(files, contract)
     return files
+
+
+def copies_not_read(folder: str, rows_of_file: Mapping[str, int]) -> list[dict[str, Any]]:
+    """The files that `stage_raw` left out as copies of others, each with how many rows it has.
+
+    :param rows_of_file: the rows of the files read, by name.
+    """
+    if not storage.is_local(folder):
+        return []
+    copies = storage.read_json(storage.join(folder, stage_raw.MANIFEST))["duplicate_files"]
+    return [
+        {"name": copy["name"], "same_as": copy["same_as"], "rows": rows_of_file[copy["same_as"]]} for copy in copies
+    ]
 
 
 def counted(rows: DataFrame, contract: Contract) -> list[dict[str, Any]]:
@@ -162,7 +176,7 @@ def check_batch(groups: list[dict[str, Any]]) -> None:
 
 
 def lines_of_files(files: Sequence[storage.StoredFile], groups: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
-    """What the physical lines of each file are, by its name: `physical, header, blank, records`.
+    """What the physical lines of each file are, by its name: those of `raw.LineCounts`, and `records`.
 
     :param groups: what `counted` found.
     :raises AssertionError: a file was not read exactly once and to its end, or its lines do not add up.
@@ -177,7 +191,7 @@ def lines_of_files(files: Sequence[storage.StoredFile], groups: list[dict[str, A
         name = end["source_file"]
         counts: dict[str, int] = json.loads(end["first"]["reason"].removeprefix(f"{records.END_OF_FILE}: "))
         counts["records"] = sum(group["lines"] for group in groups if group["source_file"] == name)
-        if counts["physical"] != counts["header"] + counts["blank"] + counts["records"]:
+        if counts["physical"] != sum(count for kind, count in counts.items() if kind != "physical"):
             raise AssertionError(f"the lines of {name} do not add up: {counts}")
         told[name] = counts
     return told
@@ -319,7 +333,11 @@ def clean_date(
         arguments,
         submission=str(arguments.submission),
         **counts,
-        input={"uri": arguments.input, "files": described},
+        input={
+            "uri": arguments.input,
+            "files": described,
+            "duplicate_files": copies_not_read(arguments.input, rows_of_file),
+        },
         output=output,
         quarantine=quarantine,
         made_from=context.others.made_from(contract, arguments.ds),

@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from contract.columns import DOUBLE, INTEGER, Column, decimal_parts, decimal_pattern
+from contract.columns import BLANKS, DOUBLE, INTEGER, Column, decimal_parts, decimal_pattern
 from contract.dataset import Contract
 
 from spark_jobs import raw, storage
@@ -24,7 +24,6 @@ from spark_jobs.raw import dates, model
 
 RECORDS, VALUES, LEAST = 10_000, 1_000, 2
 EXAMPLES = 3
-BLANKS = " \t\n\x0b\f\r"
 
 BITS = {"int": 32, "bigint": 64}
 
@@ -32,7 +31,7 @@ BITS = {"int": 32, "bigint": 64}
 def type_check(column: Column) -> Callable[[str], bool] | None:
     """What tells whether a text that is not blank is a value of the column's type, as spark_jobs/transforms.py has it.
 
-    None where every text is one, or where only Spark can tell: `normalize` is Spark SQL, and so are some date patterns.
+    None where every text is one, or where only Spark can tell, as `normalize` is Spark SQL.
     """
     if column.normalize or column.type == "string":
         return None
@@ -47,7 +46,7 @@ def type_check(column: Column) -> Callable[[str], bool] | None:
         case "boolean":
             return lambda text: text.lower() in ("true", "false")
     read = dates.reader(column.date_format)
-    return (lambda text: read(text) is not None) if read else None
+    return lambda text: read(text) is not None
 
 
 def _is_decimal(text: str, precision: int, scale: int) -> bool:
@@ -80,7 +79,7 @@ def check(files: Iterable[storage.StoredFile], contract: Contract) -> dict[str, 
         for name in model.new_columns(file.columns, contract):
             new_columns.setdefault(name, []).append(stored.name)
         if file.has_header or file.columns:
-            for name in model.absent_columns(file.columns, contract):
+            for name in model.absent_columns(file.columns, contract, file.has_header):
                 absent_columns.setdefault(name, []).append(stored.name)
     if problems:
         raise DataError("; ".join(problems))
@@ -106,8 +105,8 @@ def difference(file: raw.RawFile, contract: Contract) -> str | None:
     if broken == looked_at >= LEAST:
         return f"{file.name}: not one of its first {looked_at:,} records can be read: {first_problem}"
     told = []
-    if (file.has_header or looked_at > broken) and model.missing_columns(file.columns, contract):
-        told.append(model.difference(file.columns, contract))
+    if (file.has_header or looked_at > broken) and model.missing_columns(file.columns, contract, file.has_header):
+        told.append(model.difference(file.columns, contract, file.has_header))
     shown = not model.has_personal(contract)
     told += [_retyped(contract.columns[at], texts, shown) for at, texts in sorted(wrong.items()) if len(texts) >= LEAST]
     where = f"{file.name} line {file.line}"

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from functools import cache
 
 import boto3
-from contract.columns import Column
+from contract.columns import BLANKS, Column
 from contract.dataset import Contract
 
 from spark_jobs.raw import Record
@@ -72,7 +72,7 @@ class Pseudonyms:
         for column, value in zip(self._columns, record.values, strict=True):
             if column.personal and value is not None:
                 value = normalized(value, column)
-                if value.strip():
+                if value.strip(BLANKS):
                     if column.pattern and not re.fullmatch(column.pattern, value):
                         unlike = unlike or column
                     value = self.of(value)

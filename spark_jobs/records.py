@@ -25,11 +25,12 @@ END_OF_FILE = "end_of_file"
 
 def schema(columns: Sequence[str]) -> str:
     """The DDL of a frame of records: `received` holds the text of each of the contract's `columns`, and `extra` the
-    columns that it does not name, as a JSON object, where the contract keeps them and a record has any.
+    columns that it does not name, as a JSON object, where the contract keeps them and a record has any. `place` is the
+    record's in its file: records of JSON may share a line.
     """
     received = ", ".join(f"`{name}`: string" for name in columns)
     return (
-        "source_file string, source_line bigint, lines bigint, raw_row string, "
+        "source_file string, source_line bigint, place bigint, lines bigint, raw_row string, "
         f"received struct<{received}>, extra string, record_rule string, record_reason string"
     )
 
@@ -58,17 +59,18 @@ def read(
     def batches(indexes: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for index in (value for batch in indexes for value in batch.column(0).to_pylist()):
             file = files[index]
-            stream = records(file)
+            stream, read = records(file), 0
             while chunk := list(islice(stream, BATCH_ROWS)):
-                yield record_batch(file.name, chunk, names)
+                yield record_batch(file.name, read, chunk, names)
+                read += len(chunk)
 
     # One partition per file: the id of a row is the file's place in the list.
     partitions = max(len(files), 1)
     return spark.range(0, len(files), 1, partitions).mapInArrow(batches, schema(names))
 
 
-def record_batch(file_name: str, records: Sequence[raw.Record], columns: Sequence[str]) -> pa.RecordBatch:
-    """Records of one file as an Arrow batch in the shape of `schema`."""
+def record_batch(file_name: str, first: int, records: Sequence[raw.Record], columns: Sequence[str]) -> pa.RecordBatch:
+    """Records of one file, from the place `first` on, as an Arrow batch in the shape of `schema`."""
     nothing = (None,) * len(columns)
     by_column = zip(*(record.values or nothing for record in records), strict=True)
     received = pa.StructArray.from_arrays(
@@ -80,6 +82,7 @@ def record_batch(file_name: str, records: Sequence[raw.Record], columns: Sequenc
         [
             pa.array([file_name] * len(records), pa.string()),
             pa.array([record.line for record in records], pa.int64()),
+            pa.array(range(first, first + len(records)), pa.int64()),
             pa.array([record.lines for record in records], pa.int64()),
             pa.array([record.raw for record in records], pa.string()),
             received,
@@ -87,5 +90,15 @@ def record_batch(file_name: str, records: Sequence[raw.Record], columns: Sequenc
             pa.array([record.rule for record in records], pa.string()),
             pa.array([record.reason for record in records], pa.string()),
         ],
-        names=["source_file", "source_line", "lines", "raw_row", "received", "extra", "record_rule", "record_reason"],
+        names=[
+            "source_file",
+            "source_line",
+            "place",
+            "lines",
+            "raw_row",
+            "received",
+            "extra",
+            "record_rule",
+            "record_reason",
+        ],
     )

@@ -3,8 +3,8 @@
 The folder appears whole or not at all, holds the files as they are under their own names plus `_manifest.json`,
 and is on the disk, not only in its cache, when the job ends. Run again, it is replaced. Room for it is made before
 anything is copied; where there is none the job ends with 75, with 65 where there never can be (spark_jobs/volume.py).
-A file whose bytes are those of another of the same date is a copy of it: it is not staged, so nobody reads its rows,
-and the manifest says so.
+Where rows that are alike count once, a file whose bytes are those of another of the same date adds nothing: it is not
+staged, the manifest says so, and `clean` how many rows it has. Where every row counts, both files do.
 
 Files that do not fit the contract end the job with 65 before anything is staged: see spark_jobs/drift.py. So does a key
 that cannot be the path of a file below the folder. What lies in the folder in the end are the files listed, by name and
@@ -53,11 +53,8 @@ def raw_objects(raw: str, contract: Contract) -> tuple[list[dict[str, Any]], lis
             ignored.append(item["Key"])
         elif problem := path_problem(name):
             raise DataError(f"{item['Key']!r}: {problem}, so it cannot be staged under its name: send it under another")
-        elif not name.endswith(contract.format.suffixes):
-            raise DataError(
-                f"{item['Key']}: a raw file of format {contract.format.type} must end in "
-                f"{' or '.join(contract.format.suffixes)}"
-            )
+        elif contract.format.type_of(name) is None:
+            raise DataError(f"{item['Key']}: {contract.format.expected_name}")
         else:
             wanted.append({**item, "Name": name})
     if not wanted:
@@ -120,11 +117,16 @@ def stage(item: dict[str, Any], bucket: str, folder: Path) -> dict[str, Any]:
     }
 
 
-def without_copies(files: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def without_copies(
+    files: list[dict[str, Any]], contract: Contract
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The last file of each content, and the others, each with the name of that one in `same_as`.
 
-    The last, because of rows that differ the one of the greatest file name counts (spark_jobs/transforms.py).
+    The last, because of rows that differ the one of the greatest file name counts (spark_jobs/transforms.py). Where
+    every row counts, all files do.
     """
+    if contract.dedupe_by is None:
+        return files, []
     last = {file["sha256"]: file["name"] for file in sorted(files, key=lambda file: file["name"])}
     copies = [{**file, "same_as": last[file["sha256"]]} for file in files if last[file["sha256"]] != file["name"]]
     return [file for file in files if last[file["sha256"]] == file["name"]], copies
@@ -139,7 +141,7 @@ def settled(
     :raises DataError: they do not fit.
     :raises AssertionError: other files are there.
     """
-    kept, copies = without_copies(files)
+    kept, copies = without_copies(files, contract)
     for copy in copies:
         (folder / copy["name"]).unlink()
     found = storage.list_files(folder.as_uri())
@@ -202,10 +204,11 @@ def stage_date(arguments: argparse.Namespace, contract: Contract, staged: Path, 
     for copy in copies:
         job.say(f"{copy['name']} is a copy of {copy['same_as']}: it is not read")
     for name, found_in in differences["new_columns"].items():
-        kept = "kept in extra" if contract.additions == "keep" else "left out"
-        job.say(f"column {name!r} is not in the contract, in {', '.join(found_in)}: {kept}")
+        kept = "kept in extra" if contract.additions == "keep" and name else "left out"
+        told = f"column {name!r} is not in the contract" if name else "columns have no name"
+        job.say(f"{told}, in {', '.join(found_in)}: {kept}")
     for name, lacking in differences["absent_columns"].items():
-        job.say(f"column {name!r} is optional, and absent in {', '.join(lacking)}: null there")
+        job.say(f"column {name!r} may be absent, and is in {', '.join(lacking)}: null there")
     job.say(f"staged {len(files)} files, {manifest['bytes']:,} bytes, in {staged}")
 
 

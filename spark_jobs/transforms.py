@@ -22,9 +22,10 @@ from collections.abc import Mapping
 from datetime import date
 from functools import reduce
 
-from contract.columns import DOUBLE, INTEGER, QUARANTINE_COLUMNS, decimal_parts, decimal_pattern
+from contract.columns import BLANKS, DOUBLE, INTEGER, QUARANTINE_COLUMNS, decimal_parts, decimal_pattern
 from contract.columns import Column as ContractColumn
 from contract.dataset import Action, Contract, Reference, Rule
+from contract.date_patterns import Variant, apart, expression, spark_pattern, variants
 from contract.submission import Submission
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812
@@ -46,21 +47,26 @@ def spark_type(type_name: str) -> str:
 
 
 def is_blank(text: Column) -> Column:
-    """Whether a text is null, empty or only white space."""
-    return text.isNull() | text.rlike(r"\A\s*\z")
+    """Whether a text is null, empty or only what nobody sees."""
+    return text.isNull() | text.rlike(rf"\A[{BLANKS}]*\z")
+
+
+def _whole(pattern: str) -> str:
+    """The regular expression of texts that match as a whole."""
+    return rf"\A(?:{pattern})\z"
 
 
 def _is_whole(text: Column, pattern: str) -> Column:
     """Whether the whole of a text matches."""
-    return text.rlike(rf"\A(?:{pattern})\z")
+    return text.rlike(_whole(pattern))
 
 
 def parsed(text: Column, column: ContractColumn) -> Column:
     """`text` as a value of the column's type, or null where it is not written exactly as such a value is.
 
     Decimals have an optional sign, digits, and at most as many decimals as the type; no exponent, no separators, no
-    blanks. Dates and timestamps must read the same when they are written again in the column's
-    format, and years are 1 to 9999.
+    blanks. Dates and timestamps are written in the column's format to the letter, those with an offset become the
+    wall clock reading in UTC, and years are 1 to 9999.
     """
     decimal = decimal_parts(column.type)
     if decimal is not None:
@@ -75,19 +81,28 @@ def parsed(text: Column, column: ContractColumn) -> Column:
             return F.when(F.abs(value) < float("inf"), value)
         case "boolean":
             return F.when(F.lower(text).isin("true", "false"), F.lower(text) == "true")
-        case "date":
-            value = F.call_function("try_to_date", text, F.lit(column.date_format))
-            return F.when((F.date_format(value, column.date_format) == text) & F.year(value).between(1, 9999), value)
-        case "timestamp":
-            value = F.try_to_timestamp(text, F.lit(column.date_format))
-            same = F.date_format(value, column.date_format) == text
-            return F.when(same & F.year(value).between(1, 9999), value).cast("timestamp_ntz")
+        case "date" | "timestamp":
+            return _date_parsed(text, column)
     raise ValueError(f"no way to read the type {column.type}")
+
+
+def _date_parsed(text: Column, column: ContractColumn) -> Column:
+    """The value of the first variant of the column's format that the text follows; Spark's own reading is lenient."""
+    read = "try_to_date" if column.type == "date" else "try_to_timestamp"
+
+    def value_of(variant: Variant) -> Column:
+        whole, given, pattern = _whole(expression(variant)), text, spark_pattern(variant)
+        if separated := apart(variant):
+            given, pattern = F.regexp_replace(text, whole, separated[0]), separated[1]
+        return F.when(text.rlike(whole), F.call_function(read, given, F.lit(pattern)))
+
+    value = F.coalesce(*map(value_of, variants(column.date_format)))
+    return F.when(F.year(value).between(1, 9999), value).cast(spark_type(column.type))
 
 
 def framed(records: DataFrame) -> DataFrame:
     """Records (see spark_jobs/records.py) with their own columns out of the way of the contract's."""
-    own = ("lines", "raw_row", "received", "record_rule", "record_reason")
+    own = ("place", "lines", "raw_row", "received", "record_rule", "record_reason")
     return records.withColumnsRenamed({name: f"_{name}" for name in own})
 
 
@@ -176,7 +191,7 @@ def column_problems(column: ContractColumn, contract: Contract) -> list[Column]:
         check(column.not_allowed_rule, ~value.isin(*column.allowed), f"is not one of {', '.join(column.allowed)}")
     # A personal value is checked where it is still known: in spark_jobs/personal.py.
     if column.pattern and not column.personal:
-        check(column.pattern_rule, ~value.rlike(rf"\A(?:{column.pattern})\z"), f"does not match {column.pattern}")
+        check(column.pattern_rule, ~_is_whole(value, column.pattern), f"does not match {column.pattern}")
     minimum, maximum = (
         None if bound is None else F.lit(f"{bound}").cast(spark_type(column.type))
         for bound in (column.minimum, column.maximum)
@@ -299,7 +314,7 @@ def deduplicated(rows: DataFrame, contract: Contract) -> DataFrame:
     """Judged rows in which, of the good rows that count once, all but the one that counts are duplicates.
 
     By key, the row that is greatest in the contract's `latest_by` counts, nulls being least, then the one received
-    last: of the greatest source file, then the greatest line. By row, rows are alike whose columns (those that the
+    last: of the greatest source file, the last in it. By row, rows are alike whose columns (those that the
     contract reads from the file) have equal values, nulls being equal.
     """
     match contract.dedupe_by:
@@ -313,12 +328,12 @@ def deduplicated(rows: DataFrame, contract: Contract) -> DataFrame:
     # Rows that take no part are kept apart by their line, so that they do not all meet in one window.
     window = Window.partitionBy(
         good, *(F.when(good, F.col(name)) for name in same), F.when(~good, F.col("source_line"))
-    ).orderBy(*(F.desc(name) for name in (*contract.latest_by, "source_file", "source_line")))
-    superseded = good & (F.col("_place") > 1)
+    ).orderBy(*(F.desc(name) for name in (*contract.latest_by, "source_file", "_place")))
+    superseded = good & (F.col("_rank") > 1)
     return (
-        rows.withColumn("_place", F.row_number().over(window))
+        rows.withColumn("_rank", F.row_number().over(window))
         .withColumn("_outcome", F.when(superseded, DUPLICATE).otherwise(F.col("_outcome")))
-        .drop("_place")
+        .drop("_rank")
     )
 
 

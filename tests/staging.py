@@ -10,4 +10,4 @@ from spark_jobs import stage_raw, storage
 def as_staged(folder: Path) -> None:
     """Write the manifest of what lies in a folder, without which no job reads it."""
     files = [{"name": file.name, "bytes": file.size} for file in storage.list_files(folder.as_uri())]
-    storage.write_json({"files": files}, (folder / stage_raw.MANIFEST).as_uri())
+    storage.write_json({"files": files, "duplicate_files": []}, (folder / stage_raw.MANIFEST).as_uri())

@@ -43,7 +43,7 @@ class Suite:
 # Both from long to short, so that the last ones to run are short.
 SLOW = (
     Suite("e2e", "airflow", ("tests/e2e",)),
-    Suite("integration-worker", "worker", ("tests/broken", "tests/integration/worker")),
+    Suite("integration-worker", "worker", ("tests/broken", "tests/fuzz", "tests/integration/worker")),
     Suite(
         "integration-airflow",
         "airflow",
@@ -51,7 +51,7 @@ SLOW = (
     ),
     Suite("integration-localaws", "localaws", ("tests/integration/infra", "tests/integration/localaws")),
 )
-CHAOS = (Suite("chaos", "airflow", ("tests/chaos",)),)
+CHAOS = (Suite("chaos", "airflow", ("tests/chaos",)), Suite("fuzz", "worker", ("tests/fuzz",)))
 UNIT = (
     Suite("unit-spark", "worker", ("tests/unit/spark_jobs",)),
     Suite("unit-worker", "worker", ("tests/unit/contract", "tests/unit/worker")),

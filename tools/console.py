@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -69,7 +70,7 @@ def run(command: Callable[[], None]) -> int:
     try:
         command()
     except StackError as error:
-        console.print(f"[bold red]error:[/] {error}", markup=True)
+        console.print(f"[bold red]error:[/] {escape(f'{error}')}", markup=True)
         return 1
     except KeyboardInterrupt:
         console.print("\ninterrupted; `make down` stops what still runs")

@@ -145,7 +145,7 @@ def _start_localaws(ports: Ports, inherited: dict[str, str]) -> None:
     instance = {
         "PATH": f"{CHECKOUT / 'infra' / 'worker'}:{worker / 'bin'}",
         "LAKE_WORKER_VENV": str(worker),
-        "LAKE_WORKER_HOME": str(_worker_home()),
+        "LAKE_WORKER_HOME": str(worker_home()),
         processes.OWNER: str(RUN),
     }
     service = Service(
@@ -163,7 +163,7 @@ def _start_localaws(ports: Ports, inherited: dict[str, str]) -> None:
     processes.wait_until(partial(_answers, url), 60, service, "the local AWS")
 
 
-def _worker_home() -> Path:
+def worker_home() -> Path:
     """Return the folder for the worker's code, class archives and scratch.
 
     Spark's scripts cut paths at spaces: a checkout with one in its path has that folder among the temporary ones.

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, PlainValidator, StringConstraints, WithJsonSchema, model_validator
 
+from contract import date_patterns
 from contract.reading import Model, problem
 
 SIMPLE_TYPES = ("string", "int", "bigint", "double", "date", "timestamp", "boolean")
@@ -18,6 +19,12 @@ INTEGER = "[+-]?[0-9]+"
 """How an integer is written: no separators, no blanks. These patterns are of the syntax that Java and Python share."""
 DOUBLE = "[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?"
 """How a double is written: neither NaN nor an infinity is one."""
+BLANKS = (
+    "\t\n\x0b\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000\u200b\u200c\u200d\u2060\ufeff"
+)
+"""What nobody sees: Unicode's white space, then characters without a width, the byte-order mark among them. A value of
+nothing else is no value, and at the edges of names they do not count."""
 DEFAULT_FORMATS = {"date": "yyyy-MM-dd", "timestamp": "yyyy-MM-dd HH:mm:ss"}
 RESERVED_COLUMNS = frozenset({"ds", "extra", "run", "run_date", "run_id", "source_file", "source_line"})
 SQL_KEYWORDS = frozenset(
@@ -58,6 +65,13 @@ def _check_type(type_name: str) -> str:
     return f"decimal({precision},{scale})"
 
 
+def _check_bare(text: str) -> str:
+    bare = text.strip(BLANKS)
+    if not bare:
+        raise ValueError("is blank")
+    return bare
+
+
 def _check_name(name: str) -> str:
     if name in SQL_KEYWORDS:
         raise ValueError("is a reserved word of SQL: queries could not name it")
@@ -82,6 +96,8 @@ def _check_pattern(pattern: str) -> str:
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$"), AfterValidator(_check_name)]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+Bare = Annotated[str, StringConstraints(min_length=1), AfterValidator(_check_bare)]
+"""A text as raw files have it, without the blanks at its edges: see `BLANKS`."""
 ColumnType = Annotated[
     str,
     AfterValidator(_check_type),
@@ -102,18 +118,19 @@ class TableColumn(Model):
 class Column(TableColumn):
     """A column of the dataset: where it comes from and what a valid value is.
 
-    `source` is its name in the raw file. A raw file may lack an `optional` column: its values are null then, and the
-    manifest of `stage_raw` says so. `normalize` is Spark SQL over `value`, the text as received, and gives the
-    text that everything else looks at. `format` is the Spark date pattern of a date or timestamp. `allowed` lists the
-    only values a string may have, `pattern` is the regular expression that the whole of a string must match (of the
-    syntax that Java and Python share), `min` and `max` are the bounds, included, of a number, date or timestamp.
+    `source` is its name in the raw file, less blanks at its edges. A raw file may lack an `optional` column: its values
+    are null then, and the manifest of `stage_raw` says so. `normalize` is Spark SQL over `value`, the text as received,
+    and gives the text that everything else looks at. `format` is the Spark date pattern of a date or timestamp, of
+    plugins/contract/date_patterns.py; a timestamp with an offset is read to UTC. `allowed` lists the only values a
+    string may have, `pattern` is the regular expression that the whole of a string must match (of the syntax that Java
+    and Python share), `min` and `max` are the bounds, included, of a number, date or timestamp.
 
     A `personal` column is published as a keyed hash. The value itself is seen by the checks of this column and by
     `normalize` only, which can apply `lower`, `trim` and `upper` to it, as in `lower(trim(value))`; every other
     expression, the key, references and lookups see the hash.
     """
 
-    source: Text
+    source: Bare
     required: bool = False
     optional: bool = False
     personal: bool = False
@@ -130,6 +147,11 @@ class Column(TableColumn):
             raise problem("of a required column: no row of a file that lacks it could be published", "optional")
         if self.format is not None and self.type not in DEFAULT_FORMATS:
             raise problem("is for columns of type date or timestamp only", "format")
+        if self.format is not None:
+            try:
+                date_patterns.check(self.format, self.type)
+            except date_patterns.PatternError as error:
+                raise problem(f"{error}", "format") from None
         for field in ("allowed", "pattern", "personal"):
             if getattr(self, field) and self.type != "string":
                 raise problem("is for columns of type string only", field)

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from contract.columns import EXTRA, LINEAGE, RESERVED_COLUMNS, Column, Name, TableColumn, Text
+from contract.columns import BLANKS, EXTRA, LINEAGE, RESERVED_COLUMNS, Bare, Column, Name, TableColumn, Text
 from contract.document import Lines, Location
 from contract.names import Names
 from contract.reading import ContractError, Model, problem, read_model
@@ -25,17 +25,21 @@ HISTORY_DATES = 14
 """How many published dates before a date its numbers are compared with."""
 
 Character = Annotated[str, StringConstraints(min_length=1, max_length=1)]
+Mark = Annotated[str, StringConstraints(min_length=1, max_length=3)]
 Action = Literal["warn", "quarantine", "drop", "fail"]
 """What becomes of a row that breaks a rule: published and counted; kept apart with its reason; left out and counted;
 or the whole batch is refused."""
 Cron = Annotated[str, StringConstraints(pattern=rf"^{CRON_FIELD}( {CRON_FIELD}){{4}}$")]
 FileType = Literal["csv", "json", "jsonl", "parquet"]
+Encoding = Literal["utf-8", "latin-1", "windows-1252", "utf-16"]
 FILE_ENDINGS: dict[FileType, tuple[str, ...]] = {
     "csv": (".csv", ".csv.gz"),
     "json": (".json", ".json.gz"),
     "jsonl": (".jsonl", ".jsonl.gz"),
     "parquet": (".parquet",),
 }
+CSV_ONLY = ("delimiter", "quote", "multiline", "record_lines", "skip_lines", "comment", "footer_lines")
+"""Fields of a format that only files of lines with delimiters have."""
 
 
 class Format(Model):
@@ -45,6 +49,10 @@ class Format(Model):
     says so: a stray quote would else join the lines up to the next one into one record. There a record has up to
     `record_lines` lines. `json` is one array of objects, or, in files that end in .jsonl, one object a line; `jsonl` is
     the latter only. `parquet` compresses by itself.
+
+    Not read, but counted, are of a `csv` file the first `skip_lines` lines, lines that start with `comment`, and the
+    last `footer_lines` lines that are not blank. `null_values` are texts that mean no value, in every column and with
+    or without blanks around them.
     """
 
     type: FileType
@@ -52,22 +60,34 @@ class Format(Model):
     quote: Character = '"'
     multiline: bool = False
     record_lines: Annotated[int, Field(ge=2, le=10_000)] = 100
-    encoding: Literal["utf-8", "latin-1"] = "utf-8"
+    encoding: Encoding = "utf-8"
+    skip_lines: Annotated[int, Field(ge=0, le=10_000)] = 0
+    comment: Mark | None = None
+    footer_lines: Annotated[int, Field(ge=0, le=10_000)] = 0
+    null_values: tuple[Bare, ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        for field in ("delimiter", "quote", "multiline", "record_lines"):
+        for field in CSV_ONLY:
             if self.type != "csv" and field in self.model_fields_set:
                 raise problem("is for files of type csv only", field)
         if "record_lines" in self.model_fields_set and not self.multiline:
             raise problem("is for files with multiline: true only; a record is a line in others", "record_lines")
         for field in ("delimiter", "quote"):
-            if getattr(self, field) in "\r\n":
-                raise problem("cannot be the end of a line", field)
+            if getattr(self, field) in "\r\n\0\ufeff":
+                raise problem("cannot be the end of a line, NUL, or a byte-order mark", field)
         if self.type == "parquet" and "encoding" in self.model_fields_set:
             raise problem("is for files of text only", "encoding")
         if self.delimiter == self.quote:
             raise problem("is the delimiter too", "quote")
+        if self.comment is not None:
+            if self.comment[0] in (self.delimiter, self.quote) or "\n" in self.comment or "\r" in self.comment:
+                raise problem("cannot begin with the delimiter or the quote, or hold the end of a line", "comment")
+            if not self.comment.strip(BLANKS):
+                raise problem("is blank: lines that only begin with blanks are records", "comment")
+        for index, text in enumerate(self.null_values):
+            if text in self.null_values[:index]:
+                raise problem(f"{text!r} is given twice", "null_values", index)
         return self
 
     @property
@@ -76,15 +96,23 @@ class Format(Model):
         more = FILE_ENDINGS["jsonl"] if self.type == "json" else ()
         return (*FILE_ENDINGS[self.type], *more)
 
-    def type_of(self, file_name: str) -> FileType:
-        """How the file of this name is written; its ending must be one of `suffixes`."""
-        return next((kind for kind, endings in FILE_ENDINGS.items() if file_name.endswith(endings)), self.type)
+    def type_of(self, file_name: str) -> FileType | None:
+        """How the file of this name is written, or None where it ends in none of `suffixes`, in whatever case."""
+        name = file_name.lower()
+        if not name.endswith(self.suffixes):
+            return None
+        return next(kind for kind, endings in FILE_ENDINGS.items() if name.endswith(endings))
+
+    @property
+    def expected_name(self) -> str:
+        """What a raw file's name must be, in words."""
+        return f"a raw file of format {self.type} must end in {' or '.join(self.suffixes)}"
 
 
 class Dedupe(Model):
     """Which rows of one date count once.
 
-    Of rows with the same `key`, the one that is greatest by the columns `latest_by`, then by source file and line, is
+    Of rows with the same `key`, the one that is greatest by the columns `latest_by`, then by source file and place in it, is
     kept. Or, by `row`, of rows that are equal in every column of the contract the one received last.
     """
 

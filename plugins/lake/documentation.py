@@ -229,16 +229,31 @@ def index_page(contracts: Iterable[Contract]) -> str:
 $ make dataset NAME=returns SAMPLE=returns.csv
 ```
 
-writes, from a sample file (CSV, a JSON array or JSON lines, also gzipped), and without overwriting anything:
+writes, from a sample file (CSV, a JSON array or JSON lines, also gzipped, or Parquet) that the jobs can read:
 
-- `include/datasets/returns.yaml`, the contract: columns and types, what is required, a key, the few values that a
-  column has, what looks like personal data. An editor that knows JSON Schema completes and checks it; what each field
+- `include/datasets/returns.yaml`, the contract: how the file is written, which of its lines are no records, which texts
+  mean no value; columns and types, what is required, the few values that a column has. An editor that knows JSON Schema completes and checks it; what each field
   means is said in `plugins/contract/dataset.py`.
 - `expectations/returns.json`, the Great Expectations suite, on top of what the contract implies.
 - `include/sql/returns/`, the SQL of a first mart, and `tests/integration/sql/returns/`, its test.
 - `docs/datasets/returns.md`, the page. `make docs` writes it again after a change; `make check` says when it is stale.
 
-What it inferred holds for the sample: read the contract and correct it. `make up` then makes the dataset's database
+It says what speaks for each thing that it inferred, and runs the sample through `stage_raw`, `clean` and `validate`, on
+this machine and without the local AWS: the account of its rows is the last that it prints. Where the jobs refuse the
+sample it ends with an error, and the files stay for you to correct. The same sample again changes nothing; a file that
+you have edited is not overwritten.
+
+What it inferred holds for the sample: read the contract and correct it, these parts first.
+
+- **Types.** A column is of numbers where each of them can be written back as it was: what has leading zeros, or
+  commas, is text. Where days and months may have changed places, the contract says so beside `format`.
+- **Personal data** is told by the words of a name, in several languages, and by values (e-mail, IBAN, cards,
+  telephones). `doubtful` stands where a column may be about a thing; remove `personal` where it is.
+- **The key** is written where 20 rows or more prove it unique and its name is the dataset's own: rows with the same key
+  count once. Without one every row counts.
+- **`footer_lines`** leaves out as many lines of every file: it is written where the sample ends with totals or a note.
+
+`make up` then makes the dataset's database
 and crawler and gives contract and suite to the worker, and the DAGs appear. No Python is needed. After each later
 change of a contract or suite, `make up` again: until then the dataset's tasks say that they are not deployed.
 
@@ -277,9 +292,22 @@ def _raw_files(contract: Contract) -> str:
     }[contract.additions]
     return (
         f"{written}, at `{Names(contract.dataset).raw('<date>')}` in the raw bucket, file names ending in {endings}. "
-        f"{_complete(contract)}When there is none after {contract.wait.timeout_hours} h, {missing}. {kept} "
-        "A column that is missing, or whose values are of another type, fails the batch before it is cleaned."
+        f"{_not_read(contract)}"
+        f"{_complete(contract)}When there is none after {contract.wait.timeout_hours} h, {missing}. "
+        f"{kept} A column that is missing, or whose values are of another type, fails the batch before it is cleaned."
     )
+
+
+def _not_read(contract: Contract) -> str:
+    wanted = contract.format
+    parts = [
+        f"the first {wanted.skip_lines} lines" if wanted.skip_lines else "",
+        f"lines that start with `{wanted.comment}`" if wanted.comment else "",
+        f"the last {wanted.footer_lines} lines that are not blank" if wanted.footer_lines else "",
+    ]
+    told = f"Not read, but counted: {', '.join(filter(None, parts))}. " if any(parts) else ""
+    nulls = ", ".join(f"`{value}`" for value in wanted.null_values)
+    return told + (f"No value is also what says {nulls}. " if nulls else "")
 
 
 def _waits(contract: Contract) -> Iterator[str]:

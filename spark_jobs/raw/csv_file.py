@@ -4,29 +4,45 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 
-from contract.dataset import Contract
+from contract.columns import BLANKS
+from contract.dataset import Contract, Format
 
 from spark_jobs.errors import DataError
 from spark_jobs.raw import model, text
 from spark_jobs.raw.model import RawFile, Record
 
-OTHER_DELIMITERS = ",;\t|"
+OTHER_DELIMITERS = ",;\t|^~:\x01\x1f"
+SEPARATOR = re.compile(r'\ufeff?"?sep=(.)"?\s*', re.IGNORECASE)
+"""The line with which spreadsheets are told the delimiter."""
+
+CR_ALONE = re.compile(r"\r(?![\r\n])")
+
+Line = tuple[str, str | None]
+"""The text of a line with its line break, and what is wrong where it is not text."""
 
 
 class _Lines:
     """The lines of a text file, which remembers those handed out since `take` and can go back.
 
-    `csv.reader` pulls lines from it, as many as a record needs: one, unless records may have several.
+    `csv.reader` pulls lines from it, as many as a record needs: one, unless records may have several. It is handed them
+    without what means nothing: blanks between a quoted value and its delimiters, and byte-order marks where a record
+    begins, as files that were put one behind the other have them. `take` gives them as they are.
     """
 
-    def __init__(self, source: Iterator[tuple[str, str | None]], record_lines: int) -> None:
-        self._source = source
-        self._record_lines = record_lines
+    def __init__(self, source: Iterator[Line], wanted: Format) -> None:
         self.counts = model.LineCounts()
-        self._waiting: list[tuple[str, str | None]] = []
-        self._given: list[tuple[str, str | None]] = []
+        self._source = _without_footer(source, wanted, self.counts) if wanted.footer_lines else source
+        self._record_lines = wanted.record_lines if wanted.multiline else 1
+        self._comment = wanted.comment
+        self._quote = wanted.quote
+        self._padded, self._padding = _padding(wanted.delimiter, wanted.quote)
+        self._waiting: list[Line] = []
+        self._given: list[Line] = []
         self._chars = 0
         self.line = 1
 
@@ -34,24 +50,66 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
+        if self._given:
+            return self._continued()
+        given = self._next()
+        whole = given[0]
+        if whole.startswith(text.BOM):
+            whole = whole.lstrip(text.BOM)
+        while self._comment and whole.startswith(self._comment):
+            self.counts.comment += 1
+            self.line += 1
+            given = self._next()
+            whole = given[0].lstrip(text.BOM)
+        self._given.append(given)
+        return self._without_padding(whole) if self._quote in whole else whole
+
+    def _continued(self) -> str:
+        """The next line of a record that has not ended: it begins inside a quoted value."""
         if len(self._given) == self._record_lines:
             raise csv.Error(self._too_long())
+        self._chars += len(self._given[-1][0])
         if self._chars > text.MAX_RECORD_CHARS:
             raise csv.Error(f"a quoted value does not end within {text.MAX_RECORD_CHARS:,} characters")
-        given = self._waiting.pop() if self._waiting else self._new()
+        given = self._next()
         self._given.append(given)
-        self._chars += len(given[0])
-        return given[0]
+        return self._without_padding(self._quote + given[0]).removeprefix(self._quote)
+
+    def _without_padding(self, line: str) -> str:
+        return self._padding.sub(r"\1\2", line) if self._padded.search(line) else line
+
+    def skip(self, count: int, delimiter: str) -> str | None:
+        """Pass by the first `count` lines, and by one that tells the delimiter.
+
+        :return: the delimiter that this one tells, where it is another.
+        """
+        with suppress(StopIteration):
+            for _ in range(count):
+                self._pass()
+            first = self._next()
+            told = SEPARATOR.fullmatch(first[0])
+            self._waiting.append(first)
+            if told:
+                self._pass()
+                return told[1] if told[1] != delimiter else None
+        return None
+
+    def _pass(self) -> None:
+        self._next()
+        self.counts.skipped += 1
+        self.line += 1
+
+    def _next(self) -> Line:
+        if self._waiting:
+            return self._waiting.pop()
+        new = next(self._source)
+        self.counts.physical += 1
+        return new
 
     def _too_long(self) -> str:
         if self._record_lines == 1:
             return "a quoted value does not end on its line (the contract has no `multiline: true`)"
         return f"a quoted value does not end within {self._record_lines} lines (the contract's `record_lines`)"
-
-    def _new(self) -> tuple[str, str | None]:
-        new = next(self._source)
-        self.counts.physical += 1
-        return new
 
     def take(self, count: int | None = None) -> tuple[int, int, str, str | None]:
         """The first `count` lines given out (by default all) as one text; the others will be given out again.
@@ -75,12 +133,41 @@ class _Lines:
         return start, self.line - start, whole.removesuffix("\n").removesuffix("\r"), problem
 
 
+def _padding(delimiter: str, quote: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """What a line looks like that may have blanks around a quoted value, and such a value, with what is before it and
+    itself as groups. Where a blank is a delimiter nothing looks so.
+    """
+    d, q = re.escape(delimiter), re.escape(quote)
+    if " " in (delimiter, quote):
+        return re.compile(r"(?!)"), re.compile(r"(?!)")
+    value = rf"(^|{d}) *({q}(?:[^{q}]+|{q}{q})*+(?:{q}|\Z))(?: *(?={d}|[\r\n]|\Z))"
+    return re.compile(f" {q}|{q} "), re.compile(value)
+
+
+def _without_footer(source: Iterator[Line], wanted: Format, counts: model.LineCounts) -> Iterator[Line]:
+    """The lines of `source` but for the footer, with which they end: it is counted, and so are blank lines in it."""
+    nothing = BLANKS + wanted.delimiter + wanted.quote
+    held: deque[tuple[Line, bool]] = deque()
+    full = 0
+    for line in source:
+        is_full = bool(line[0].strip(nothing))
+        held.append((line, is_full))
+        full += is_full
+        while full > wanted.footer_lines:
+            line, is_full = held.popleft()
+            full -= is_full
+            yield line
+    counts.physical += len(held)
+    counts.footer += full
+    counts.blank += len(held) - full
+
+
 Row = tuple[int, int, str, list[str] | None, str | None, str | None]
 """A record before its fields have names: start line, lines, raw text, fields or None, broken rule, reason."""
 
 
 def _rows(lines: _Lines, contract: Contract) -> Iterator[Row]:
-    """Every record of `lines` that is not empty."""
+    """Every record of `lines`; an empty line is one without fields."""
     csv.field_size_limit(text.MAX_RECORD_CHARS)
     delimiter, quote = contract.format.delimiter, contract.format.quote
     while True:
@@ -90,10 +177,8 @@ def _rows(lines: _Lines, contract: Contract) -> Iterator[Row]:
                 line, count, raw, problem = lines.take()
                 if problem:
                     yield line, count, raw, None, model.NOT_TEXT, problem
-                elif fields:
-                    yield line, count, raw, fields, None, None
                 else:
-                    lines.counts.blank += count
+                    yield line, count, raw, fields, None, None
             return
         except csv.Error as error:
             line, count, raw, problem = lines.take(1)
@@ -127,55 +212,95 @@ def _without_ends(rows: Iterator[Row], quote: str) -> Iterator[Row]:
 
 
 def open_csv(stream: io.BufferedReader, name: str, contract: Contract) -> RawFile:
-    """A CSV file read as far as its header, which is its first line that is not empty.
+    """A CSV file read as far as its header, which is its first line that is not blank.
 
-    :raises DataError: there is no header, or it names a column twice.
+    :raises DataError: there is no header, it names a column twice, or another delimiter is told.
     """
     wanted = contract.format
-    lines = _Lines(text.lines(stream, name, wanted.encoding), wanted.record_lines if wanted.multiline else 1)
+    lines = _Lines(text.lines(stream, name, wanted.encoding), wanted)
+    if told := lines.skip(wanted.skip_lines, wanted.delimiter):
+        raise _other_delimiter(f"{name} line {lines.line - 1}", told, wanted)
     rows = _rows(lines, contract)
-    line, lines.counts.header, raw, header, _, reason = next(rows, (1, 0, "", None, None, "there are only empty lines"))
+    line, header = _header(rows, lines.counts, name, contract)
     where = f"{name} line {line}"
-    if header is None:
-        found = "" if model.has_personal(contract) else f"; found {model.shortened(raw)!r}"
-        raise DataError(f"{where}: no header: {reason} (expected {', '.join(model.sources(contract))}{found})")
-    model.check_unique(header, contract, where)
     if len(header) == 1:
         _check_delimiter(header[0], contract, where)
+    model.check_unique(header, contract, where)
     if not wanted.multiline:
         rows = _without_ends(rows, wanted.quote)
-    return RawFile(name, line, header, _records(rows, header, contract), lines.counts)
+    return RawFile(name, line, header, _records(rows, header, contract, name, lines.counts), lines.counts)
+
+
+def _header(rows: Iterator[Row], counts: model.LineCounts, name: str, contract: Contract) -> tuple[int, list[str]]:
+    """The first line that is not blank, and the names on it without the blanks at their edges.
+
+    :raises DataError: there is none, or it cannot be read.
+    """
+    line, raw, reason = 1, "", "there are only empty lines"
+    if counts.skipped or contract.format.comment or contract.format.footer_lines:
+        reason = "there are only empty lines, and those that are not read"
+    for line, count, raw, fields, _, problem in rows:
+        names = [field.strip(BLANKS) for field in fields or ()]
+        if any(names):
+            counts.header += count
+            return line, names
+        if problem:
+            reason = "its lines end in CR alone, not in LF or CR LF" if CR_ALONE.search(raw) else problem
+            break
+        counts.blank += count
+        line, raw = 1, ""
+    found = "" if model.has_personal(contract) else f"; found {model.shortened(raw)!r}"
+    raise DataError(f"{name} line {line}: no header: {reason} (expected {', '.join(model.sources(contract))}{found})")
 
 
 def _check_delimiter(header: str, contract: Contract, where: str) -> None:
     for delimiter in OTHER_DELIMITERS:
-        names = header.split(delimiter)
+        names = [name.strip(BLANKS + contract.format.quote) for name in header.split(delimiter)]
         if len(names) > 1 and not model.missing_columns(names, contract):
-            raise DataError(
-                f"{where}: the delimiter is {delimiter!r}, and {contract.format.delimiter!r} in the contract"
-            )
+            raise _other_delimiter(where, delimiter, contract.format)
 
 
-def _records(rows: Iterator[Row], header: list[str], contract: Contract) -> Iterator[Record]:
-    """The records below the header; a column that is not in it is null in all of them."""
+def _other_delimiter(where: str, delimiter: str, wanted: Format) -> DataError:
+    return DataError(f"{where}: the delimiter is {delimiter!r}, and {wanted.delimiter!r} in the contract")
+
+
+def _records(
+    rows: Iterator[Row], header: list[str], contract: Contract, name: str, counts: model.LineCounts
+) -> Iterator[Record]:
+    """The records below the header; a column that is not in it is null in all of them.
+
+    :raises DataError: the header stands there again in another order: what is below it would change places.
+    """
     wanted = model.sources(contract)
     width = len(header)
-    positions = [header.index(name) if name in header else width for name in wanted]
+    named = max(at for at, source in enumerate(header, 1) if source)
+    positions = [header.index(source) if source in header else -1 for source in wanted]
     in_order = positions == list(range(width))
-    others = [(at, name) for at, name in enumerate(header) if name not in wanted]
+    others = [(at, source) for at, source in enumerate(header) if source and source not in wanted]
     keep = bool(others) and contract.additions == "keep"
-    padding: list[str | None] = [None] if width in positions else []
+    no_record, quote = {"", *header}, contract.format.quote
     extra = None
     for line, lines, raw, fields, rule, reason in rows:
         if fields is None:
             yield Record(line, raw, None, rule, reason, lines=lines)
-        elif len(fields) != width:
+            continue
+        if not fields or fields[0].strip(BLANKS) in no_record:
+            bare = [field.strip(BLANKS) for field in fields]
+            if not any(bare) and not (width == 1 and quote in raw):
+                counts.blank += lines
+                continue
+            if bare == header:
+                counts.header += lines
+                continue
+            if sorted(bare) == sorted(header):
+                raise DataError(f"{name} line {line}: the header stands here again with its columns in another order")
+        if not named <= len(fields) <= width:
             told = f"has {len(fields)} fields, the header has {width}"
             yield Record(line, raw, None, model.WRONG_FIELD_COUNT, told, lines=lines)
         elif in_order:
             yield Record(line, raw, tuple(fields), lines=lines)
         else:
             if keep:
-                extra = model.json_text({name: fields[at] for at, name in others})
-            given = [*fields, *padding]
-            yield Record(line, raw, tuple(given[at] for at in positions), extra=extra, lines=lines)
+                extra = model.json_text({source: fields[at] for at, source in others})
+            given = [*fields, None]
+            yield Record(line, raw, tuple([given[at] for at in positions]), extra=extra, lines=lines)

@@ -1,101 +1,129 @@
-"""Dates and timestamps written in the Spark patterns that contracts use.
+"""Dates and timestamps read from texts, without Spark but as spark_jobs/transforms.py does, and written to texts.
 
-Source: https://spark.apache.org/docs/latest/sql-ref-datetime-pattern.html
+Patterns are those of plugins/contract/date_patterns.py. A value with an offset is the wall clock reading in UTC.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import date, datetime, time
+from contextlib import suppress
+from datetime import date, datetime, time, timedelta
 from functools import cache
 
-PART = re.compile(r"'(?:[^']|'')*'|([A-Za-z])\1*|[^A-Za-z']")
-LIMITS = {"y": (2, 4), "M": (1, 2), "d": (1, 2), "H": (1, 2), "m": (1, 2), "s": (1, 2), "S": (1, 6)}
-"""How many times a letter may stand in a row for us to read it; names of months and the like Spark alone reads."""
+from contract.date_patterns import MONTHS, Part, Variant, expression, variants
 
 
 @cache
-def _parts(pattern: str) -> tuple[tuple[str, int], ...] | None:
-    """The letters of a pattern with their number, `("", n)` never; literals as `(text, 0)`. None: not for us."""
-    parts: list[tuple[str, int]] = []
-    at = 0
-    for found in PART.finditer(pattern):
-        if found.start() != at:
-            return None
-        at, text = found.end(), found[0]
-        if found[1]:
-            least, most = LIMITS.get(found[1], (1, 0))
-            if not least <= len(text) <= most or (found[1] == "y" and len(text) == 3):
-                return None
-            parts.append((found[1], len(text)))
-        else:
-            literal = "'" if text == "''" else text[1:-1].replace("''", "'") if text.startswith("'") else text
-            parts.append((literal, 0))
-    letters = [letter for letter, count in parts if count]
-    unique = len(letters) == len(set(letters)) and {"y", "M", "d"} <= set(letters)
-    return tuple(parts) if at == len(pattern) and unique else None
-
-
-@cache
-def _expression(pattern: str) -> re.Pattern[str] | None:
-    parts = _parts(pattern)
-    if parts is None:
-        return None
-    # A number of one letter has no leading zero: Spark's must read the same when written again.
-    return re.compile(
-        "".join(
-            re.escape(letter)
-            if not count
-            else f"(?P<{letter}>0|[1-9][0-9]?)"
-            if count == 1 and letter != "S"
-            else f"(?P<{letter}>[0-9]{{{count}}})"
-            for letter, count in parts
-        )
-    )
-
-
-def reader(pattern: str) -> Callable[[str], datetime | None] | None:
-    """What reads a text written exactly in `pattern`, and gives None for any other; None: only Spark can tell."""
-    expression = _expression(pattern)
-    if expression is None:
-        return None
+def reader(pattern: str) -> Callable[[str], datetime | None]:
+    """What reads a text written exactly in `pattern`, and gives None for any other."""
+    forms = [(re.compile(expression(variant)), _letters(variant)) for variant in variants(pattern)]
 
     def read(text: str) -> datetime | None:
-        found = expression.fullmatch(text)
-        if not found:
-            return None
-        parts = found.groupdict()
-        year = int(parts["y"]) + (2000 if len(parts["y"]) == 2 else 0)
-        month, day, hour, minute, second = (int(parts.get(letter) or 0) for letter in "MdHms")
-        try:
-            return datetime(year, month, day, hour, minute, second, int((parts.get("S") or "0").ljust(6, "0")))
-        except ValueError:
-            return None
+        for form, letters in forms:
+            found = form.fullmatch(text)
+            if found:
+                with suppress(ValueError, OverflowError):
+                    return _moment(dict(zip(letters, found.groups(), strict=True)), letters)
+        return None
 
     return read
+
+
+def _letters(variant: Variant) -> dict[str, str]:
+    """The letters of each field, in the variant's order."""
+    return {part.field: part.text for part in variant if part.field}
+
+
+def _moment(given: dict[str, str], letters: dict[str, str]) -> datetime:
+    """The moment that the texts of the fields stand for.
+
+    :raises ValueError: there is no such day or time of day.
+    :raises OverflowError: in UTC it is not in the years 1 to 9999.
+    """
+    year = int(given["year"]) + (2000 if letters["year"] == "yy" else 0)
+    month = given.get("month", "1")
+    hour = _hour(int(given["hour"]), letters["hour"][0], given.get("AM or PM")) if "hour" in given else 0
+    moment = datetime(
+        year,
+        MONTH_NUMBERS.get(month[:3]) or int(month),
+        int(given.get("day", 1)),
+        hour,
+        int(given.get("minute", 0)),
+        int(given.get("second", 0)),
+        int(given["fraction"][:6].ljust(6, "0")) if "fraction" in given else 0,
+    )
+    if "day of the year" in given:
+        moment += timedelta(days=int(given["day of the year"]) - 1)
+        if moment.year != year:
+            raise ValueError(year)
+    return moment - _offset(given["offset"]) if "offset" in given else moment
+
+
+def _hour(number: int, letter: str, half: str | None) -> int:
+    """The hour of the day; `H` counts from 0 to 23, `k` from 1 to 24, and with AM or PM `h` from 1 to 12, `K` to 11.
+
+    :raises ValueError: there is no such hour.
+    """
+    most = 24 if letter in "Hk" else 12
+    least = 0 if letter in "HK" else 1
+    if not least <= number < least + most:
+        raise ValueError(number)
+    return number % most + (12 if half == "PM" else 0)
+
+
+def _offset(text: str) -> timedelta:
+    """`Z`, or sign, hours, minutes and seconds, of which the last may be missing."""
+    hours, minutes, seconds = (int(pair) for pair in [*re.findall("[0-9]{2}", text), 0, 0, 0][:3])
+    offset = timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    return -offset if text.startswith("-") else offset
 
 
 def written(value: date, pattern: str | None) -> str:
     """`value` in the pattern where that keeps it whole, else in ISO 8601 (a timestamp with a blank in place of T)."""
     moment = value if isinstance(value, datetime) else datetime.combine(value, time())
-    parts = _parts(pattern) if pattern else None
-    if pattern and parts:
-        numbers = {letter: getattr(moment, name) for letter, name in NAMES.items()}
-        text = "".join(
-            letter
-            if not count
-            else f"{moment.microsecond:06}"[:count]
-            if letter == "S"
-            else f"{numbers[letter] % 100:02}"
-            if (letter, count) == ("y", 2)
-            else f"{numbers[letter]:0{count}}"
-            for letter, count in parts
-        )
+    if pattern:
         read = reader(pattern)
-        if read and read(text) == moment:
-            return text
+        for variant in variants(pattern):
+            text = _written(moment, variant)
+            if read(text) == moment:
+                return text
     return str(value)
 
 
-NAMES = {"y": "year", "M": "month", "d": "day", "H": "hour", "m": "minute", "s": "second"}
+def _written(moment: datetime, variant: Variant) -> str:
+    """What is written of a moment by one variant of a pattern."""
+    return "".join(_part(moment, part) if part.literal is None else part.literal for part in variant)
+
+
+def _part(moment: datetime, part: Part) -> str:
+    letter, count = part.text[0], len(part.text)
+    match letter:
+        case "y" if count == 2:
+            return f"{moment.year % 100:02}"
+        case "M" | "L" if count > 2:
+            return MONTHS[moment.month - 1][: 3 if count == 3 else None]
+        case "D":
+            return f"{moment.timetuple().tm_yday:0{count}}"
+        case "k":
+            return f"{moment.hour or 24:0{count}}"
+        case "h":
+            return f"{moment.hour % 12 or 12:0{count}}"
+        case "K":
+            return f"{moment.hour % 12:0{count}}"
+        case "a":
+            return "PM" if moment.hour >= 12 else "AM"
+        case "G":
+            return "AD"
+        case "S":
+            return f"{moment.microsecond:06}".ljust(count, "0")[:count]
+        case "X":
+            return "Z"
+        case "x" | "Z":
+            return OFFSETS_OF_UTC.get(part.text, "+0000")
+    return f"{getattr(moment, NAMES[letter]):0{count}}"
+
+
+NAMES = {"y": "year", "M": "month", "L": "month", "d": "day", "H": "hour", "m": "minute", "s": "second"}
+OFFSETS_OF_UTC = {"x": "+00", "xxx": "+00:00", "xxxxx": "+00:00", "ZZZZZ": "Z"}
+MONTH_NUMBERS = {name[:3]: number for number, name in enumerate(MONTHS, 1)}

@@ -12,7 +12,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple, NoReturn
 
-from contract.dataset import Contract
+from contract.columns import BLANKS
+from contract.dataset import Contract, Encoding
 
 from spark_jobs.errors import DataError
 from spark_jobs.raw import model, text
@@ -25,7 +26,10 @@ TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|[\[\]{},:]|[^"\[\]{},:\s]+')
 """What decides where a broken element ends. A string ends on its line: JSON has no line breaks in strings."""
 
 BYTES = re.compile("[\udc80-\udcff]")
-"""Bytes that are not UTF-8, as the error handler `surrogateescape` shows them."""
+"""Bytes that are not of the encoding, as the error handler `surrogateescape` shows them."""
+
+
+TWICE = "an object names a member twice"
 
 
 class _BrokenError(ValueError):
@@ -39,7 +43,7 @@ def _constant(name: str) -> NoReturn:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
-        raise _BrokenError("an object names a member twice")
+        raise _BrokenError(TWICE)
     return members
 
 
@@ -60,7 +64,10 @@ def _reason(error: Exception, start: int = 0) -> str:
 
 
 class _Reader:
-    """Turns an element into a record, and remembers the names that records have had: of new ones, `MAX_NEW_NAMES`."""
+    """Turns an element into a record, and remembers the names that records have had: of new ones, `MAX_NEW_NAMES`.
+
+    Names are told without the blanks at their edges.
+    """
 
     def __init__(self, contract: Contract) -> None:
         self._wanted = model.sources(contract)
@@ -71,6 +78,10 @@ class _Reader:
         if type(element) is not dict:
             return Record(line, raw, None, model.MALFORMED, f"is {KINDS[type(element)]}, not an object")
         if not element.keys() <= self.names.keys():
+            bare = {name.strip(BLANKS): value for name, value in element.items()}
+            if len(bare) < len(element):
+                return Record(line, raw, None, model.MALFORMED, _reason(_BrokenError(TWICE)))
+            element = bare
             self._remember(element)
         return model.record_of(line, raw, element, self._wanted, self._keep)
 
@@ -96,7 +107,7 @@ def _of_lines(
     first = True
     for line, (raw, problem) in enumerate(text.lines(stream, name, contract.format.encoding), 1):
         counts.physical = line
-        raw = raw.strip(" \t\r\n")
+        raw = raw.strip(BLANKS)
         if not raw:
             counts.blank += 1
             continue
@@ -142,14 +153,13 @@ def _of_array(
 
 
 def _of_elements(array: _Array, contract: Contract, reader: _Reader) -> Iterator[tuple[_Element, Record]]:
-    latin_1 = contract.format.encoding == "latin-1"
-    not_text = text.NOT_LATIN_1 if latin_1 else BYTES
+    encoding = contract.format.encoding
+    not_text = text.NOT_LATIN_1 if encoding == "latin-1" else BYTES
     for element in array.elements():
         line, raw, value, problem = element
         if not raw.isascii() and not_text.search(raw):
             shown = raw.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-            told = text.WRONG_LATIN_1 if latin_1 else text.WRONG_UTF_8
-            yield element, Record(line, shown, None, model.NOT_TEXT, told)
+            yield element, Record(line, shown, None, model.NOT_TEXT, text.WRONG[encoding])
         elif problem:
             yield element, Record(line, raw.replace("\0", "\\x00"), None, model.MALFORMED, problem)
         else:
@@ -172,10 +182,10 @@ class _Array:
     brace that no object can have in that place, which is the next element's.
     """
 
-    def __init__(self, stream: io.BufferedReader, name: str, encoding: str) -> None:
+    def __init__(self, stream: io.BufferedReader, name: str, encoding: Encoding) -> None:
         self._stream = stream
         self._name = name
-        self._decoder = codecs.getincrementaldecoder(encoding)(errors="surrogateescape")
+        self._decoder = codecs.getincrementaldecoder(text.CODECS[encoding])(errors="surrogateescape")
         self._window = ""
         self._at = 0
         self._line = 1
@@ -189,7 +199,7 @@ class _Array:
         :raises DataError: see `open_json_array`.
         """
         first = self._next()
-        if first == text.UTF8_BOM:
+        if first == text.BOM:
             self._at += 1
             first = self._next()
         if first != "[":

@@ -6,10 +6,11 @@ import difflib
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from contract.columns import BLANKS
 from contract.dataset import Contract
 
 from spark_jobs.errors import DataError
@@ -45,17 +46,23 @@ class Record(NamedTuple):
 class LineCounts:
     """What a file's physical lines are, complete once its records have been read to the end; in Parquet its rows.
 
-    `physical` = `header` + `blank` + the `lines` of all its records. `blank` are lines without a record: empty ones,
-    and those on which a JSON array has only brackets and commas.
+    `physical` is the sum of the others and of the `lines` of all its records. `header` counts the header wherever it
+    stands again. `blank` are lines without a record: empty ones, those of delimiters only, and those on which a JSON
+    array has only brackets and commas. `skipped`, `comment` and `footer` are not read because the contract says so; a
+    first line `sep=;` is skipped without that.
     """
 
     physical: int = 0
     header: int = 0
     blank: int = 0
+    skipped: int = 0
+    comment: int = 0
+    footer: int = 0
 
 
 class RawFile(NamedTuple):
-    """A raw file opened: `columns` are the names in its header or schema, which stands on `line`.
+    """A raw file opened: `columns` are the names in its header or schema, which stands on `line`, without the blanks at
+    their edges; those that have none are an empty text.
 
     JSON has neither: its `columns` are the keys of the records read so far, and `has_header` is False.
     """
@@ -134,50 +141,76 @@ def record_of(line: int, raw: str, given: Mapping[str, Any], wanted: Sequence[st
     return Record(line, raw, tuple(values), extra=extra)
 
 
+def without_null_values(records: Iterable[Record], null_values: Collection[str]) -> Iterator[Record]:
+    """Records in which each of the texts `null_values`, with or without blanks around it, is no value."""
+    for record in records:
+        if record.values is not None:
+            values = (
+                None if text is not None and text.strip(BLANKS) in null_values else text for text in record.values
+            )
+            record = record._replace(values=tuple(values))
+        yield record
+
+
 def check_unique(found: Sequence[str], contract: Contract, where: str) -> None:
     """Refuse a header that names a column twice.
 
     :raises DataError: it does.
     """
-    twice = [name for name, count in Counter(found).items() if count > 1]
+    twice = [name for name, count in Counter(found).items() if count > 1 and name]
     if twice:
-        named = _names(twice) if is_header(found, contract) else f"{len(twice)} names"
-        raise DataError(f"{where}: the columns do not fit the contract: given twice {named}")
+        told = f"given twice {_names(twice)}" if _knows(found, contract) else difference(found, contract)
+        raise DataError(f"{where}: the columns do not fit the contract: {told}")
 
 
-def is_header(found: Collection[str], contract: Contract) -> bool:
-    """Whether names found may be shown: without a single known column they may be values, and those may be personal."""
-    return not has_personal(contract) or any(name in found for name in sources(contract))
+def _knows(found: Collection[str], contract: Contract) -> bool:
+    """Whether one of the names found is a column: else they may be values."""
+    return any(name in found for name in sources(contract))
 
 
-def missing_columns(found: Collection[str], contract: Contract) -> list[str]:
-    """The sources of the contract's columns that every file must have and that are not among the names found."""
-    return [column.source for column in contract.columns if not column.optional and column.source not in found]
+def missing_columns(found: Collection[str], contract: Contract, has_header: bool = True) -> list[str]:
+    """The sources of the contract's columns that a file must have and that are not among the names found.
+
+    Without a header, in JSON, a column that no row needs is not missing, unless a new one has its name in another
+    spelling, or there is no column at all.
+    """
+    absent = [column for column in contract.columns if column.source not in found]
+    if not has_header and _knows(found, contract):
+        new = {_plain(name) for name in new_columns(found, contract)}
+        absent = [column for column in absent if column.required or _plain(column.source) in new]
+    return [column.source for column in absent if not column.optional]
 
 
-def absent_columns(found: Collection[str], contract: Contract) -> list[str]:
-    """The sources of the contract's optional columns that are not among the names found."""
-    return [column.source for column in contract.columns if column.optional and column.source not in found]
+def absent_columns(found: Collection[str], contract: Contract, has_header: bool = True) -> list[str]:
+    """The sources of the contract's columns that are not among the names found, and not missing either."""
+    missing = missing_columns(found, contract, has_header)
+    return [name for name in sources(contract) if name not in found and name not in missing]
 
 
 def new_columns(found: Collection[str], contract: Contract) -> list[str]:
-    """The names found that are no source of a column of the contract."""
+    """The names found, each once, that are no source of a column of the contract."""
     known = sources(contract)
-    return [name for name in found if name not in known]
+    return [name for name in dict.fromkeys(found) if name not in known]
 
 
-def difference(found: Collection[str], contract: Contract) -> str:
-    """How the names found differ from the contract's columns, in words: `missing 'a' (renamed to 'A'?); new 'A'`."""
-    missing, new = missing_columns(found, contract), new_columns(found, contract)
-    if not is_header(found, contract):
-        return f"missing {_names(missing)}; none of the names in the file is a column: is the header missing?"
-    told = []
-    for name in missing[:MAX_NAMES]:
-        likely = _closest(name, new)
-        told.append(f"{name!r} (renamed to {shortened(likely, 80)!r}?)" if likely else repr(name))
-    parts = [f"missing {', '.join(told)}"] if told else []
-    if new:
+def difference(found: Collection[str], contract: Contract, has_header: bool = True) -> str:
+    """How the names found differ from the contract's columns, in words: `missing 'a' (renamed to 'A'?); new 'A'`.
+
+    Names that may be personal values are not shown.
+    """
+    missing = missing_columns(found, contract, has_header)
+    new = [name for name in new_columns(found, contract) if name]
+    shown = _knows(found, contract) or not has_personal(contract)
+    likely = {name: _closest(name, new) if shown else None for name in missing[:MAX_NAMES]}
+    told = [
+        f"{name!r} (renamed to {shortened(other, 80)!r}?)" if other else repr(name) for name, other in likely.items()
+    ]
+    more = f" and {len(missing) - MAX_NAMES} more" if len(missing) > MAX_NAMES else ""
+    parts = [f"missing {', '.join(told)}{more}"] if told else []
+    if new and shown:
         parts.append(f"new {_names(new)}")
+    if not _knows(found, contract) and not any(likely.values()):
+        parts.append("none of the names in the file is a column: is the header missing?")
     return "; ".join(parts)
 
 
@@ -186,12 +219,13 @@ def _names(names: Sequence[str]) -> str:
     return ", ".join(repr(shortened(name, 80)) for name in names[:MAX_NAMES]) + more
 
 
+def _plain(name: str) -> str:
+    """A name without what its spellings differ in: case and punctuation."""
+    return re.sub(r"[\W_]", "", name).casefold()
+
+
 def _closest(name: str, candidates: Sequence[str]) -> str | None:
-    """The candidate that is most like `name`, where one is: case and punctuation do not count."""
-
-    def plain(text: str) -> str:
-        return re.sub(r"[\W_]", "", text).casefold()
-
-    by_plain = {plain(candidate): candidate for candidate in candidates}
-    likely = difflib.get_close_matches(plain(name), by_plain, n=1)
+    """The candidate that is most like `name`, where one is."""
+    by_plain = {_plain(candidate): candidate for candidate in candidates}
+    likely = difflib.get_close_matches(_plain(name), by_plain, n=1)
     return by_plain[likely[0]] if likely else None

@@ -22,8 +22,9 @@ from decimal import Decimal
 from typing import Any, BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from contract.columns import Column
+from contract.columns import BLANKS, Column
 from contract.dataset import Contract
 
 from spark_jobs.errors import DataError
@@ -33,6 +34,11 @@ from spark_jobs.raw.model import RawFile, Record
 BATCH_ROWS = 10_000
 UNITS = ("ms", "us", "ns")
 """The units in which INT96 is read, side by side: pyarrow cuts off what is finer, and wraps round what is beyond."""
+
+VARIANT = {"metadata", "value", "typed_value"}
+"""The members of the object that a VARIANT is stored as."""
+JULIAN = b"org.apache.spark.legacyDateTime"
+"""What Spark says of a file whose old dates are of another calendar than Parquet's."""
 
 
 def open_parquet(stream: io.BufferedReader, name: str, contract: Contract) -> RawFile:
@@ -46,7 +52,7 @@ def open_parquet(stream: io.BufferedReader, name: str, contract: Contract) -> Ra
             unit: pq.ParquetFile(source, page_checksum_verification=True, coerce_int96_timestamp_unit=unit)
             for unit in UNITS
         }
-        found = by_unit["us"].schema_arrow.names
+        found = [column.strip(BLANKS) for column in by_unit["us"].schema_arrow.names]
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _damaged(name, error) from error
     file = by_unit["us"]
@@ -75,28 +81,61 @@ def _records(by_unit: dict[str, pq.ParquetFile], name: str, contract: Contract) 
     file = by_unit["us"]
     wanted, keep = model.sources(contract), contract.additions == "keep"
     by_source = {column.source: column for column in contract.columns}
-    found = [column for column in file.schema_arrow.names if keep or column in by_source]
+    names = {column: column.strip(BLANKS) for column in file.schema_arrow.names}
+    found = [column for column, bare in names.items() if bare in by_source or (keep and bare)]
     leaves = (file.schema.column(at) for at in range(len(file.schema)))
     int96 = [leaf.path for leaf in leaves if leaf.physical_type == "INT96"]
     if inside := [path for path in int96 if path not in file.schema_arrow.names and path.partition(".")[0] in found]:
         raise DataError(f"{name}: {inside[0]} is INT96 within a list or object, which cannot be kept exactly")
+    for column in found:
+        if problem := _not_json(file.schema_arrow.field(column).type):
+            raise DataError(f"{name}: the column {column!r} {problem}")
     int96 = [path for path in int96 if path in found]
+    julian = JULIAN in (file.metadata.metadata or {})
     row = 0
     try:
         others = (by_unit[unit].iter_batches(BATCH_ROWS, columns=int96) for unit in ("ms", "ns")) if int96 else ()
         for batch, *more in zip(file.iter_batches(BATCH_ROWS, columns=found), *others, strict=True):
             texts = [
-                _int96_texts([batch[column], *(other[column] for other in more)], by_source.get(column))
+                _int96_texts([batch[column], *(other[column] for other in more)], by_source.get(names[column]))
                 if column in int96
-                else _texts(batch[column], by_source.get(column))
+                else _texts(batch[column], by_source.get(names[column]))
                 for column in found
             ]
+            if julian:
+                texts = [_julian_told(batch[column], given) for column, given in zip(found, texts, strict=True)]
             for values in zip(*texts, strict=True):
                 row += 1
-                given = dict(zip(found, values, strict=True))
+                given = dict(zip(map(names.__getitem__, found), values, strict=True))
                 yield model.record_of(row, model.json_text(given), given, wanted, keep)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(name, error) from error
+
+
+def _not_json(kind: pa.DataType) -> str | None:
+    """Why a list or object cannot be kept as JSON."""
+    if pa.types.is_struct(kind):
+        names = kind.names
+        if "metadata" in names and set(names) <= VARIANT and pa.types.is_binary(kind.field("metadata").type):
+            return "is or holds a VARIANT, of which only the storage is known here: send it as a text of JSON"
+        if len(set(names)) < len(names):
+            return "is or holds an object that names a member twice"
+    children = (kind.field(at).type for at in range(kind.num_fields))
+    return next(filter(None, map(_not_json, children)), None)
+
+
+def _julian_told(values: pa.Array, texts: list[Any]) -> list[Any]:
+    """The texts of a file that says its dates before 1582-10-15 are of the Julian calendar, with those told as such.
+
+    Moments of before 1900 are told too: they are off by the local time of the writer's machine.
+    """
+    if not (pa.types.is_date(values.type) or pa.types.is_timestamp(values.type)):
+        return texts
+    days = date(1582, 10, 15) if pa.types.is_date(values.type) else datetime(1900, 1, 1, tzinfo=values.type.tz and UTC)
+    old = pc.less(values, pa.scalar(days, values.type)).to_pylist()
+    return [
+        f"<of the calendar before 1582: {text}>" if is_old else text for is_old, text in zip(old, texts, strict=True)
+    ]
 
 
 def _texts(values: pa.Array, column: Column | None) -> list[Any]:

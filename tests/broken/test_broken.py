@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -40,12 +40,12 @@ def staged(case: str, folder: Path, contract: Contract) -> dict[str, Any]:
     described = []
     for path in sorted((HERE / case).iterdir()):
         if path.name != "expected.yaml":
-            assert path.name.endswith(contract.format.suffixes)
             shutil.copyfile(path, folder / path.name)
             described.append({"name": path.name, "bytes": path.stat().st_size, "sha256": storage.sha256_of(path)})
     files, copies, drift = stage_raw.settled(folder, described, contract)
-    storage.write_json({"files": files}, (folder / stage_raw.MANIFEST).as_uri())
-    return {"files": files, "duplicate_files": copies, "drift": drift}
+    manifest = {"files": files, "duplicate_files": copies, "drift": drift}
+    storage.write_json(manifest, (folder / stage_raw.MANIFEST).as_uri())
+    return manifest
 
 
 def cleaned(spark: SparkSession, folder: Path, contract: Contract) -> dict[str, Any]:
@@ -88,6 +88,12 @@ def run(spark: SparkSession, case: str, folder: Path, expected: dict[str, Any]) 
     assert stage["drift"]["new_columns"] == expected.get("new_columns", {})
     assert stage["drift"]["absent_columns"] == expected.get("absent_columns", {})
     clean_manifest = cleaned(spark, folder, contract)
+    copies = {copy["name"]: copy["rows"] for copy in clean_manifest["input"]["duplicate_files"]}
+    assert copies == expected.get("rows_of_copies", {})
+    lines: Counter[str] = Counter()
+    for file in clean_manifest["input"]["files"]:
+        lines.update(file["lines"])
+    assert {kind: lines[kind] for kind in expected.get("lines", {})} == expected.get("lines", {})
     assert expected["outcome"] == "publish", clean_manifest["rows"]
     assert clean_manifest["rows"] == {**expected["rows"], "dropped": {}}
     assert sorted(shown(row, contract) for row in rows_of(clean_manifest["output"]["files"])) == sorted(

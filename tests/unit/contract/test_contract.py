@@ -166,7 +166,21 @@ def test_a_wrong_contract_is_refused_with_its_line(tmp_path: Path, old: str, new
             "  record_lines: 5",
             "format.record_lines: is for files with multiline: true only",
         ),
-        ("sales", "encoding: utf-8", "encoding: utf-16", "format.encoding: 'utf-16' is not allowed"),
+        ("sales", "encoding: utf-8", "encoding: cp1252", "format.encoding: 'cp1252' is not allowed"),
+        (
+            "customers",
+            "  type: json",
+            "  type: json\n  skip_lines: 1",
+            "format.skip_lines: is for files of type csv only",
+        ),
+        ("sales", "encoding: utf-8", "skip_lines: -1", "format.skip_lines: "),
+        ("sales", "encoding: utf-8", "comment: '////'", "format.comment: "),
+        ("sales", "encoding: utf-8", "comment: ',-'", "format.comment: cannot begin with the delimiter or the quote"),
+        ("sales", "encoding: utf-8", 'comment: "-\\n"', "format.comment: cannot begin with the delimiter or the quote"),
+        ("sales", "encoding: utf-8", "comment: ' '", "format.comment: is blank"),
+        ("sales", "encoding: utf-8", "null_values: ['NA', ' NA']", "format.null_values[1]: 'NA' is given twice"),
+        ("sales", "encoding: utf-8", 'null_values: ["\\u00a0"]', "format.null_values[0]: '\\xa0' is blank"),
+        ("sales", '  delimiter: ","', '  delimiter: "\\ufeff"', "format.delimiter: cannot be the end of a line"),
         ("online_retail", "{by: row}", "{by: key}", "dedupe.by: 'key' needs a key"),
         (
             "online_retail",
@@ -389,6 +403,19 @@ def test_each_format_has_its_file_endings(file_type: str, suffixes: tuple[str, .
     assert [contract.format.type_of(f"a{suffix}") for suffix in suffixes] == [
         suffix.split(".")[1] for suffix in suffixes
     ]
+
+
+def test_a_format_is_told_by_the_ending_in_whatever_case() -> None:
+    csv, json = Format(type="csv"), Format(type="json")
+    assert [csv.type_of(name) for name in ("A.CSV", "a.Csv.GZ", "a.json", "csv", "a.csv.bz2")] == ["csv"] * 2 + [
+        None
+    ] * 3
+    assert [json.type_of(name) for name in ("A.JSON.gz", "a.JSONL", "a.parquet")] == ["json", "jsonl", None]
+
+
+def test_the_source_of_a_column_and_what_means_no_value_have_no_blanks_at_their_edges() -> None:
+    column = Column(name="sent", source="\ufeff Sent on\u00a0", type="date", description="The day")
+    assert (column.source, Format(type="csv", null_values=(" - ",)).null_values) == ("Sent on", ("-",))
 
 
 def test_all_problems_of_all_files_are_told_at_once(tmp_path: Path) -> None:

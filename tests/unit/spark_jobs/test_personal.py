@@ -40,6 +40,7 @@ def test_a_value_becomes_its_keyed_hash_after_it_is_normalized() -> None:
 
 def test_a_blank_is_nobody() -> None:
     assert replaced("1", "  ", None).values == ("1", "", None)
+    assert replaced("1", "\u00a0\u200b", None).values == ("1", "\u00a0\u200b", None)
 
 
 def test_another_key_gives_another_hash() -> None:

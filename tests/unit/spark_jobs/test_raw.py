@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import io
+from dataclasses import astuple
 
 import pytest
+from contract.columns import BLANKS
 from contract.dataset import Contract
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +25,8 @@ def read(content: bytes, name: str = "x.csv", contract: Contract = CONTRACT) -> 
     """The records of a file, all of whose lines are accounted for."""
     file = open_fitting(io.BytesIO(content), name, contract)
     records = list(file.records)
-    assert file.counts.physical == file.counts.header + file.counts.blank + sum(record.lines for record in records)
+    kinds = sum(astuple(file.counts)) - file.counts.physical
+    assert file.counts.physical == kinds + sum(record.lines for record in records)
     return records
 
 
@@ -149,13 +152,19 @@ def test_bytes_that_are_not_text_are_shown_as_what_they_are() -> None:
         (b"\na,b\n1,2\n", "x.csv line 2: the columns do not fit the contract: missing 'c'"),
         (b"a,b,c,b\n", "given twice 'b'"),
         (b"A,b,c\n", "missing 'a' (renamed to 'A'?); new 'A'"),
-        (b"1,2,3\n", "missing 'a', 'b', 'c'; new '1', '2', '3'"),
+        (
+            b"1,2,3\n",
+            "missing 'a', 'b', 'c'; new '1', '2', '3'; none of the names in the file is a column: is the header",
+        ),
+        (b'"1","x","x"\n', "none of the names in the file is a column: is the header missing?"),
+        (b"a\x01b\x01c\n", "the delimiter is '\\x01', and ',' in the contract"),
         (b"a;b;c\n", "the delimiter is ';', and ',' in the contract"),
         (b'"a,b,c\n1,2,3\n', "line 1: no header"),
         (b"\xff\xfea\x00", "x.csv: is not csv in utf-8 but UTF-16 text"),
         (b"\xffa,b,c\n", "line 1: no header: is not valid UTF-8"),
         (b"PK\x03\x04.....", "x.csv: is not csv in utf-8 but a zip archive or an Excel workbook"),
-        (b"a,b,c\r1,2,3\r", "line 1: no header"),
+        (b"a,b,c\r1,2,3\r", "line 1: no header: its lines end in CR alone, not in LF or CR LF"),
+        (b"\xef\xbb\xbf", "x.csv: the file is empty"),
     ],
 )
 def test_a_file_whose_header_does_not_fit_is_refused(content: bytes, message: str) -> None:
@@ -172,15 +181,94 @@ def test_gzip_is_unpacked_and_damage_is_told() -> None:
             read(damaged, "x.csv.gz")
 
 
+@pytest.mark.parametrize("delimiter", ["\x01", "\x1f", "|", "\t", " ", "^", "§", "."])
+def test_any_character_can_be_the_delimiter(delimiter: str) -> None:
+    contract = contract_of(*COLUMNS, format={"type": "csv", "delimiter": delimiter})
+    assert values('a,b,c\n1,"x, ""y""",3\n,,\n4,5,6\n'.replace(",", delimiter).encode(), contract) == [
+        ("1", f'x{delimiter} "y"', "3"),
+        ("4", "5", "6"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "row"),
+    [
+        ('1, "x, y" , "z"', ("1", "x, y", "z")),
+        ('"a, ""b"", "" c" ,  "d",', ('a, "b", " c', "d", "")),
+        ('1, 27" wide ,3 "', ("1", ' 27" wide ', '3 "')),
+        (' "" , "x" ,""', ("", "x", "")),
+        ('1, "x" y,3', ("1", ' "x" y', "3")),
+        ('1, "x,3', None),
+    ],
+)
+def test_blanks_around_quotes_are_no_part_of_the_value(line: str, row: tuple[str, ...] | None) -> None:
+    (record,) = read(f"a,b,c\n{line}\n".encode())
+    assert (record.raw, record.values) == (line, row)
+
+
+def test_blanks_around_quotes_of_records_of_several_lines() -> None:
+    content = b'a,b,c\n1, "x\n, ""y"" ,\n" , "z"\n"",\n'
+    assert [record.values for record in read(content, contract=MULTILINE)][:1] == [("1", 'x\n, "y" ,\n', "z")]
+
+
+def test_what_looks_like_a_comment_inside_a_value_is_part_of_it() -> None:
+    contract = contract_of(*COLUMNS, format={"type": "csv", "multiline": True, "comment": "#"})
+    records = read(b'# one\na,b,c\n\xef\xbb\xbf# two\n1,"x\n# y",#3\n#"open\n4,5,6\n# last', contract=contract)
+    assert [(record.line, record.values) for record in records] == [(4, ("1", "x\n# y", "#3")), (7, ("4", "5", "6"))]
+
+
+@pytest.mark.parametrize(
+    ("content", "counts"),
+    [
+        (b"a,b,c\n1,2,3\nsum,,6\n,,\nend,,", LineCounts(physical=5, header=1, blank=1, footer=2)),
+        (b"a,b,c\n,,\nsum,,6\nend,,\n\n,,", LineCounts(physical=6, header=1, blank=3, footer=2)),
+    ],
+)
+def test_a_footer_is_the_last_lines_that_are_not_blank(content: bytes, counts: LineCounts) -> None:
+    file = open_fitting(io.BytesIO(content), "x.csv", contract_of(*COLUMNS, format={"type": "csv", "footer_lines": 2}))
+    assert [record.values for record in file.records] == [("1", "2", "3")] * (b"1,2,3" in content)
+    assert file.counts == counts
+
+
+@pytest.mark.parametrize("fields", [{"skip_lines": 9}, {"footer_lines": 2}, {"comment": "a"}])
+def test_a_file_of_lines_that_are_not_read_has_no_header(fields: dict[str, object]) -> None:
+    with pytest.raises(
+        DataError, match=r"x\.csv line 1: no header: there are only empty lines, and those that are not"
+    ):
+        read(b"a,b,c\n\na,b,c", contract=contract_of(*COLUMNS, format={"type": "csv", **fields}))
+
+
+def test_no_value_is_what_the_contract_says_before_anything_else_sees_it() -> None:
+    contract = contract_of(*COLUMNS, format={"type": "csv", "null_values": ("NA", "-9")})
+    assert values(b'a,b,c\nNA," NA ",-9\nna,N A,-90\n', contract) == [(None, None, None), ("na", "N A", "-90")]
+
+
+@pytest.mark.parametrize("order", ["le", "be"])
+def test_utf_16_is_read_in_either_order_of_bytes_in_pieces_of_any_size(order: str) -> None:
+    lines = "a,b,c\n" + "1,😀\u0a0d,3\r\n" * 20_000
+    contract = contract_of(*COLUMNS, format={"type": "csv", "encoding": "utf-16"})
+    content = f"\ufeff{lines}".encode(f"utf-16-{order}")
+    assert values(content, contract) == [("1", "😀\u0a0d", "3")] * 20_000
+    assert len(read(gzip.compress(content), "x.csv.gz", contract)) == 20_000
+
+
+def test_a_mark_of_utf_8_inside_a_file_of_another_encoding_is_no_text() -> None:
+    contract = contract_of(*COLUMNS, format={"type": "csv", "encoding": "windows-1252"})
+    (record,) = read(b"a,b,c\n\xef\xbb\xbf1,2,3\n", contract=contract)
+    assert (record.rule, record.reason) == ("not_text", "begins with the byte-order mark of UTF-8")
+
+
 @given(st.lists(st.tuples(*[st.text(st.characters(codec="utf-8", exclude_characters="\0"))] * 3), max_size=8))
 def test_what_a_csv_writer_wrote_is_read_back(rows: list[tuple[str, str, str]]) -> None:
     import csv
 
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, quoting=csv.QUOTE_ALL)
+    written = io.StringIO(newline="")
+    writer = csv.writer(written, quoting=csv.QUOTE_ALL)
     writer.writerow(COLUMNS)
     writer.writerows(rows)
-    assert values(text.getvalue().encode(), MULTILINE) == rows
+    assert values(written.getvalue().encode(), MULTILINE) == [
+        row for row in rows if any(text.strip(BLANKS) for text in row)
+    ]
 
 
 @given(st.binary(max_size=300), st.sampled_from([CONTRACT, MULTILINE]))
@@ -188,4 +276,5 @@ def test_no_line_is_lost_whatever_the_bytes(content: bytes, contract: Contract) 
     records = read(b"a,b,c\n" + content, contract=contract)
     shown = content.decode(errors="backslashreplace").replace("\0", "\\x00")
     kept = "".join(record.raw for record in records)
-    assert kept.replace("\r", "").replace("\n", "") == shown.replace("\r", "").replace("\n", "")
+    no_data = str.maketrans("", "", BLANKS + ',"')
+    assert kept.translate(no_data) == shown.translate(no_data)

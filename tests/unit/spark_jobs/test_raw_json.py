@@ -120,6 +120,34 @@ def test_latin_1_is_read_and_what_it_has_no_characters_for_is_not() -> None:
 
 
 @pytest.mark.parametrize(
+    ("encoding", "given", "bad"),
+    [
+        ("windows-1252", "€ Œ".encode("cp1252"), b"\x9d"),
+        ("utf-16", "€ Œ".encode("utf-16-le"), b"\0\xd8"),
+    ],
+)
+def test_other_encodings_are_read_and_what_they_have_no_characters_for_is_not(
+    encoding: str, given: bytes, bad: bytes
+) -> None:
+    contract = contract_of("a", "b", format={"type": "json", "encoding": encoding})
+    codec, mark = ("cp1252", b"") if encoding == "windows-1252" else ("utf-16-le", b"\xff\xfe")
+    first, second = '{"a": "'.encode(codec), '"}'.encode(codec)
+    elements = [first + given + second, first + bad + second]
+    array = mark + "[".encode(codec) + ",".encode(codec).join(elements) + "]".encode(codec)
+    found = [summary(array, contract=contract), summary(mark + "\n".encode(codec).join(elements), "x.jsonl", contract)]
+    assert [[values for values, _ in one] for one in found] == [["€ Œ", "not_text"]] * 2
+
+
+def test_names_are_told_without_the_blanks_at_their_edges() -> None:
+    content = '[{" a": 1, "b\u00a0": 2}, {"a": 3, "\ufeffb": 4}, {"a": 1, "a ": 2}]'
+    assert [(record.values, record.rule) for record in read(content)] == [
+        (("1", "2"), None),
+        (("3", "4"), None),
+        (None, "malformed_record"),
+    ]
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         ("", "x.json: the file is empty"),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import math
+import random
 import re
+import subprocess
 from datetime import UTC, date, datetime, time
-from decimal import Decimal
+from decimal import Context, Decimal
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -15,10 +19,12 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyspark.sql import SparkSession
 
 from spark_jobs.errors import DataError
 from spark_jobs.raw import Record, open_file, open_fitting
 from tests.unit.spark_jobs.contracts import contract_of
+from tools.environment import python_of
 
 PARQUET = {"format": {"type": "parquet"}}
 CONTRACT = contract_of("a", "b", **PARQUET)
@@ -66,6 +72,12 @@ def one(values: pa.Array, contract: Any = CONTRACT) -> tuple[str | None, str | N
         (time(3, 4, 5), pa.time64("us"), "03:04:05"),
         (None, pa.int32(), None),
         (None, pa.list_(pa.int32()), None),
+        (Decimal("-1.50"), pa.decimal32(5, 2), "-1.50"),
+        (Decimal("-1.50"), pa.decimal64(15, 2), "-1.50"),
+        (2**32 - 1, pa.uint32(), "4294967295"),
+        (b"\x12\x34" + bytes(13) + b"\x01", pa.uuid(), "12340000-0000-0000-0000-000000000001"),
+        ("Zoë", pa.string_view(), "Zoë"),
+        ("Zoë".encode(), pa.binary(4), "Zoë"),
     ],
 )
 def test_a_value_becomes_exact_text(value: Any, kind: pa.DataType, text: str | None) -> None:
@@ -205,6 +217,102 @@ def test_a_column_that_nobody_named_costs_nothing(kind: pa.DataType) -> None:
     (kept,) = read(content, KEEP)
     assert kept.values == ("1", "2")
     assert set(json.loads(kept.extra or "")) == {"far", "nested"}
+
+
+def test_no_variant_is_kept_by_its_storage() -> None:
+    parts = {"metadata": pa.array([b"\x01\0\0"]), "value": pa.array([b"\x0c\x01"]), "typed_value": pa.array([1])}
+    for names in (["metadata", "value"], ["value", "metadata"], ["metadata", "value", "typed_value"]):
+        variant = pa.StructArray.from_arrays([parts[name] for name in names], names)
+        for column in (variant, pa.ListArray.from_arrays([0, 1], variant)):
+            content = stored({"v": column, "a": ["1"], "b": ["2"]})
+            assert read(content)[0].values == ("1", "2")
+            with pytest.raises(DataError, match=r"x\.parquet: the column 'v' is or holds a VARIANT"):
+                read(content, KEEP)
+
+
+def test_an_object_with_two_members_of_a_name_is_not_kept_as_one_of_them() -> None:
+    twice = pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], ["k", "k"])
+    content = stored({"v": twice, "a": ["1"], "b": ["2"]})
+    assert read(content)[0].values == ("1", "2")
+    with pytest.raises(DataError, match="the column 'v' is or holds an object that names a member twice"):
+        read(content, KEEP)
+
+
+def test_old_dates_of_another_calendar_are_told() -> None:
+    days, moments = [date(1582, 10, 14), date(1582, 10, 15)], [datetime(1899, 12, 31), datetime(1900, 1, 1)]
+    table = pa.table({"a": pa.array([*days, None]), "b": pa.array([*moments, None])})
+    for metadata, told in (({}, ""), ({"org.apache.spark.legacyDateTime": ""}, "<of the calendar before 1582: {}>")):
+        target = io.BytesIO()
+        pq.write_table(table.replace_schema_metadata(metadata), target)
+        first, second, third = (record.values for record in read(target.getvalue()))
+        assert first == ((told or "{}").format("1582-10-14"), (told or "{}").format("1899-12-31 00:00:00"))
+        assert (second, third) == (("1582-10-15", "1900-01-01 00:00:00"), (None, None))
+
+
+def test_names_are_compared_without_blanks_at_their_edges_and_columns_without_one_are_left_out() -> None:
+    content = stored({" a": ["1"], "b\u00a0": ["2"], " ": ["3"], "c.d": ["4"]})
+    assert list(open_file(io.BytesIO(content), "x.parquet", CONTRACT).columns) == ["a", "b", "", "c.d"]
+    assert read(content, KEEP) == [Record(1, '{"a": "1", "b": "2", "c.d": "4"}', ("1", "2"), extra='{"c.d": "4"}')]
+    with pytest.raises(DataError, match="given twice 'a'"):
+        read(stored({"a": ["1"], "a ": ["2"], "b": ["3"]}))
+
+
+def values_of_all_kinds() -> dict[str, list[Any]]:
+    """Columns of values that are the same in every engine, at and between the edges."""
+    chance, numbers = random.Random(7), range(40)  # noqa: S311 - the same ones every time
+    days = [date(1, 1, 1), date(1582, 10, 10), date(1900, 1, 1), date(9999, 12, 31)]
+    days += [date.fromordinal(chance.randrange(1, 3_652_059)) for _ in numbers]
+    return {
+        "small": [Decimal(chance.randrange(-9999, 10_000)).scaleb(-2) for _ in days],
+        "money": [Decimal(chance.randrange(-(10**12), 10**12)).scaleb(-2) for _ in days],
+        "wide": [Decimal(chance.randrange(-(10**37), 10**37)).scaleb(-10, Context(prec=38)) for _ in days],
+        "big": [-(2**63), 2**63 - 1, 0, 1, *(chance.randrange(-(2**63), 2**63) for _ in numbers)],
+        "ratio": [0.1, -0.0, 5e-324, 1.7976931348623157e308, *(chance.uniform(-1e9, 1e9) for _ in numbers)],
+        "day": days,
+        "moment": [datetime.combine(day, time(23, 59, 59, chance.randrange(10**6))) for day in days],
+    }
+
+
+TYPES = {
+    "small": "decimal(4,2)",
+    "money": "decimal(12,2)",
+    "wide": "decimal(38,10)",
+    "big": "bigint",
+    "ratio": "double",
+    "day": "date",
+    "moment": "timestamp",
+}
+BY_DUCKDB = """
+import sys, duckdb
+texts, target, columns = sys.argv[1:]
+for version in ("v1", "v2"):
+    query = f"select {columns} from read_csv('{texts}', all_varchar = true)"
+    duckdb.sql(f"copy ({query}) to '{target}/duckdb-{version}.parquet' (format parquet, parquet_version '{version}')")
+"""
+
+
+def test_what_other_engines_write_comes_back_equal(spark: SparkSession, tmp_path: Path) -> None:
+    values = values_of_all_kinds()
+    kinds = {"small": pa.decimal128(4, 2), "money": pa.decimal128(12, 2), "wide": pa.decimal128(38, 10)}
+    table = pa.table({name: pa.array(given, kinds.get(name)) for name, given in values.items()})
+    for number, as_integer in enumerate((False, True)):
+        pq.write_table(table, tmp_path / f"arrow-{number}.parquet", store_decimal_as_integer=as_integer)
+    spark.createDataFrame(table).coalesce(1).write.parquet(f"{tmp_path}/spark")
+    with (tmp_path / "texts.csv").open("w", encoding="utf-8") as file:
+        csv.writer(file).writerows([values, *zip(*values.values(), strict=True)])
+    columns = ", ".join(f"{name}::{kind} as {name}" for name, kind in TYPES.items())
+    command = [python_of("localaws"), "-c", BY_DUCKDB, tmp_path / "texts.csv", tmp_path, columns]
+    subprocess.run(command, check=True, timeout=120)
+
+    described = [{"name": name, "type": kind} for name, kind in TYPES.items()]
+    contract = contract_of(*described, **PARQUET)
+    written = [*tmp_path.glob("*.parquet"), *tmp_path.glob("spark/*.parquet")]
+    assert len(written) == 5
+    back = (Decimal, Decimal, Decimal, int, float, date.fromisoformat, datetime.fromisoformat)
+    for path in written:
+        records = read(path.read_bytes(), contract)
+        found = [[kind(text) for kind, text in zip(back, record.values, strict=True)] for record in records]
+        assert found == [list(row) for row in zip(*values.values(), strict=True)], path.name
 
 
 MOMENTS = st.datetimes(min_value=datetime(1, 1, 1), max_value=datetime(9999, 12, 31, 23, 59, 59, 999999))
