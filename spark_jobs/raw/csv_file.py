@@ -142,7 +142,7 @@ def _padding(delimiter: str, quote: str) -> re.Pattern[str]:
     """
     d, q = re.escape(delimiter), re.escape(quote)
     if " " in (delimiter, quote):
-        return re.compile(r"(?!)")
+        return re.compile("(?!)()()")
     return re.compile(rf"(^|{d}) *({q}(?:[^{q}]+|{q}{q})*+(?:{q}|\Z))(?: *(?={d}|[\r\n]|\Z))")
 
 
