@@ -24,12 +24,16 @@ Judge = Callable[..., list[dict[str, Any]]]
 
 @pytest.fixture
 def judge(spark: SparkSession, tmp_path: Path) -> Judge:
-    """Give the rows that become of CSV files (all with the contract's header), in the order received."""
+    """Give the rows that become of CSV files (all with the contract's header), in the order received.
+
+    Another column keeps rows without any value from being blank lines.
+    """
 
     def run(contract: Contract, *files: str, **others: DataFrame) -> list[dict[str, Any]]:
         header = ",".join(column.source for column in contract.columns)
         for number, lines in enumerate(files):
-            (tmp_path / f"{number}.csv").write_text(f"{header}\n{lines}", encoding="utf-8")
+            text = "".join(f"{line},x\n" for line in [header, *lines.splitlines()])
+            (tmp_path / f"{number}.csv").write_text(text, encoding="utf-8")
         frame = records.read(spark, storage.list_files(tmp_path.as_uri()), contract, None)
         rows = transforms.classified(frame, contract, RUN_DATE, "run-1", others)
         rows = rows.where(F.col("_outcome") != transforms.NO_ROW).orderBy("source_file", "source_line")
