@@ -286,11 +286,11 @@ def _raw_files(contract: Contract) -> str:
 def _not_read(contract: Contract) -> str:
     wanted = contract.format
     parts = [
-        f"the first {wanted.skip_lines} lines" if wanted.skip_lines else "",
+        f"lines at the start: {wanted.skip_lines}" if wanted.skip_lines else "",
         f"lines that start with `{wanted.comment}`" if wanted.comment else "",
-        f"the last {wanted.footer_lines} lines that are not blank" if wanted.footer_lines else "",
+        f"lines at the end that are not blank: {wanted.footer_lines}" if wanted.footer_lines else "",
     ]
-    told = f"Not read, but counted: {', '.join(filter(None, parts))}. " if any(parts) else ""
+    told = f"Not read, but counted: {'; '.join(filter(None, parts))}. " if any(parts) else ""
     nulls = ", ".join(f"`{value}`" for value in wanted.null_values)
     return told + (f"No value is also what says {nulls}. " if nulls else "")
 

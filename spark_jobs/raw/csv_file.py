@@ -40,7 +40,8 @@ class _Lines:
         self._record_lines = wanted.record_lines if wanted.multiline else 1
         self._comment = wanted.comment
         self._quote = wanted.quote
-        self._padded, self._padding = _padding(wanted.delimiter, wanted.quote)
+        self._blank_before, self._blank_behind = f" {self._quote}", f"{self._quote} "
+        self._padding = _padding(wanted.delimiter, wanted.quote)
         self._waiting: list[Line] = []
         self._given: list[Line] = []
         self._chars = 0
@@ -76,7 +77,9 @@ class _Lines:
         return self._without_padding(self._quote + given[0]).removeprefix(self._quote)
 
     def _without_padding(self, line: str) -> str:
-        return self._padding.sub(r"\1\2", line) if self._padded.search(line) else line
+        if self._blank_before in line or self._blank_behind in line:
+            return self._padding.sub(r"\1\2", line)
+        return line
 
     def skip(self, count: int, delimiter: str) -> str | None:
         """Pass by the first `count` lines, and by one that tells the delimiter.
@@ -133,15 +136,14 @@ class _Lines:
         return start, self.line - start, whole.removesuffix("\n").removesuffix("\r"), problem
 
 
-def _padding(delimiter: str, quote: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """What a line looks like that may have blanks around a quoted value, and such a value, with what is before it and
-    itself as groups. Where a blank is a delimiter nothing looks so.
+def _padding(delimiter: str, quote: str) -> re.Pattern[str]:
+    """A quoted value with the blanks around it; its groups are what stands before it, and itself. Where a blank is the
+    delimiter or the quote there is none.
     """
     d, q = re.escape(delimiter), re.escape(quote)
     if " " in (delimiter, quote):
-        return re.compile(r"(?!)"), re.compile(r"(?!)")
-    value = rf"(^|{d}) *({q}(?:[^{q}]+|{q}{q})*+(?:{q}|\Z))(?: *(?={d}|[\r\n]|\Z))"
-    return re.compile(f" {q}|{q} "), re.compile(value)
+        return re.compile("(?!)()()")
+    return re.compile(rf"(^|{d}) *({q}(?:[^{q}]+|{q}{q})*+(?:{q}|\Z))(?: *(?={d}|[\r\n]|\Z))")
 
 
 def _without_footer(source: Iterator[Line], wanted: Format, counts: model.LineCounts) -> Iterator[Line]:

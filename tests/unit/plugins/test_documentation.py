@@ -1,6 +1,7 @@
 """A dataset's page says what its contract, suite and SQL say."""
 
 import pytest
+from contract.dataset import Format
 from contract.names import Names
 from lake.contracts import load_contracts
 from lake.documentation import dag_documentation, dataset_page, index_page
@@ -63,6 +64,14 @@ def test_what_becomes_of_missing_files_and_repeated_rows():
     assert "| `customers_current` | view of the latest date |" in page("customers")
     assert "| `orders_current` | view of the latest version of each key |" in page("orders")
     assert "_current" not in page("sales")
+
+
+def test_what_is_not_read_of_the_files_is_told():
+    form = Format(type="csv", skip_lines=2, comment="#", footer_lines=1, null_values=("NA", "-"))
+    text = dataset_page(CONTRACTS["sales"].model_copy(update={"format": form, "marts": ()}), SUITE, {})
+    not_read = "lines at the start: 2; lines that start with `#`; lines at the end that are not blank: 1"
+    assert f"Not read, but counted: {not_read}. No value is also what says `NA`, `-`. " in text
+    assert "Not read" not in page("sales")
 
 
 def test_expectations_are_told_with_their_reasons():

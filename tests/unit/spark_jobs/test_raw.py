@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+from contextlib import suppress
 from dataclasses import astuple
 
 import pytest
@@ -278,3 +279,33 @@ def test_no_line_is_lost_whatever_the_bytes(content: bytes, contract: Contract) 
     kept = "".join(record.raw for record in records)
     no_data = str.maketrans("", "", BLANKS + ',"')
     assert kept.translate(no_data) == shown.translate(no_data)
+
+
+FORMATS: list[dict[str, object]] = [
+    {},
+    {"multiline": True, "record_lines": 3},
+    {"comment": "#", "skip_lines": 1, "footer_lines": 2},
+    {"multiline": True, "comment": "#", "footer_lines": 1, "null_values": ("a",)},
+    {"encoding": "windows-1252", "delimiter": ";"},
+    {"encoding": "utf-16", "footer_lines": 1},
+]
+
+
+@given(st.text(st.sampled_from('abc,;"# \n\r\ufeff\xa0\u0a0d1'), max_size=60), st.sampled_from(FORMATS))
+def test_every_line_is_of_one_kind_whatever_the_text(content: str, fields: dict[str, object]) -> None:
+    contract = contract_of(*COLUMNS, format={"type": "csv", **fields})
+    codec = {"windows-1252": "utf-8", "utf-16": "utf-16"}.get(contract.format.encoding, "utf-8")
+    header = contract.format.delimiter.join(COLUMNS)
+    whole = f"{header}\n{header}\n{content}"
+    with suppress(DataError):
+        file = open_fitting(io.BytesIO(whole.encode(codec)), "x.csv", contract)
+        lines = sum(record.lines for record in file.records)
+        counts = file.counts
+        kinds = (counts.header, counts.blank, counts.skipped, counts.comment, counts.footer)
+        assert sum(kinds) + lines == counts.physical == len(io.BytesIO(whole.encode()).readlines())
+
+
+def test_a_file_with_another_ending_is_refused() -> None:
+    with pytest.raises(DataError, match=r"x\.txt: a raw file of format csv must end in \.csv or \.csv\.gz"):
+        read(b"a,b,c\n", "x.txt")
+    assert read(gzip.compress(b"a,b,c\n"), "X.CSV.Gz") == []
