@@ -112,8 +112,8 @@ class Format(Model):
 class Dedupe(Model):
     """Which rows of one date count once.
 
-    Of rows with the same `key`, the one that is greatest by the columns `latest_by`, then by source file and place in it, is
-    kept. Or, by `row`, of rows that are equal in every column of the contract the one received last.
+    Of rows with the same `key`, the one that is greatest by the columns `latest_by`, then by source file, then by its
+    place there, is kept. Or, by `row`, of rows that are equal in every column of the contract the one received last.
     """
 
     by: Literal["key", "row"] = "key"

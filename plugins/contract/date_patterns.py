@@ -194,6 +194,13 @@ def _no_end(variant: Variant) -> str | None:
     return None
 
 
+def _shape(variant: Variant) -> str:
+    """What texts of the variant look like: two that look alike must have the same fields in the same order."""
+    return "".join(
+        part.literal or ("0" * max(len(part.text), 2) if part.text in _NUMBERS else part.text) for part in variant
+    )
+
+
 def check(pattern: str, type_name: str) -> None:
     """Refuse a pattern that cannot be read as values of the type, date or timestamp.
 
@@ -210,7 +217,12 @@ def check(pattern: str, type_name: str) -> None:
 def _check(pattern: str, type_name: str) -> None:
     if re.search("%[A-Za-z]", pattern):
         raise PatternError("is a pattern of strftime, not of Spark")
+    by_shape: dict[str, Variant] = {}
     for variant in variants(pattern):
+        alike = by_shape.setdefault(_shape(variant), variant)
+        if [part.field for part in alike if part.field] != [part.field for part in variant if part.field]:
+            one, other = spark_pattern(alike), spark_pattern(variant)
+            raise PatternError(f"stands for both {one!r} and {other!r}, which cannot be told from each other")
         fields = {part.field for part in variant if part.field}
         told = "" if "[" not in pattern else f", where it is {spark_pattern(variant)!r}"
         of_date = fields & set().union(*DATES)

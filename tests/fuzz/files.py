@@ -95,128 +95,153 @@ def _rows(goodness: int) -> st.SearchStrategy[dict[str, str]]:
     return st.fixed_dictionaries({name: st.sampled_from(good[name] * goodness + TEXTS[name]) for name in NAMES})
 
 
-ROWS = {goodness: _rows(goodness) for goodness in (1, 4, 12)}
+GOODNESS = (1, 4, 12)
+ROWS = {goodness: _rows(goodness) for goodness in GOODNESS}
 
 
 def _given(text: str | None, nulls: tuple[str, ...]) -> str | None:
     return None if text is not None and text.strip(NOTHING) in nulls else text
 
 
+NO_RECORDS = ("blank", "comment", "header")
+ODD_KINDS = (*NO_RECORDS, "count", "open", "not_text", "bom", "lines", "padded")
+KINDS = ("record",) * 40 + ODD_KINDS * 4 + ("turned",)
+"""What a line of CSV may be."""
+
+
+@dataclass
+class Sheet:
+    """What a CSV file is written with, and its lines so far."""
+
+    delimiter: str
+    quote: str
+    encoding: str
+    multiline: bool
+    comment: str | None
+    nulls: tuple[str, ...]
+    header: list[str]
+    keep: bool
+    texts: list[str] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+
+    def add(self, text: str, line: Line) -> None:
+        self.texts.append(text)
+        self.lines.append(line)
+
+    def quoted(self, value: str, always: bool = False) -> str:
+        special = value.startswith(("#", "//")) or any(mark in value for mark in (self.delimiter, self.quote, "\n"))
+        return f"{self.quote}{value.replace(self.quote, self.quote * 2)}{self.quote}" if always or special else value
+
+    def add_no_record(self, draw: st.DrawFn, kind: str, head: str) -> None:
+        """A line that is none, if the file may have one of the kind."""
+        blanks = ("", "  ", self.delimiter * (len(self.header) - 1), f" {self.delimiter}\u00a0", self.delimiter * 3)
+        if kind == "blank":
+            self.add(draw(st.sampled_from(blanks)), Line("blank"))
+        elif kind == "header":
+            self.add(head, Line("header"))
+        elif self.comment:
+            self.add(f"{self.comment}{self.delimiter} {self.quote}", Line("comment"))
+
+    def add_record(self, draw: st.DrawFn, kind: str, row: dict[str, str]) -> None:
+        """A record, whole or broken as `kind` says."""
+        wide = self.encoding in ("utf-8", "utf-16")
+        if not wide:
+            row = {name: text.replace("\u200b", "").replace("\u0661", "x") for name, text in row.items()}
+        elif draw(_weighted(False, True)):
+            row = row | {"note": draw(st.sampled_from(WIDE))}
+        if kind == "lines" and self.multiline and "note" in self.header:
+            row = row | {"note": "two\nlines"}
+        values = [row.get(name, "extra") for name in self.header]
+        if not any(value.strip(NOTHING) for value in values):
+            return
+        rule = None
+        if kind == "count":
+            named = max(at for at, name in enumerate(self.header, 1) if name)
+            values = [*values, "more"] if draw(st.booleans()) else ["few", *values[1 : named - 1]]
+            rule = "wrong_field_count"
+        always = draw(_weighted(False, True))
+        fields = [self.quoted(value, always) for value in values]
+        if kind == "padded":
+            fields = [f" {text} " if text.startswith(self.quote) else text for text in fields]
+        text = self.delimiter.join(fields)
+        if kind == "open" and not self.multiline:
+            text, rule = f"{self.quote}{values[0].replace(self.quote, '')}{self.delimiter}open", "malformed_record"
+        if kind == "not_text":
+            text, rule = text.replace("\n", " ") + draw(st.sampled_from((PLACE, "\0"))), "not_text"
+        if kind == "bom" and wide:
+            text = f"\ufeff{text}"
+        read = tuple(_given(row[name], self.nulls) if name in self.header else None for name in NAMES)
+        extra = {"more": "extra"} if self.keep and "more" in self.header else None
+        lines = 1 + text.count("\n")
+        self.add(text, Line("record", None, rule, lines=lines) if rule else Line("record", read, None, extra, lines))
+
+
 @st.composite
 def csv_files(draw: st.DrawFn) -> File:
     """A CSV file with options and lines of every kind."""
-    delimiter = draw(st.sampled_from(",;\t|"))
-    quote = draw(_weighted('"', "'"))
-    encoding = draw(st.sampled_from(["utf-8", "utf-8", "latin-1", "windows-1252", "utf-16"]))
-    options: dict[str, Any] = {"type": "csv", "delimiter": delimiter, "quote": quote, "encoding": encoding}
-    multiline = draw(_weighted(False, False, True))
-    if multiline:
-        options["multiline"] = True
-    skip, footer = draw(_weighted(0, 1, 3)), draw(_weighted(0, 1, 2))
-    comment, nulls = draw(_weighted(None, "#", "//")), draw(_weighted((), NULLS))
-    options |= {"skip_lines": skip, "comment": comment, "footer_lines": footer, "null_values": nulls}
-    keep = draw(st.booleans())
-    contract = contract_of(*COLUMNS, format=options, additions="keep" if keep else "refuse", **FIELDS)
-
+    skip, footer, keep = draw(_weighted(0, 1, 3)), draw(_weighted(0, 1, 2)), draw(st.booleans())
+    optional = ("flag", "note")
     present = [
-        name
-        for name in draw(st.permutations(NAMES))
-        if name not in ("flag", "note") or draw(_weighted(True, True, False))
+        name for name in draw(st.permutations(NAMES)) if name not in optional or draw(_weighted(True, True, False))
     ]
     others = draw(_weighted([], ["more"], ["more", ""], ["", ""]))
-    header = [*present, *others]
-    padded = [draw(_weighted(name, f" {name}", f"{name}\u00a0")) for name in header]
-    texts: list[str] = []
-    lines: list[Line] = []
-
-    def add(text: str, line: Line) -> None:
-        texts.append(text)
-        lines.append(line)
-
-    def quoted(value: str, always: bool = False) -> str:
-        if always or any(mark in value for mark in (delimiter, quote, "\n")) or value.startswith("sep="):
-            return f"{quote}{value.replace(quote, quote * 2)}{quote}"
-        return value
-
-    def blank() -> None:
-        add(
-            draw(st.sampled_from(["", "  ", delimiter * (len(header) - 1), f" {delimiter}\u00a0", delimiter * 3])),
-            Line("blank"),
-        )
+    mistake = draw(st.sampled_from((None,) * 20 + ("missing", "twice")))
+    if mistake == "missing":
+        present.remove("amount")
+    elif mistake == "twice":
+        others = ["id"]
+    sheet = Sheet(
+        delimiter=draw(st.sampled_from(",;\t|")),
+        quote=draw(_weighted('"', "'")),
+        encoding=draw(st.sampled_from(("utf-8", "utf-8", "latin-1", "windows-1252", "utf-16"))),
+        multiline=draw(_weighted(False, False, True)),
+        comment=draw(_weighted(None, "#", "//")),
+        nulls=draw(_weighted((), NULLS)),
+        header=[*present, *others],
+        keep=keep,
+    )
+    head = sheet.delimiter.join(draw(_weighted(name, f" {name}", f"{name}\u00a0")) for name in sheet.header)
 
     for _ in range(skip):
-        add(draw(st.sampled_from(["Report", "", 'a "stray quote', "x;y,z", delimiter])), Line("skipped"))
-    sep = draw(_weighted(None, None, delimiter, "^"))
+        text = draw(st.sampled_from(("Report", "", 'a "stray quote', "x;y,z", sheet.delimiter)))
+        sheet.add(text, Line("skipped"))
+    sep = draw(st.sampled_from((None,) * 12 + (sheet.delimiter,) * 3 + ("^",)))
     if sep:
-        add(f"sep={sep}", Line("skipped"))
-    if draw(_weighted(False, True)):
-        blank()
-    if comment and draw(st.booleans()):
-        add(f"{comment} made by hand", Line("comment"))
-    head = delimiter.join(quoted(name) for name in padded)
-    add(head, Line("header"))
-    goodness = draw(st.sampled_from((1, 4, 12)))
-    fails = sep == "^"
-    named = max(at for at, name in enumerate(header, 1) if name)
-    for _ in range(draw(st.integers(0, 12))):
-        kind = draw(
-            _weighted("record", "blank", "comment", "header", "count", "open", "not_text", "bom", "lines", "padded")
-        )
-        row = draw(ROWS[goodness])
-        if encoding in ("utf-8", "utf-16") and draw(_weighted(False, True)):
-            row["note"] = draw(st.sampled_from(WIDE))
-        if encoding in ("latin-1", "windows-1252"):
-            row = {name: text.replace("\u200b", "").replace("\u0661", "x") for name, text in row.items()}
-        if kind == "lines" and multiline and "note" in present:
-            row["note"] = "two\nlines"
-        values = [row[name] for name in present] + ["extra"] * len(others)
-        if kind == "blank":
-            blank()
-            continue
-        if kind == "comment" and comment:
-            add(f"{comment}{delimiter} {quote}", Line("comment"))
-            continue
-        if kind == "header":
-            add(head, Line("header"))
-            continue
-        if not any(value.strip(NOTHING) for value in values):
-            continue
-        if kind == "count":
-            more = draw(st.booleans())
-            values = [*values, "more"] if more else ["few", *values[1 : named - 1]]
-        all_quoted = draw(_weighted(False, True))
-        fields = [quoted(value, all_quoted or value.startswith(("#", "//"))) for value in values]
-        if kind == "padded":
-            fields = [f" {text} " if text.startswith(quote) else text for text in fields]
-        text = delimiter.join(fields)
-        if kind == "count":
-            add(text, Line("record", None, "wrong_field_count"))
-            continue
-        if kind == "open" and not multiline:
-            add(f"{quote}{values[0].replace(quote, '')}{delimiter}open", Line("record", None, "malformed_record"))
-            continue
-        if kind == "not_text":
-            add(text.replace("\n", " ") + draw(st.sampled_from([PLACE, "\0"])), Line("record", None, "not_text"))
-            continue
-        if kind == "bom" and encoding in ("utf-8", "utf-16"):
-            text = f"\ufeff{text}"
-        read = tuple(_given(row[name], nulls) if name in present else None for name in NAMES)
-        extra = {"more": "extra"} if keep and "more" in others else None
-        add(text, Line("record", read, extra=extra, lines=1 + text.count("\n")))
+        sheet.add(f"sep={sep}", Line("skipped"))
+    for kind in draw(_weighted((), ("blank",), ("comment", "blank"))):
+        sheet.add_no_record(draw, kind, head)
+    sheet.add(head, Line("header"))
+    goodness = draw(st.sampled_from(GOODNESS))
+    kinds = draw(st.lists(st.sampled_from(KINDS), max_size=12))
+    for kind in kinds:
+        if kind == "turned":
+            sheet.add(sheet.delimiter.join(sheet.header[::-1]), Line("header"))
+        elif kind in NO_RECORDS:
+            sheet.add_no_record(draw, kind, head)
+        else:
+            sheet.add_record(draw, kind, draw(ROWS[goodness]))
     for _ in range(footer):
-        add(draw(st.sampled_from(["Total 3", f"sum{delimiter}1", 'a "quote'])), Line("footer"))
+        text = draw(st.sampled_from(("Total 3", f"sum{sheet.delimiter}1", 'a "quote')))
+        sheet.add(text, Line("footer"))
     if footer and draw(st.booleans()):
-        add(delimiter, Line("blank"))
+        sheet.add(sheet.delimiter, Line("blank"))
 
-    end = draw(st.sampled_from(["\n", "\r\n"]))
-    whole = end.join(texts) + (end if draw(_weighted(True, False)) or not texts[-1] else "")
-    codec = CODECS.get(encoding, encoding)
-    content = BAD_BYTES[encoding].join(part.encode(codec) for part in whole.split(PLACE))
-    if encoding == "utf-16":
-        content = b"\xff\xfe" + content
-    elif encoding == "utf-8" and draw(_weighted(False, True)):
-        content = b"\xef\xbb\xbf" + content
-    return _named(draw, File("csv", content, contract, lines, fails))
+    options = {"type": "csv", "skip_lines": skip, "footer_lines": footer, "null_values": sheet.nulls}
+    options |= {name: getattr(sheet, name) for name in ("delimiter", "quote", "encoding", "multiline", "comment")}
+    contract = contract_of(*COLUMNS, format=options, additions="keep" if keep else "refuse", **FIELDS)
+    fails = sep == "^" or mistake is not None or "turned" in kinds
+    return _named(draw, File("csv", _encoded(draw, sheet), contract, sheet.lines, fails))
+
+
+def _encoded(draw: st.DrawFn, sheet: Sheet) -> bytes:
+    end = draw(st.sampled_from(("\n", "\r\n")))
+    whole = end.join(sheet.texts) + (end if draw(_weighted(True, False)) or not sheet.texts[-1] else "")
+    codec = CODECS.get(sheet.encoding, sheet.encoding)
+    content = BAD_BYTES[sheet.encoding].join(part.encode(codec) for part in whole.split(PLACE))
+    if sheet.encoding == "utf-16":
+        return b"\xff\xfe" + content
+    marked = sheet.encoding == "utf-8" and draw(_weighted(False, True))
+    return b"\xef\xbb\xbf" + content if marked else content
 
 
 def _named(draw: st.DrawFn, file: File) -> File:
@@ -276,7 +301,7 @@ def json_files(draw: st.DrawFn) -> File:
     keep = draw(st.booleans())
     options = {"type": draw(st.sampled_from(["json", ending])), "encoding": encoding, "null_values": nulls}
     contract = contract_of(*COLUMNS, format=options, additions="keep" if keep else "refuse", **FIELDS)
-    goodness = draw(st.sampled_from((1, 4, 12)))
+    goodness = draw(st.sampled_from(GOODNESS))
     elements = draw(st.lists(_element(goodness, nulls, keep), max_size=10))
     texts, lines = [text for text, _ in elements], [line for _, line in elements]
     if ending == "json":

@@ -18,6 +18,7 @@ from contract.date_patterns import PatternError, check
         "[yyyy-MM-dd HH:mm][dd.MM.yyyy HH:mm]",
         "yyyy-MM-dd HH:mm:ss 'UTC'",
         "yyyy-MM",
+        "[yyyy-MM-dd][dd-MM-yyyy][d-M-yyyy]",
     ],
 )
 def test_patterns_that_can_be_read(pattern: str) -> None:
@@ -46,6 +47,8 @@ def test_patterns_that_can_be_read(pattern: str) -> None:
         ("yyyy-MM-dd[", "has a bracket that is not closed"),
         ("yyyy-MM-dd]", "has a bracket that is not opened"),
         ("y[-][-][-][-][-]", "has too many optional parts"),
+        ("[dd/MM/yyyy][M/d/yyyy]", "stands for both 'dd/MM/yyyy' and 'M/d/yyyy', which cannot be told from each other"),
+        ("[yyyyMMdd][ddMMyyyy]", "stands for both 'yyyyMMdd' and 'ddMMyyyy'"),
         ("ISO8601", "has I, which cannot be read"),
     ],
 )
