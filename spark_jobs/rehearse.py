@@ -105,7 +105,6 @@ def rehearse(
             verdict = storage.read_json(validating.manifest)
             told = {name: verdict[name] for name in ("expectations", "failed")}
             storage.write_json({**account, **told}, parsed.manifest)
-        spark.stop()
 
 
 def main() -> None:

@@ -91,6 +91,8 @@ def stored_types(path: Path) -> dict[str, str]:
     def of(kind: pa.DataType) -> str | None:
         if pa.types.is_floating(kind):
             return "double"
+        if kind == pa.uint64():
+            return "decimal(20,0)"
         if pa.types.is_integer(kind):
             return "int" if kind in (pa.int8(), pa.int16(), pa.int32(), pa.uint8(), pa.uint16()) else "bigint"
         if pa.types.is_decimal(kind) and 0 <= kind.scale <= kind.precision <= 38:

@@ -232,8 +232,8 @@ $ make dataset NAME=returns SAMPLE=returns.csv
 writes, from a sample file (CSV, a JSON array or JSON lines, also gzipped, or Parquet) that the jobs can read:
 
 - `include/datasets/returns.yaml`, the contract: how the file is written, which of its lines are no records, which texts
-  mean no value; columns and types, what is required, the few values that a column has. An editor that knows JSON Schema completes and checks it; what each field
-  means is said in `plugins/contract/dataset.py`.
+  mean no value; columns and types, what is required, the few values that a column has. An editor that knows JSON Schema
+  completes and checks it; what each field means is said in `plugins/contract/dataset.py`.
 - `expectations/returns.json`, the Great Expectations suite, on top of what the contract implies.
 - `include/sql/returns/`, the SQL of a first mart, and `tests/integration/sql/returns/`, its test.
 - `docs/datasets/returns.md`, the page. `make docs` writes it again after a change; `make check` says when it is stale.
