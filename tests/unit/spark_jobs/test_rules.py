@@ -24,12 +24,16 @@ Judge = Callable[..., list[dict[str, Any]]]
 
 @pytest.fixture
 def judge(spark: SparkSession, tmp_path: Path) -> Judge:
-    """Give the rows that become of CSV files (all with the contract's header), in the order received."""
+    """Give the rows that become of CSV files (all with the contract's header), in the order received.
+
+    Each line gets a value in a column that nobody named: a line of delimiters only would be no row.
+    """
 
     def run(contract: Contract, *files: str, **others: DataFrame) -> list[dict[str, Any]]:
         header = ",".join(column.source for column in contract.columns)
         for number, lines in enumerate(files):
-            (tmp_path / f"{number}.csv").write_text(f"{header}\n{lines}", encoding="utf-8")
+            rows_of_file = "".join(f"{line},x\n" for line in lines.splitlines())
+            (tmp_path / f"{number}.csv").write_text(f"{header},unnamed\n{rows_of_file}", encoding="utf-8")
         frame = records.read(spark, storage.list_files(tmp_path.as_uri()), contract, None)
         rows = transforms.classified(frame, contract, RUN_DATE, "run-1", others)
         rows = rows.where(F.col("_outcome") != transforms.NO_ROW).orderBy("source_file", "source_line")
@@ -94,7 +98,7 @@ def test_a_text_is_normalized_before_it_is_read(judge: Judge) -> None:
     assert (
         rows[2]["_reason"] == "customer_pattern: '1.5' does not match [0-9]+; value_invalid: 'x y' is not decimal(9,2)"
     )
-    assert rows[2]["_raw_row"] == "1.5,x y,N"
+    assert rows[2]["_raw_row"] == "1.5,x y,N,x"
 
 
 def test_the_strongest_severity_decides(judge: Judge) -> None:
