@@ -98,7 +98,7 @@ def test_a_text_is_normalized_before_it_is_read(judge: Judge) -> None:
     assert (
         rows[2]["_reason"] == "customer_pattern: '1.5' does not match [0-9]+; value_invalid: 'x y' is not decimal(9,2)"
     )
-    assert rows[2]["_raw_row"] == "1.5,x y,N"
+    assert rows[2]["_raw_row"] == "1.5,x y,N,x"
 
 
 def test_the_strongest_severity_decides(judge: Judge) -> None:
