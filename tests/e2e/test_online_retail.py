@@ -28,7 +28,7 @@ def assert_online_retail(stack, folder):
 
 
 def test_a_range_of_online_retail_by_reprocess_then_a_date_by_the_daily_dag(stack, tmp_path):
-    write("online_retail", date(2025, 11, 25), 10, 120, 7, tmp_path)
+    write("online_retail", date(2025, 11, 27), 6, 120, 7, tmp_path)
     folder = tmp_path / "online_retail"
     days = expected_online_retail.days_of(folder)
     stack.upload_days("online_retail", days)

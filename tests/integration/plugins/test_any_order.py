@@ -51,7 +51,7 @@ def histories(draw):
 
 
 @examples(
-    max_examples=12,
+    max_examples=8,
     deadline=None,
     derandomize=True,
     # A smaller example of a failure is not worth the minutes that it takes to find.
