@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 from contextlib import suppress
 from dataclasses import astuple
 
@@ -242,6 +243,60 @@ def test_a_file_of_lines_that_are_not_read_has_no_header(fields: dict[str, objec
 def test_no_value_is_what_the_contract_says_before_anything_else_sees_it() -> None:
     contract = contract_of(*COLUMNS, format={"type": "csv", "null_values": ("NA", "-9")})
     assert values(b'a,b,c\nNA," NA ",-9\nna,N A,-90\n', contract) == [(None, None, None), ("na", "N A", "-90")]
+
+
+def test_no_value_is_what_the_contract_says_in_columns_that_it_does_not_name_too() -> None:
+    written = {"type": "csv", "null_values": ("NA", "-9")}
+    contract = contract_of(*COLUMNS, additions="keep", format=written)
+    (record,) = read(b"a,z,b,y,c,x\n1, NA ,2,-9,3,N A\n", contract=contract)
+    assert (record.values, record.extra) == (("1", "2", "3"), '{"z": null, "y": null, "x": "N A"}')
+    contract = contract_of(*COLUMNS, additions="keep", format={**written, "type": "jsonl"})
+    lines = b'{"a": "1", "b": "NA", "z": "NA", "y": -9, "x": 1.50, "w": ["NA", 1e400], "v": true}\n{"a": "NA"}\n'
+    one, other = read(lines, "x.jsonl", contract)
+    assert one.values == ("1", None, None)
+    assert one.extra == '{"z": null, "y": null, "x": 1.50, "w": ["NA", 1e400], "v": true}'
+    assert (other.values, other.extra) == ((None, None, None), None)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "a;b;;|1;2;;|a;b|3;4;;|a;b;;",
+        "a;b|1;2| a ; b ;;|3;4|a;b;",
+        ";a;b;;|x;1;2;;|;a;b|y;3;4",
+    ],
+)
+def test_a_header_is_the_same_again_whatever_columns_without_a_name_end_it(lines: str) -> None:
+    contract = contract_of("a", "b", format={"type": "csv", "delimiter": ";"})
+    assert values(lines.replace("|", "\n").encode(), contract) == [("1", "2"), ("3", "4")]
+
+
+def test_a_header_again_with_a_column_before_the_others_is_another_order() -> None:
+    with pytest.raises(
+        DataError, match=r"x\.csv line 3: the header stands here again with its columns in another order"
+    ):
+        read(b"a,b,\n1,2,\n,a,b\n,3,4\n", contract=contract_of("a", "b"))
+
+
+@pytest.mark.parametrize(
+    "line", ["sep=;", "SEP=;", '"sep=;"', "sep=;;;", "sep=; ", '"sep=;";;', '"sep=";"";""', "\ufeffsep=;;"]
+)
+@pytest.mark.parametrize("above", ["", "# made up\n", "\n;;\n# made up\n\n"])
+def test_a_line_that_tells_the_delimiter_is_not_read_wherever_it_stands(line: str, above: str) -> None:
+    contract = contract_of(*COLUMNS, format={"type": "csv", "delimiter": ";", "comment": "#"})
+    content = f"{above}{line}\na;b;c\n1;2;3\n".encode()
+    assert values(content, contract) == [("1", "2", "3")]
+    file = open_fitting(io.BytesIO(content * 2), "x.csv", contract)
+    assert [record.values for record in file.records] == [("1", "2", "3")] * 2
+    assert (file.counts.skipped, file.counts.header) == (2, 2)
+
+
+@pytest.mark.parametrize("line", ["sep=,", "sep=,,,", '"sep=,";;', "sep=\t"])
+def test_another_delimiter_that_is_told_is_refused_with_its_line(line: str) -> None:
+    contract = contract_of(*COLUMNS, format={"type": "csv", "delimiter": ";", "comment": "#", "skip_lines": 1})
+    told = re.escape(repr(re.sub('[sep=";]', "", line)[0]))
+    with pytest.raises(DataError, match=rf"^x\.csv line 3: the delimiter is {told}, and ';' in the contract$"):
+        read(f"title\n# made up\n{line}\na;b;c\n1;2;3\n".encode(), contract=contract)
 
 
 @pytest.mark.parametrize("order", ["le", "be"])
