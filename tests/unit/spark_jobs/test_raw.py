@@ -11,7 +11,7 @@ from dataclasses import astuple
 import pytest
 from contract.columns import BLANKS
 from contract.dataset import Contract
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spark_jobs.errors import DataError
@@ -314,6 +314,7 @@ def test_a_mark_of_utf_8_inside_a_file_of_another_encoding_is_no_text() -> None:
     assert (record.rule, record.reason) == ("not_text", "begins with the byte-order mark of UTF-8")
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(*[st.text(st.characters(codec="utf-8", exclude_characters="\0"))] * 3), max_size=8))
 def test_what_a_csv_writer_wrote_is_read_back(rows: list[tuple[str, str, str]]) -> None:
     import csv
@@ -327,6 +328,7 @@ def test_what_a_csv_writer_wrote_is_read_back(rows: list[tuple[str, str, str]]) 
     ]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.sampled_from([CONTRACT, MULTILINE]))
 def test_no_line_is_lost_whatever_the_bytes(content: bytes, contract: Contract) -> None:
     records = read(b"a,b,c\n" + content, contract=contract)
@@ -346,6 +348,7 @@ FORMATS: list[dict[str, object]] = [
 ]
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from('abc,;"# \n\r\ufeff\xa0\u0a0d1'), max_size=60), st.sampled_from(FORMATS))
 def test_every_line_is_of_one_kind_whatever_the_text(content: str, fields: dict[str, object]) -> None:
     contract = contract_of(*COLUMNS, format={"type": "csv", **fields})
