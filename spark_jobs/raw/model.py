@@ -162,7 +162,7 @@ def check_unique(found: Sequence[str], contract: Contract, where: str) -> None:
     twice = [name for name, count in Counter(found).items() if count > 1 and name]
     if twice:
         told = f"given twice {_names(twice)}" if _knows(found, contract) else difference(found, contract)
-        raise DataError(f"{where}: the columns do not fit the contract: {told}")
+        raise DataError(misfit(where, told))
 
 
 def _knows(found: Collection[str], contract: Contract) -> bool:
@@ -217,6 +217,11 @@ def difference(found: Collection[str], contract: Contract, has_header: bool = Tr
     if not _knows(found, contract) and not any(likely.values()):
         parts.append("none of the names in the file is a column: is the header missing?")
     return "; ".join(parts)
+
+
+def misfit(where: str, told: str) -> str:
+    """What is said of a file whose columns are not the contract's, which `told` describes."""
+    return f"{where}: the columns do not fit the contract: {told}"
 
 
 def _names(names: Sequence[str]) -> str:
