@@ -107,10 +107,9 @@ def difference(file: raw.RawFile, contract: Contract) -> str | None:
     told = []
     if (file.has_header or looked_at > broken) and model.missing_columns(file.columns, contract, file.has_header):
         told.append(model.difference(file.columns, contract, file.has_header))
-    shown = not model.has_personal(contract)
+    shown = not contract.personal_columns
     told += [_retyped(contract.columns[at], texts, shown) for at, texts in sorted(wrong.items()) if len(texts) >= LEAST]
-    where = f"{file.name} line {file.line}"
-    return f"{where}: the columns do not fit the contract: {'; '.join(told)}" if told else None
+    return model.misfit(f"{file.name} line {file.line}", "; ".join(told)) if told else None
 
 
 def _compare(

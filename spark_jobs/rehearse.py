@@ -25,20 +25,20 @@ from spark_jobs.session import spark_session
 STEP = "rehearse"
 
 
-def staged(raw: Path, folder: Path, contract: Contract) -> dict[str, Any]:
-    """Do with the files in `raw` what `stage_raw` does with those of a date once they are on the worker's disk.
+def staged(folder: Path, contract: Contract) -> dict[str, Any]:
+    """Do with the files in `folder` what `stage_raw` does with those of a date once they are on the worker's disk.
 
-    :return: how they differ from the contract.
+    :return: of the manifest, which is also written, `files`, `duplicate_files` and `drift`.
     :raises DataError: they do not fit.
     """
-    shutil.copytree(raw, folder)
     described = [
         {"name": file.name, "bytes": file.size, "sha256": storage.sha256_of(storage.local_path(file.uri))}
         for file in storage.list_files(folder.as_uri())
     ]
     files, copies, drift = stage_raw.settled(folder, described, contract)
-    storage.write_json({"files": files, "duplicate_files": copies}, (folder / stage_raw.MANIFEST).as_uri())
-    return drift
+    manifest = {"files": files, "duplicate_files": copies, "drift": drift}
+    storage.write_json(manifest, (folder / stage_raw.MANIFEST).as_uri())
+    return manifest
 
 
 def run(parsed: argparse.Namespace) -> None:
@@ -48,7 +48,8 @@ def run(parsed: argparse.Namespace) -> None:
     """
     contract = job.contract_of(parsed.dataset)
     with tempfile.TemporaryDirectory() as scratch:
-        drift = staged(storage.local_path(parsed.raw), Path(scratch) / "raw", contract)
+        raw = shutil.copytree(storage.local_path(parsed.raw), Path(scratch) / "raw")
+        drift = staged(raw, contract)["drift"]
         spark = spark_session(f"{STEP} {parsed.dataset} {parsed.ds}")
         try:
             rehearse(spark, contract, parsed, Path(scratch), drift)

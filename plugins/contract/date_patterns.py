@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from functools import cache
-from itertools import pairwise
+from itertools import combinations, pairwise, product
 from typing import NamedTuple
 
 MONTHS = (
@@ -66,6 +67,13 @@ EXPRESSIONS = {
     "GGG": "AD",
 }
 """How each row of letters is written: regular expressions of the syntax that Java and Python share, without groups."""
+SPELLINGS = (
+    *("1" * count for count in range(1, 7)),
+    *("1" * 6 + "0" * count for count in range(1, 4)),
+    *(sign + offset for sign in "+-" for offset in ("11", "1111", "11:11", "111111", "11:11:11")),
+    *("Z", "Jan", "January", "May", "AM", "PM", "AD"),
+)
+"""Texts of every shape that one of `EXPRESSIONS` can have."""
 _FRACTIONS = frozenset("S" * count for count in range(1, 10))
 _VARYING = frozenset("yMLdDHkhKms") | _FRACTIONS
 _NUMBERS = {letters for letters, written in EXPRESSIONS.items() if written.startswith(("[0", "[1", "0"))}
@@ -194,11 +202,29 @@ def _no_end(variant: Variant) -> str | None:
     return None
 
 
-def _shape(variant: Variant) -> str:
-    """What texts of the variant look like: two that look alike must have the same fields in the same order."""
-    return "".join(
-        part.literal or ("0" * max(len(part.text), 2) if part.text in _NUMBERS else part.text) for part in variant
+def _texts(variant: Variant) -> Iterator[str]:
+    """Texts that follow the variant: one of each length that its numbers may have."""
+    spellings = (
+        [part.literal]
+        if part.literal is not None
+        else [text for text in SPELLINGS if re.fullmatch(EXPRESSIONS[part.text], text)]
+        for part in variant
     )
+    return map("".join, product(*spellings))
+
+
+def _read_alike(one: Variant, other: Variant) -> bool:
+    """Whether every text means the same by both: they have the same fields in the same order."""
+    meanings = [
+        [part.text if part.text == "yy" else part.field for part in variant if part.field] for variant in (one, other)
+    ]
+    return meanings[0] == meanings[1]
+
+
+def _can_be_told(one: Variant, other: Variant) -> bool:
+    """Whether no text follows both variants."""
+    pairs = ((one, re.compile(expression(other))), (other, re.compile(expression(one))))
+    return not any(form.fullmatch(text) for variant, form in pairs for text in _texts(variant))
 
 
 def check(pattern: str, type_name: str) -> None:
@@ -217,12 +243,11 @@ def check(pattern: str, type_name: str) -> None:
 def _check(pattern: str, type_name: str) -> None:
     if re.search("%[A-Za-z]", pattern):
         raise PatternError("is a pattern of strftime, not of Spark")
-    by_shape: dict[str, Variant] = {}
+    for one, other in combinations(variants(pattern), 2):
+        if not (_read_alike(one, other) or _can_be_told(one, other)):
+            told = f"{spark_pattern(one)!r} and {spark_pattern(other)!r}"
+            raise PatternError(f"stands for both {told}, which cannot be told from each other")
     for variant in variants(pattern):
-        alike = by_shape.setdefault(_shape(variant), variant)
-        if [part.field for part in alike if part.field] != [part.field for part in variant if part.field]:
-            one, other = spark_pattern(alike), spark_pattern(variant)
-            raise PatternError(f"stands for both {one!r} and {other!r}, which cannot be told from each other")
         fields = {part.field for part in variant if part.field}
         told = "" if "[" not in pattern else f", where it is {spark_pattern(variant)!r}"
         of_date = fields & set().union(*DATES)

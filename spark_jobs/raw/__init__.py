@@ -66,6 +66,5 @@ def open_fitting(stream: BinaryIO, name: str, contract: Contract) -> RawFile:
     """
     file = open_file(stream, name, contract)
     if file.has_header and model.missing_columns(file.columns, contract):
-        told = model.difference(file.columns, contract)
-        raise DataError(f"{name} line {file.line}: the columns do not fit the contract: {told}")
+        raise DataError(model.misfit(f"{name} line {file.line}", model.difference(file.columns, contract)))
     return file

@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from contract.columns import BLANKS
@@ -17,8 +17,8 @@ from spark_jobs.raw import model, text
 from spark_jobs.raw.model import RawFile, Record
 
 OTHER_DELIMITERS = ",;\t|^~:\x01\x1f"
-SEPARATOR = re.compile(r'\ufeff?"?sep=(.)"?\s*', re.IGNORECASE)
-"""The line with which spreadsheets are told the delimiter."""
+SEPARATOR = re.compile(r"""\ufeff*["']?sep=["']?([^\r\n])(?:\1|[\s"',;|])*+""", re.IGNORECASE)
+"""The line with which spreadsheets are told the delimiter, also where one saved it again as a row of empty columns."""
 
 CR_ALONE = re.compile(r"\r(?![\r\n])")
 
@@ -81,26 +81,13 @@ class _Lines:
             return self._padding.sub(r"\1\2", line)
         return line
 
-    def skip(self, count: int, delimiter: str) -> str | None:
-        """Pass by the first `count` lines, and by one that tells the delimiter.
-
-        :return: the delimiter that this one tells, where it is another.
-        """
+    def skip(self, count: int) -> None:
+        """Pass by the first `count` lines."""
         with suppress(StopIteration):
             for _ in range(count):
-                self._pass()
-            first = self._next()
-            told = SEPARATOR.fullmatch(first[0])
-            self._waiting.append(first)
-            if told:
-                self._pass()
-                return told[1] if told[1] != delimiter else None
-        return None
-
-    def _pass(self) -> None:
-        self._next()
-        self.counts.skipped += 1
-        self.line += 1
+                self._next()
+                self.counts.skipped += 1
+                self.line += 1
 
     def _next(self) -> Line:
         if self._waiting:
@@ -220,8 +207,7 @@ def open_csv(stream: io.BufferedReader, name: str, contract: Contract) -> RawFil
     """
     wanted = contract.format
     lines = _Lines(text.lines(stream, name, wanted.encoding), wanted)
-    if told := lines.skip(wanted.skip_lines, wanted.delimiter):
-        raise _other_delimiter(f"{name} line {lines.line - 1}", told, wanted)
+    lines.skip(wanted.skip_lines)
     rows = _rows(lines, contract)
     line, header = _header(rows, lines.counts, name, contract)
     where = f"{name} line {line}"
@@ -234,24 +220,31 @@ def open_csv(stream: io.BufferedReader, name: str, contract: Contract) -> RawFil
 
 
 def _header(rows: Iterator[Row], counts: model.LineCounts, name: str, contract: Contract) -> tuple[int, list[str]]:
-    """The first line that is not blank, and the names on it without the blanks at their edges.
+    """The first line that is not blank and does not tell the delimiter, and the names on it without the blanks at their
+    edges.
 
-    :raises DataError: there is none, or it cannot be read.
+    :raises DataError: there is none, it cannot be read, or another delimiter is told.
     """
-    line, raw, reason = 1, "", "there are only empty lines"
-    if counts.skipped or contract.format.comment or contract.format.footer_lines:
-        reason = "there are only empty lines, and those that are not read"
+    wanted = contract.format
+    line, raw, reason = 1, "", None
     for line, count, raw, fields, _, problem in rows:
-        names = [field.strip(BLANKS) for field in fields or ()]
-        if any(names):
-            counts.header += count
-            return line, names
-        if problem:
+        if told := SEPARATOR.fullmatch(raw):
+            if told[1] != wanted.delimiter:
+                raise _other_delimiter(f"{name} line {line}", told[1], wanted)
+            counts.skipped += count
+        elif problem:
             reason = "its lines end in CR alone, not in LF or CR LF" if CR_ALONE.search(raw) else problem
             break
-        counts.blank += count
+        elif any(names := [field.strip(BLANKS) for field in fields or ()]):
+            counts.header += count
+            return line, names
+        else:
+            counts.blank += count
         line, raw = 1, ""
-    found = "" if model.has_personal(contract) else f"; found {model.shortened(raw)!r}"
+    if reason is None:
+        unread = counts.skipped or wanted.comment or wanted.footer_lines
+        reason = "there are only empty lines" + ", and those that are not read" * bool(unread)
+    found = "" if contract.personal_columns else f"; found {model.shortened(raw)!r}"
     raise DataError(f"{name} line {line}: no header: {reason} (expected {', '.join(model.sources(contract))}{found})")
 
 
@@ -266,6 +259,14 @@ def _other_delimiter(where: str, delimiter: str, wanted: Format) -> DataError:
     return DataError(f"{where}: the delimiter is {delimiter!r}, and {wanted.delimiter!r} in the contract")
 
 
+def _named(names: Sequence[str]) -> list[str]:
+    """The names of a header without the blanks at their edges, as far as the last column that has one."""
+    bare = [name.strip(BLANKS) for name in names]
+    while bare and not bare[-1]:
+        bare.pop()
+    return bare
+
+
 def _records(
     rows: Iterator[Row], header: list[str], contract: Contract, name: str, counts: model.LineCounts
 ) -> Iterator[Record]:
@@ -274,29 +275,33 @@ def _records(
     :raises DataError: the header stands there again in another order: what is below it would change places.
     """
     wanted = model.sources(contract)
-    width = len(header)
-    named = max(at for at, source in enumerate(header, 1) if source)
+    named = _named(header)
+    least, width = len(named), len(header)
     positions = [header.index(source) if source in header else -1 for source in wanted]
     in_order = positions == list(range(width))
     others = [(at, source) for at, source in enumerate(header) if source and source not in wanted]
     keep = bool(others) and contract.additions == "keep"
-    no_record, quote = {"", *header}, contract.format.quote
+    quote, delimiter = contract.format.quote, contract.format.delimiter
+    no_record = {"", *header, *(f"{word}={told}" for word in ("sep", "SEP") for told in ("", delimiter))}
     extra = None
     for line, lines, raw, fields, rule, reason in rows:
         if fields is None:
             yield Record(line, raw, None, rule, reason, lines=lines)
             continue
         if not fields or fields[0].strip(BLANKS) in no_record:
-            bare = [field.strip(BLANKS) for field in fields]
-            if not any(bare) and not (width == 1 and quote in raw):
+            bare = _named(fields)
+            if not bare and not (width == 1 and quote in raw):
                 counts.blank += lines
                 continue
-            if bare == header:
+            if bare == named:
                 counts.header += lines
                 continue
-            if sorted(bare) == sorted(header):
+            if (mark := SEPARATOR.fullmatch(raw)) and mark[1] == delimiter:
+                counts.skipped += lines
+                continue
+            if sorted(filter(None, bare)) == sorted(filter(None, named)):
                 raise DataError(f"{name} line {line}: the header stands here again with its columns in another order")
-        if not named <= len(fields) <= width:
+        if not least <= len(fields) <= width:
             told = f"has {len(fields)} fields, the header has {width}"
             yield Record(line, raw, None, model.WRONG_FIELD_COUNT, told, lines=lines)
         elif in_order:

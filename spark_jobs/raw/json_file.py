@@ -83,7 +83,10 @@ class _Reader:
                 return Record(line, raw, None, model.MALFORMED, _reason(_BrokenError(TWICE)))
             element = bare
             self._remember(element)
-        return model.record_of(line, raw, element, self._wanted, self._keep)
+        try:
+            return model.record_of(line, raw, element, self._wanted, self._keep)
+        except RecursionError as error:
+            return Record(line, raw, None, model.MALFORMED, _reason(error))
 
     def _remember(self, element: dict[str, Any]) -> None:
         for name in element:

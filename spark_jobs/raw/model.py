@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -48,8 +49,8 @@ class LineCounts:
 
     `physical` is the sum of the others and of the `lines` of all its records. `header` counts the header wherever it
     stands again. `blank` are lines without a record: empty ones, those of delimiters only, and those on which a JSON
-    array has only brackets and commas. `skipped`, `comment` and `footer` are not read because the contract says so; a
-    first line `sep=;` is skipped without that.
+    array has only brackets and commas. `skipped`, `comment` and `footer` are not read because the contract says so;
+    lines `sep=;` are skipped without that.
     """
 
     physical: int = 0
@@ -84,11 +85,6 @@ class Number(str):
 def sources(contract: Contract) -> tuple[str, ...]:
     """The names that the contract's columns have in the raw file."""
     return tuple(column.source for column in contract.columns)
-
-
-def has_personal(contract: Contract) -> bool:
-    """Whether a column of the dataset is personal."""
-    return any(column.personal for column in contract.columns)
 
 
 def shortened(text: str, limit: int = 500) -> str:
@@ -143,13 +139,19 @@ def record_of(line: int, raw: str, given: Mapping[str, Any], wanted: Sequence[st
 
 def without_null_values(records: Iterable[Record], null_values: Collection[str]) -> Iterator[Record]:
     """Records in which each of the texts `null_values`, with or without blanks around it, is no value."""
+
+    def valued(value: Any) -> Any:
+        return None if isinstance(value, str) and value.strip(BLANKS) in null_values else value
+
     for record in records:
-        if record.values is not None:
-            values = (
-                None if text is not None and text.strip(BLANKS) in null_values else text for text in record.values
-            )
-            record = record._replace(values=tuple(values))
-        yield record
+        if record.values is None:
+            yield record
+            continue
+        extra = record.extra
+        if extra:
+            others = json.loads(extra, parse_int=Number, parse_float=Number)
+            extra = json_text({name: valued(value) for name, value in others.items()})
+        yield record._replace(values=tuple(map(valued, record.values)), extra=extra)
 
 
 def check_unique(found: Sequence[str], contract: Contract, where: str) -> None:
@@ -160,7 +162,7 @@ def check_unique(found: Sequence[str], contract: Contract, where: str) -> None:
     twice = [name for name, count in Counter(found).items() if count > 1 and name]
     if twice:
         told = f"given twice {_names(twice)}" if _knows(found, contract) else difference(found, contract)
-        raise DataError(f"{where}: the columns do not fit the contract: {told}")
+        raise DataError(misfit(where, told))
 
 
 def _knows(found: Collection[str], contract: Contract) -> bool:
@@ -171,14 +173,17 @@ def _knows(found: Collection[str], contract: Contract) -> bool:
 def missing_columns(found: Collection[str], contract: Contract, has_header: bool = True) -> list[str]:
     """The sources of the contract's columns that a file must have and that are not among the names found.
 
-    Without a header, in JSON, a column that no row needs is not missing, unless a new one has its name in another
-    spelling, or there is no column at all.
+    An optional column is not missing; nor, without a header, in JSON, is one that no row needs, unless there is no
+    column at all. Either is where a new name is its own in another spelling: its values would be lost.
     """
-    absent = [column for column in contract.columns if column.source not in found]
-    if not has_header and _knows(found, contract):
-        new = {_plain(name) for name in new_columns(found, contract)}
-        absent = [column for column in absent if column.required or _plain(column.source) in new]
-    return [column.source for column in absent if not column.optional]
+    all_needed = has_header or not _knows(found, contract)
+    new = {_plain(name) for name in new_columns(found, contract)}
+    return [
+        column.source
+        for column in contract.columns
+        if column.source not in found
+        and (_plain(column.source) in new or ((all_needed or column.required) and not column.optional))
+    ]
 
 
 def absent_columns(found: Collection[str], contract: Contract, has_header: bool = True) -> list[str]:
@@ -200,7 +205,7 @@ def difference(found: Collection[str], contract: Contract, has_header: bool = Tr
     """
     missing = missing_columns(found, contract, has_header)
     new = [name for name in new_columns(found, contract) if name]
-    shown = _knows(found, contract) or not has_personal(contract)
+    shown = _knows(found, contract) or not contract.personal_columns
     likely = {name: _closest(name, new) if shown else None for name in missing[:MAX_NAMES]}
     told = [
         f"{name!r} (renamed to {shortened(other, 80)!r}?)" if other else repr(name) for name, other in likely.items()
@@ -214,14 +219,19 @@ def difference(found: Collection[str], contract: Contract, has_header: bool = Tr
     return "; ".join(parts)
 
 
+def misfit(where: str, told: str) -> str:
+    """What is said of a file whose columns are not the contract's, which `told` describes."""
+    return f"{where}: the columns do not fit the contract: {told}"
+
+
 def _names(names: Sequence[str]) -> str:
     more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
     return ", ".join(repr(shortened(name, 80)) for name in names[:MAX_NAMES]) + more
 
 
 def _plain(name: str) -> str:
-    """A name without what its spellings differ in: case and punctuation."""
-    return re.sub(r"[\W_]", "", name).casefold()
+    """A name without what its spellings differ in: case, accents, and signs where it has letters or digits."""
+    return re.sub(r"[\W_]", "", unicodedata.normalize("NFKD", name)).casefold() or name
 
 
 def _closest(name: str, candidates: Sequence[str]) -> str | None:

@@ -15,7 +15,7 @@ from contract.dataset import Contract, load_contract
 from contract.submission import Submission
 from pyspark.sql import SparkSession
 
-from spark_jobs import clean, job, stage_raw, storage
+from spark_jobs import clean, job, rehearse
 from spark_jobs.errors import DataError
 from spark_jobs.personal import Pseudonyms
 from spark_jobs.references import OtherDatasets
@@ -36,16 +36,8 @@ def contract_of(expected: dict[str, Any], folder: Path) -> Contract:
 
 def staged(case: str, folder: Path, contract: Contract) -> dict[str, Any]:
     """What `stage_raw` does with the files of the case once they are on the worker's disk."""
-    folder.mkdir()
-    described = []
-    for path in sorted((HERE / case).iterdir()):
-        if path.name != "expected.yaml":
-            shutil.copyfile(path, folder / path.name)
-            described.append({"name": path.name, "bytes": path.stat().st_size, "sha256": storage.sha256_of(path)})
-    files, copies, drift = stage_raw.settled(folder, described, contract)
-    manifest = {"files": files, "duplicate_files": copies, "drift": drift}
-    storage.write_json(manifest, (folder / stage_raw.MANIFEST).as_uri())
-    return manifest
+    shutil.copytree(HERE / case, folder, ignore=shutil.ignore_patterns("expected.yaml"))
+    return rehearse.staged(folder, contract)
 
 
 def cleaned(spark: SparkSession, folder: Path, contract: Contract) -> dict[str, Any]:

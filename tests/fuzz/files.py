@@ -103,7 +103,7 @@ def _given(text: str | None, nulls: tuple[str, ...]) -> str | None:
     return None if text is not None and text.strip(NOTHING) in nulls else text
 
 
-NO_RECORDS = ("blank", "comment", "header")
+NO_RECORDS = ("blank", "comment", "header", "sep")
 ODD_KINDS = (*NO_RECORDS, "count", "open", "not_text", "bom", "lines", "padded")
 KINDS = ("record",) * 40 + ODD_KINDS * 4 + ("turned",)
 """What a line of CSV may be."""
@@ -138,7 +138,11 @@ class Sheet:
         if kind == "blank":
             self.add(draw(st.sampled_from(blanks)), Line("blank"))
         elif kind == "header":
-            self.add(head, Line("header"))
+            self.add(draw(st.sampled_from((head, head.rstrip(self.delimiter)))), Line("header"))
+        elif kind == "sep":
+            told = f"sep={self.delimiter}"
+            again = f"{told}{self.delimiter * 2}", f"{self.quote}{told.upper()}{self.quote}{self.delimiter}"
+            self.add(draw(st.sampled_from((told, *again))), Line("skipped"))
         elif self.comment:
             self.add(f"{self.comment}{self.delimiter} {self.quote}", Line("comment"))
 
@@ -151,7 +155,8 @@ class Sheet:
             row = row | {"note": draw(st.sampled_from(WIDE))}
         if kind == "lines" and self.multiline and "note" in self.header:
             row = row | {"note": "two\nlines"}
-        values = [row.get(name, "extra") for name in self.header]
+        more = draw(st.sampled_from(("extra", *self.nulls[:1])))
+        values = [row.get(name, more) for name in self.header]
         if not any(value.strip(NOTHING) for value in values):
             return
         rule = None
@@ -171,7 +176,7 @@ class Sheet:
         if kind == "bom" and wide:
             text = f"\ufeff{text}"
         read = tuple(_given(row[name], self.nulls) if name in self.header else None for name in NAMES)
-        extra = {"more": "extra"} if self.keep and "more" in self.header else None
+        extra = {"more": _given(more, self.nulls)} if self.keep and "more" in self.header else None
         lines = 1 + text.count("\n")
         self.add(text, Line("record", None, rule, lines=lines) if rule else Line("record", read, None, extra, lines))
 
@@ -205,10 +210,10 @@ def csv_files(draw: st.DrawFn) -> File:
     for _ in range(skip):
         text = draw(st.sampled_from(("Report", "", 'a "stray quote', "x;y,z", sheet.delimiter)))
         sheet.add(text, Line("skipped"))
-    sep = draw(st.sampled_from((None,) * 12 + (sheet.delimiter,) * 3 + ("^",)))
+    sep = draw(st.sampled_from((None,) * 12 + ("^",)))
     if sep:
         sheet.add(f"sep={sep}", Line("skipped"))
-    for kind in draw(_weighted((), ("blank",), ("comment", "blank"))):
+    for kind in draw(_weighted((), ("blank",), ("sep",), ("comment", "blank", "sep", "blank"))):
         sheet.add_no_record(draw, kind, head)
     sheet.add(head, Line("header"))
     goodness = draw(st.sampled_from(GOODNESS))
@@ -229,7 +234,7 @@ def csv_files(draw: st.DrawFn) -> File:
     options = {"type": "csv", "skip_lines": skip, "footer_lines": footer, "null_values": sheet.nulls}
     options |= {name: getattr(sheet, name) for name in ("delimiter", "quote", "encoding", "multiline", "comment")}
     contract = contract_of(*COLUMNS, format=options, additions="keep" if keep else "refuse", **FIELDS)
-    fails = sep == "^" or mistake is not None or "turned" in kinds
+    fails = bool(sep) or mistake is not None or "turned" in kinds
     return _named(draw, File("csv", _encoded(draw, sheet), contract, sheet.lines, fails))
 
 

@@ -19,6 +19,8 @@ from contract.date_patterns import PatternError, check
         "yyyy-MM-dd HH:mm:ss 'UTC'",
         "yyyy-MM",
         "[yyyy-MM-dd][dd-MM-yyyy][d-M-yyyy]",
+        "[yyyy.MM.dd][dd.MM.yyyy][yyyy.DDD][yyyyMMdd]",
+        "[dd MMM yyyy][MMM dd yyyy][dd MMMM yyyy]",
     ],
 )
 def test_patterns_that_can_be_read(pattern: str) -> None:
@@ -48,6 +50,13 @@ def test_patterns_that_can_be_read(pattern: str) -> None:
         ("yyyy-MM-dd]", "has a bracket that is not opened"),
         ("y[-][-][-][-][-]", "has too many optional parts"),
         ("[dd/MM/yyyy][M/d/yyyy]", "stands for both 'dd/MM/yyyy' and 'M/d/yyyy', which cannot be told from each other"),
+        ("[dd.MM.y][MM.dd.yyyy]", "stands for both 'dd.MM.y' and 'MM.dd.yyyy'"),
+        ("[dd.MM.y][y.MM.dd]", "stands for both 'dd.MM.y' and 'y.MM.dd'"),
+        ("[dd.MM.yy][dd.MM.y]", "stands for both 'dd.MM.yy' and 'dd.MM.y'"),
+        ("[yyyy-D][yyyy-MM]", "stands for both 'yyyy-D' and 'yyyy-MM'"),
+        ("['20'yy-MM-dd][yyyy-dd-MM]", "stands for both \"'20'yy-MM-dd\" and 'yyyy-dd-MM'"),
+        ("[yyyy-dd-MM]['20'yy-MM-dd]", "stands for both 'yyyy-dd-MM' and \"'20'yy-MM-dd\""),
+        ("yyyy-MM-dd HH:mm:ss[-SSSS][Z]", "stands for both 'yyyy-MM-dd HH:mm:ss-SSSS' and 'yyyy-MM-dd HH:mm:ssZ'"),
         ("[yyyyMMdd][ddMMyyyy]", "stands for both 'yyyyMMdd' and 'ddMMyyyy'"),
         ("ISO8601", "has I, which cannot be read"),
     ],

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from contract.dataset import Contract
 from pyspark.sql import SparkSession
@@ -49,6 +50,30 @@ def test_an_optional_column_may_be_absent_and_is_reported(tmp_path: Path) -> Non
     folder.mkdir()
     contract = contract_of(*columns, format={"type": "json"})
     assert check(folder, records, contract)["absent_columns"] == {"day": ["a.json"]}
+
+
+@pytest.mark.parametrize("spelling", ["Note", "NOTE ", "no_te", "note:", "nóte", "no\u0301te"])
+@pytest.mark.parametrize("kind", ["csv", "json", "jsonl", "parquet"])
+def test_an_optional_column_that_is_there_in_another_spelling_is_missing(
+    tmp_path: Path, kind: str, spelling: str
+) -> None:
+    contract = contract_of("id", {"name": "note", "optional": True}, format={"type": kind})
+    row = {"id": "1", spelling: "x"}
+    path = tmp_path / f"a.{kind}"
+    match kind:
+        case "csv":
+            path.write_text(f"{','.join(row)}\n{','.join(row.values())}\n", encoding="utf-8")
+        case "parquet":
+            pq.write_table(pa.Table.from_pylist([row]), path)
+        case _:
+            path.write_text(json.dumps([row] if kind == "json" else row), encoding="utf-8")
+    told = f"missing 'note' (renamed to {spelling.strip()!r}?); new {spelling.strip()!r}"
+    assert told in refusal(tmp_path, {}, contract)
+
+
+def test_columns_of_signs_alone_are_not_spellings_of_each_other(tmp_path: Path) -> None:
+    contract = contract_of("id", {"name": "percent", "source": "%", "optional": True})
+    assert check(tmp_path, {"a.csv": "id,#,\n1,x,\n"}, contract)["absent_columns"] == {"%": ["a.csv"]}
 
 
 def test_another_delimiter_is_told_though_an_optional_column_is_absent(tmp_path: Path) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 from contextlib import suppress
 from dataclasses import astuple
 
 import pytest
 from contract.columns import BLANKS
 from contract.dataset import Contract
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spark_jobs.errors import DataError
@@ -244,6 +245,60 @@ def test_no_value_is_what_the_contract_says_before_anything_else_sees_it() -> No
     assert values(b'a,b,c\nNA," NA ",-9\nna,N A,-90\n', contract) == [(None, None, None), ("na", "N A", "-90")]
 
 
+def test_no_value_is_what_the_contract_says_in_columns_that_it_does_not_name_too() -> None:
+    written = {"type": "csv", "null_values": ("NA", "-9")}
+    contract = contract_of(*COLUMNS, additions="keep", format=written)
+    (record,) = read(b"a,z,b,y,c,x\n1, NA ,2,-9,3,N A\n", contract=contract)
+    assert (record.values, record.extra) == (("1", "2", "3"), '{"z": null, "y": null, "x": "N A"}')
+    contract = contract_of(*COLUMNS, additions="keep", format={**written, "type": "jsonl"})
+    lines = b'{"a": "1", "b": "NA", "z": "NA", "y": -9, "x": 1.50, "w": ["NA", 1e400], "v": true}\n{"a": "NA"}\n'
+    one, other = read(lines, "x.jsonl", contract)
+    assert one.values == ("1", None, None)
+    assert one.extra == '{"z": null, "y": null, "x": 1.50, "w": ["NA", 1e400], "v": true}'
+    assert (other.values, other.extra) == ((None, None, None), None)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "a;b;;|1;2;;|a;b|3;4;;|a;b;;",
+        "a;b|1;2| a ; b ;;|3;4|a;b;",
+        ";a;b;;|x;1;2;;|;a;b|y;3;4",
+    ],
+)
+def test_a_header_is_the_same_again_whatever_columns_without_a_name_end_it(lines: str) -> None:
+    contract = contract_of("a", "b", format={"type": "csv", "delimiter": ";"})
+    assert values(lines.replace("|", "\n").encode(), contract) == [("1", "2"), ("3", "4")]
+
+
+def test_a_header_again_with_a_column_before_the_others_is_another_order() -> None:
+    with pytest.raises(
+        DataError, match=r"x\.csv line 3: the header stands here again with its columns in another order"
+    ):
+        read(b"a,b,\n1,2,\n,a,b\n,3,4\n", contract=contract_of("a", "b"))
+
+
+@pytest.mark.parametrize(
+    "line", ["sep=;", "SEP=;", '"sep=;"', "sep=;;;", "sep=; ", '"sep=;";;', '"sep=";"";""', "\ufeffsep=;;"]
+)
+@pytest.mark.parametrize("above", ["", "# made up\n", "\n;;\n# made up\n\n"])
+def test_a_line_that_tells_the_delimiter_is_not_read_wherever_it_stands(line: str, above: str) -> None:
+    contract = contract_of(*COLUMNS, format={"type": "csv", "delimiter": ";", "comment": "#"})
+    content = f"{above}{line}\na;b;c\n1;2;3\n".encode()
+    assert values(content, contract) == [("1", "2", "3")]
+    file = open_fitting(io.BytesIO(content * 2), "x.csv", contract)
+    assert [record.values for record in file.records] == [("1", "2", "3")] * 2
+    assert (file.counts.skipped, file.counts.header) == (2, 2)
+
+
+@pytest.mark.parametrize("line", ["sep=,", "sep=,,,", '"sep=,";;', "sep=\t"])
+def test_another_delimiter_that_is_told_is_refused_with_its_line(line: str) -> None:
+    contract = contract_of(*COLUMNS, format={"type": "csv", "delimiter": ";", "comment": "#", "skip_lines": 1})
+    told = re.escape(repr(re.sub('[sep=";]', "", line)[0]))
+    with pytest.raises(DataError, match=rf"^x\.csv line 3: the delimiter is {told}, and ';' in the contract$"):
+        read(f"title\n# made up\n{line}\na;b;c\n1;2;3\n".encode(), contract=contract)
+
+
 @pytest.mark.parametrize("order", ["le", "be"])
 def test_utf_16_is_read_in_either_order_of_bytes_in_pieces_of_any_size(order: str) -> None:
     lines = "a,b,c\n" + "1,😀\u0a0d,3\r\n" * 20_000
@@ -259,6 +314,7 @@ def test_a_mark_of_utf_8_inside_a_file_of_another_encoding_is_no_text() -> None:
     assert (record.rule, record.reason) == ("not_text", "begins with the byte-order mark of UTF-8")
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(*[st.text(st.characters(codec="utf-8", exclude_characters="\0"))] * 3), max_size=8))
 def test_what_a_csv_writer_wrote_is_read_back(rows: list[tuple[str, str, str]]) -> None:
     import csv
@@ -272,6 +328,7 @@ def test_what_a_csv_writer_wrote_is_read_back(rows: list[tuple[str, str, str]]) 
     ]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.sampled_from([CONTRACT, MULTILINE]))
 def test_no_line_is_lost_whatever_the_bytes(content: bytes, contract: Contract) -> None:
     records = read(b"a,b,c\n" + content, contract=contract)
@@ -291,6 +348,7 @@ FORMATS: list[dict[str, object]] = [
 ]
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from('abc,;"# \n\r\ufeff\xa0\u0a0d1'), max_size=60), st.sampled_from(FORMATS))
 def test_every_line_is_of_one_kind_whatever_the_text(content: str, fields: dict[str, object]) -> None:
     contract = contract_of(*COLUMNS, format={"type": "csv", **fields})

@@ -38,6 +38,14 @@ def test_values_keep_the_text_they_were_received_as() -> None:
     assert summary(content) == [("0.10", "12345678901234567890.00"), ("x", "true"), (None, None), ("1E-7", "")]
 
 
+@pytest.mark.parametrize("depth", [500, 900, 2_000])
+def test_a_member_that_is_kept_is_nested_too_deeply_where_it_cannot_be_written(depth: int) -> None:
+    nested = "[" * depth + "]" * depth
+    (broken, good) = read(f'[{{"a": "1", "c": {nested}}}, {{"a": "2", "c": [[1.0]]}}]', contract=KEEP)
+    assert (broken.rule, broken.reason) == ("malformed_record", "is not JSON: it is nested too deeply")
+    assert (good.values, good.extra) == (("2", None), '{"c": [[1.0]]}')
+
+
 def test_a_record_knows_its_line_and_its_text() -> None:
     records = read('[\n  {"a": 1,\n   "b": "é"},\n\n  {"b": 2}\n]\n')
     assert records == [Record(2, '{"a": 1,\n   "b": "é"}', ("1", "é"), lines=2), Record(5, '{"b": 2}', (None, "2"))]

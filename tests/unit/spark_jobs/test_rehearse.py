@@ -47,11 +47,11 @@ def test_the_account_is_written_whatever_the_verdict(
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
     monkeypatch.setattr(job, "BUNDLE", tmp_path)
-    (tmp_path / "raw").mkdir()
+    (tmp_path / "work" / "raw").mkdir(parents=True)
     rows = "A,a@x.example,1.50\nB,,2.50\n,b@x.example,3\n"
-    (tmp_path / "raw" / "returns.csv").write_text(f"# made today\narticle,email,amount\n{rows}")
+    (tmp_path / "work" / "raw" / "returns.csv").write_text(f"# made today\narticle,email,amount\n{rows}")
     contract, manifest = job.contract_of("returns"), tmp_path / "rehearse.json"
-    drift = rehearse.staged(tmp_path / "raw", tmp_path / "work" / "raw", contract)
+    drift = rehearse.staged(tmp_path / "work" / "raw", contract)["drift"]
     parsed = argparse.Namespace(dataset="returns", ds=date(2025, 6, 30), run="run", manifest=manifest.as_uri())
     with pytest.raises(DataError, match="1 of 4 expectations failed"):
         rehearse.rehearse(spark, contract, parsed, tmp_path / "work", drift)
