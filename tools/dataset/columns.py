@@ -26,7 +26,6 @@ LINTER_WORDS = frozenset(
 )
 """Words that sqlfluff's Athena dialect takes for itself, beside `SQL_KEYWORDS`."""
 MAX_NAME = 50
-IDENTIFIER = re.compile(r"(.*_)?(id|no|nr|num|number|code|key|sku|zip|postcode|uuid|guid|ean|gtin|isbn|barcode|ref)")
 KEY = re.compile(r"(.*_)?(id|no|nr|number|key|uuid|guid)")
 LINE_WORDS = frozenset(
     {"line", "lineitem", "item", "sku", "product", "article", "quantity", "qty", "position", "pos", "variant"}
@@ -100,7 +99,7 @@ def _guess(name: str, source: str, texts: Sequence[str | None], stored: str | No
     received = [text for text in texts if text is not None and not values.is_blank(text)]
     present = [text.strip(" ") for text in received]
     distinct = sorted(set(present))
-    identifier = IDENTIFIER.fullmatch(name) is not None
+    identifier = values.IDENTIFIER.fullmatch(name) is not None
     inferred: tuple[str, list[str]] = (stored, []) if stored else values.type_of(values.words(source), present)
     found = None if inferred[0] == "boolean" else personal.finding(source, present)
     # A hash takes the place of what is personal, so that it is a string whatever it is written like.

@@ -72,6 +72,8 @@ COMPACT_VALUES = 3
 SAFE_DIGITS = 9
 """Decimals with more places than this are what a computer's floating point leaves, if they read back as the same."""
 
+IDENTIFIER = re.compile(r"(.*_)?(id|no|nr|num|number|code|key|sku|zip|postcode|uuid|guid|ean|gtin|isbn|barcode|ref)")
+"""Names of columns that tell things apart, in small letters: what is written in digits there is no number."""
 EMAIL = re.compile(r"[^\s@,;<>\"]+@[^\s@,;<>\"]+\.[A-Za-z]{2,}")
 NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)*([eE][+-]?[0-9]+)?|[+-]?[.,][0-9]+")
 DATE = re.compile(
@@ -119,6 +121,11 @@ def loose_number(text: str) -> Decimal | None:
 def is_blank(text: str | None) -> bool:
     """Whether there is no value."""
     return text is None or not text.strip(BLANKS)
+
+
+def is_marker(text: str) -> bool:
+    """Whether a text may say that there is no value."""
+    return is_blank(text) or text.strip() in NULL_MARKERS
 
 
 def null_markers(columns: Iterable[Sequence[str]]) -> list[str]:
