@@ -91,11 +91,14 @@ def evidence(sample: Sample, columns: Sequence[ColumnGuess]) -> Iterable[str]:
             line += ", without the blanks around them"
         if column.other_formats:
             line += f"; or {' or '.join(column.other_formats)}, which the sample does not tell"
+        if column.doubt:
+            line += f"; doubtful: {column.doubt}"
         if column.personal:
             line += f"; personal{' (doubtful)' if column.personal.doubtful else ''}: {column.personal.why}"
         yield line
     for source, why in sample.left_out.items():
         yield f"left out: {plain(source)!r} {why}"
+    yield from (f"doubtful: {doubt}" for doubt in sample.doubts)
     for rule, count in sample.broken.items():
         yield f"not learned from: {count:,} records, {rule}"
 

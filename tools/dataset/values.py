@@ -189,6 +189,13 @@ def _number(texts: Sequence[str]) -> str | None:
     return "double" if _all(_is_double, texts) else None
 
 
+def may_be_thousands(texts: Sequence[str]) -> bool:
+    """Whether all points in these decimals may part thousands, as many languages write them: `1.000` beside `250`."""
+    pointed = [text for text in texts if "." in text]
+    grouped = re.compile("[+-]?[1-9][0-9]{0,2}[.][0-9]{3}|[+-]?[0-9]{1,3}")
+    return bool(pointed) and _all(grouped.fullmatch, texts)
+
+
 def _decimal(texts: Sequence[str]) -> str | None:
     """A decimal with two digits of room before the point, and at least two after it, or a double that is as exact."""
     parts = [text.lstrip("+-").partition(".") for text in texts]
