@@ -237,7 +237,7 @@ def _beginning(table: _Table, lines: Sequence[str]) -> tuple[int, dict[str, tupl
         if header is None:
             continue
         after = [row for row in records if row.line >= header.line]
-        if comment and headerless(after):
+        if comment and (headerless(after) or _is_marked_header(table, lines, comment, after)):
             # The header itself begins with the mark.
             continue
         told: dict[str, tuple[str | int, str]] = {}
@@ -251,6 +251,13 @@ def _beginning(table: _Table, lines: Sequence[str]) -> tuple[int, dict[str, tupl
             told["comment"] = (comment, f"{count:,} lines begin so, and have no columns")
         return header.line, told
     return 0, {}
+
+
+def _is_marked_header(table: _Table, lines: Sequence[str], comment: str, records: Sequence[Row]) -> bool:
+    """Whether the line above the first of the records has as many fields, and nothing proves that to be the header."""
+    above = [row for row in table.rows if row.width and row.line < records[0].line]
+    marked = bool(above) and above[-1].width == table.width and lines[above[-1].line].startswith(comment)
+    return marked and not _is_proved(records[0], records[1:1001])
 
 
 def _has_comments(table: _Table, lines: Sequence[str], comment: str) -> bool:
@@ -272,7 +279,7 @@ def _other_header(above: Row, lines: Sequence[str], records: Sequence[Row], widt
     next_to = above.line + above.lines == header.line
     if len(names) != max(row.named for row in (header, *below)) and (title or not next_to or _is_proved(header, below)):
         return None
-    return f"line {above.line + 1} has {len(names)} fields and those below it {width}, and it may name their columns"
+    return f"line {above.line + 1} may name the columns, but has {len(names)} of the {width} fields of those below it"
 
 
 def _is_proved(header: Row, below: Sequence[Row]) -> bool:
@@ -301,14 +308,9 @@ def _footer(header: Row, body: Sequence[Row], end: Sequence[Row], complete: bool
         if taken >= notes and not _ends(row, header, above, complete):
             break
         first = row
-    row = filled[-1]
-    if first is not None or row.fields is None:
-        return first, ()
-    above = [other for other in body if other is not row]
-    only_here = not row.fields[0].strip() and all((other.fields or [""])[0].strip() for other in above)
-    if row.width >= header.named and not TOTAL.fullmatch(row.first) and not (only_here and above):
-        return None, ()
-    return None, ("the last line may end the table: if all files end so, leave it out by footer_lines: 1",)
+    if first is None and _may_end(filled[-1], header, [row for row in body if row is not filled[-1]]):
+        return None, ("the last line may end the table: if all files end so, leave it out by footer_lines: 1",)
+    return first, ()
 
 
 def _notes(end: Sequence[Row], least: int, body: Sequence[Row]) -> int:
@@ -348,6 +350,14 @@ def _ends(row: Row, header: Row, above: Sequence[Row], complete: bool) -> bool:
     # Without a name, all of it must be sums, and none by chance.
     telling = all(len(re.sub(r"\D", "", fields[at])) >= SUM_DIGITS for at in sums)
     return complete and 0 in only_here and len(sums) == row.filled and telling
+
+
+def _may_end(row: Row, header: Row, above: Sequence[Row]) -> bool:
+    """Whether a record has fewer columns, no more than one of them filled, no first one, or the name of a sum."""
+    if not row.fields or row.width < header.named or TOTAL.fullmatch(row.first):
+        return bool(row.fields)
+    nameless = values.is_blank(row.fields[0]) and not any(values.is_blank((other.fields or [""])[0]) for other in above)
+    return bool(above) and (nameless or row.filled == 1 < min(other.filled for other in above))
 
 
 def _is_running(name: str, texts: Sequence[str]) -> bool:
