@@ -35,6 +35,9 @@ SUM_DIGITS = 3
 """From how many digits on a sum that nothing names is none by chance."""
 SCALE = {0: 3, 1: 4}
 """From how many numbers on, counted from 0 or 1, a line is a scale that names columns."""
+AGAIN = 2
+"""How often a text stands below itself when it is a value: names of columns may once more, with what explains them."""
+BOOLEANS = {"true", "false", "True", "False", "TRUE", "FALSE"}
 RUNNING = 3
 """From how many numbers on, each greater than the last by one, they count rows."""
 
@@ -314,7 +317,9 @@ def _footer(header: Row, body: Sequence[Row], end: Sequence[Row], complete: bool
 
 
 def _notes(end: Sequence[Row], least: int, body: Sequence[Row]) -> int:
-    """How many of the last records have too few columns, stand below a blank line, and are not written as records."""
+    """How many of the last records have too few columns, stand below a blank line, and are not written as records, nor
+    as those of another table.
+    """
     below: list[Row] = []
     for row in reversed(end[-MAX_FOOTER_LINES:]):
         if row.fields is None or row.width >= least:
@@ -322,8 +327,10 @@ def _notes(end: Sequence[Row], least: int, body: Sequence[Row]) -> int:
         if row.width:
             below.append(row)
         elif below:
-            like = {values.shape(other.first) for other in body}
-            return len(below) if values.shape(below[-1].first) not in like else 0
+            widths = {row.width for row in below}
+            table = len(below) > 1 and len(widths) == 1 and widths != {1}
+            like = values.shape(below[-1].first) in {values.shape(other.first) for other in body}
+            return 0 if table or like else len(below)
     return 0
 
 
@@ -391,7 +398,8 @@ def headerless(records: Sequence[Row]) -> str | None:
         return None
     names = filled[0].fields or []
     below = [row.fields for row in filled[1:1001] if row.fields and len(row.fields) == len(names)]
-    below = [fields for fields in below if fields != names]
+    bare = [name.strip() for name in names]
+    below = [fields for fields in below if [text.strip() for text in fields] != bare]
     scale = _scale(names, below)
     alike = []
     for at, name in enumerate(names):
@@ -425,5 +433,9 @@ def _is_value(name: str, texts: Sequence[str]) -> bool:
         return not is_name and all(values.kind(text) == "number" for text in texts)
     if kind in ("date", "email"):
         return all(values.kind(text) == kind for text in texts)
+    again = [text.strip() for text in texts].count(name.strip())
+    # What is the same in all lines may be a mark that has a name like itself.
+    if AGAIN <= again < len(texts) or {name, *texts} <= BOOLEANS:
+        return True
     shape = values.shape(name)
     return len(texts) > 1 and bool(re.search("[0-9{]", shape)) and all(values.shape(text) == shape for text in texts)

@@ -80,6 +80,7 @@ def test_lines_above_the_table_and_comments_are_not_read(text, options):
         ("a,b,c\nx,1,2\ny,2,3\nz z", {}),
         ("a,b,c\nx,1,2\ny,2,3\nz z\n", {}),
         ("a,b,c\nx,1,2\ny,2,3\n\nz\n", {}),
+        ("a,b,c\nx,1,2\ny,2,3\n\nBy region,n\nN,2\nS,3\n", {}),
         ("a,b,c\nx,1,2\ny,2,3\nz,4\n", {}),
         ("a,b,c\nx,1,2\ny,2,3\nz,,5\n", {}),
         ("a,b,c\nx,1,2\ny,,3\nz,,5\n", {}),
@@ -110,6 +111,8 @@ def test_totals_and_text_at_the_end_are_not_read_and_records_are(text, options):
         "1,2,3\n2,4,6\n3,6,9\n",
         "7,x\nNA,y\n9,z\n",
         "x,2019\ny,2020\nz,2021\n",
+        "x,true\ny,false\n",
+        "Ada,Anytown\nBea,Newtown\nCleo,Anytown\nDora,Anytown\n",
     ],
 )
 def test_a_first_line_written_as_those_below_it_is_no_header(text):
