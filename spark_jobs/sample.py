@@ -78,7 +78,7 @@ def read(path: Path, wanted: Format, names: Sequence[str], limit: int) -> Sample
             if record.values is None:
                 broken[f"{record.rule}"] = broken.get(f"{record.rule}", 0) + 1
             else:
-                others = json.loads(record.extra or "{}", parse_int=str, parse_float=str)
+                others = json.loads(record.extra or "{}", parse_int=model.Number, parse_float=model.Number)
                 records.append({**dict(zip(sources, record.values, strict=False)), **others})
         return Sample(list(file.columns) if file.has_header else [], records, broken)
 
@@ -89,6 +89,14 @@ def stored_types(path: Path) -> dict[str, str]:
     import pyarrow.parquet as pq
 
     def of(kind: pa.DataType) -> str | None:
+        if pa.types.is_dictionary(kind):
+            return of(kind.value_type)
+        if pa.types.is_boolean(kind):
+            return "boolean"
+        if pa.types.is_date(kind):
+            return "date"
+        if pa.types.is_timestamp(kind):
+            return "timestamp"
         if pa.types.is_floating(kind):
             return "double"
         if kind == pa.uint64():

@@ -246,12 +246,16 @@ you have edited is not overwritten.
 What it inferred holds for the sample: read the contract and correct it, these parts first.
 
 - **Types.** A column is of numbers where each of them can be written back as it was: what has leading zeros, or
-  commas, is text. Where days and months may have changed places, the contract says so beside `format`.
+  commas, is text, and so are numbers whose points may part thousands. Where days and months may have changed places,
+  the contract says so beside `format`.
 - **Personal data** is told by the words of a name, in several languages, and by values (e-mail, IBAN, cards,
-  telephones). `doubtful` stands where a column may be about a thing; remove `personal` where it is.
+  telephones, addresses of computers). `doubtful` stands where a column may be about a thing; remove `personal` where
+  it is.
 - **The key** is written where 20 rows or more prove it unique and its name is the dataset's own: rows with the same key
   count once. Without one every row counts.
-- **`footer_lines`** leaves out as many lines of every file: it is written where the sample ends with totals or a note.
+- **`footer_lines`** leaves out as many lines of every file: it is written where the sample ends with totals that add
+  up, with a line that says that it ends, or with text below a blank line. What else may be no record stays one: it is
+  told as doubtful, and where it fits no type the account shows it as quarantined.
 
 `make up` then makes the dataset's database
 and crawler and gives contract and suite to the worker, and the DAGs appear. No Python is needed. After each later

@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from contract.columns import BLANKS
@@ -16,7 +16,8 @@ from spark_jobs.errors import DataError
 from spark_jobs.raw import model, text
 from spark_jobs.raw.model import RawFile, Record
 
-OTHER_DELIMITERS = ",;\t|^~:\x01\x1f"
+DELIMITERS = ",;\t|^~\x01\x1f"
+OTHER_DELIMITERS = f"{DELIMITERS}:"
 SEPARATOR = re.compile(r"""\ufeff*["']?sep=["']?([^\r\n])(?:\1|[\s"',;|])*+""", re.IGNORECASE)
 """The line with which spreadsheets are told the delimiter, also where one saved it again as a row of empty columns."""
 
@@ -175,6 +176,11 @@ def _rows(lines: _Lines, contract: Contract) -> Iterator[Row]:
                 yield line, count, raw, None, model.NOT_TEXT, problem
             else:
                 yield line, count, raw, None, model.MALFORMED, f"quotes or line breaks are broken: {error}"
+
+
+def rows_of(lines: Iterable[str], contract: Contract) -> Iterator[Row]:
+    """The records of lines as a file of the contract's format has them, before one is told to be the header."""
+    return _rows(_Lines(((line, None) for line in lines), contract.format), contract)
 
 
 def _without_ends(rows: Iterator[Row], quote: str) -> Iterator[Row]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from contract.columns import RESERVED_COLUMNS, SQL_KEYWORDS
 
+from spark_jobs.raw.model import Number
 from tools.dataset import personal, values
 from tools.dataset.sample import Sample
 
@@ -26,7 +27,6 @@ LINTER_WORDS = frozenset(
 )
 """Words that sqlfluff's Athena dialect takes for itself, beside `SQL_KEYWORDS`."""
 MAX_NAME = 50
-IDENTIFIER = re.compile(r"(.*_)?(id|no|nr|num|number|code|key|sku|zip|postcode|uuid|guid|ean|gtin|isbn|barcode|ref)")
 KEY = re.compile(r"(.*_)?(id|no|nr|number|key|uuid|guid)")
 LINE_WORDS = frozenset(
     {"line", "lineitem", "item", "sku", "product", "article", "quantity", "qty", "position", "pos", "variant"}
@@ -34,6 +34,8 @@ LINE_WORDS = frozenset(
 """Words of columns that say that a row is a part of what an identifier names."""
 MAX_ALLOWED, ROWS_PER_ALLOWED = 12, 4
 """A column has a list of allowed values when it has few, each on several rows."""
+STORED_FORMATS = {"date": ["yyyy-MM-dd"], "timestamp": ["yyyy-MM-dd HH:mm:ss[.SSSSSS]"]}
+"""How the dates of a file that stores them as such are written as text, whatever the sample has of them."""
 KEY_ROWS = 20
 """How many rows must all differ in a column for it to be proved unique."""
 
@@ -44,6 +46,7 @@ class ColumnGuess:
 
     `present` of `rows` rows have a value, and every one of them is of the type. `other_formats` would fit its dates as
     well. `trimmed` says that values have blanks around them. `personal` says why it is personal data, if it looks so.
+    `doubt` says why it is text though it may be something else.
     """
 
     name: str
@@ -57,6 +60,7 @@ class ColumnGuess:
     format: str | None = None
     other_formats: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()
+    doubt: str | None = None
 
     @property
     def required(self) -> bool:
@@ -100,12 +104,18 @@ def _guess(name: str, source: str, texts: Sequence[str | None], stored: str | No
     received = [text for text in texts if text is not None and not values.is_blank(text)]
     present = [text.strip(" ") for text in received]
     distinct = sorted(set(present))
-    identifier = IDENTIFIER.fullmatch(name) is not None
-    inferred: tuple[str, list[str]] = (stored, []) if stored else values.type_of(values.words(source), present)
+    identifier = values.IDENTIFIER.fullmatch(name) is not None
+    inferred = (stored, STORED_FORMATS.get(stored, [])) if stored else values.type_of(values.words(source), present)
     found = None if inferred[0] == "boolean" else personal.finding(source, present)
+    doubt = None
+    # The numbers of JSON have no other points than decimal ones.
+    written = not any(isinstance(text, Number) for text in received)
+    if not stored and inferred[0].startswith("decimal") and written and values.may_be_thousands(present):
+        doubt = f"points may part thousands; {inferred[0]} if they do not"
+        inferred = ("string", [])
     # A hash takes the place of what is personal, so that it is a string whatever it is written like.
     type_name, formats = ("string", []) if identifier or found else inferred
-    listed = type_name == "string" and not found and not identifier
+    listed = type_name == "string" and not (found or identifier or doubt)
     few = 0 < len(distinct) <= min(MAX_ALLOWED, len(present) // ROWS_PER_ALLOWED)
     return ColumnGuess(
         name=name,
@@ -119,6 +129,7 @@ def _guess(name: str, source: str, texts: Sequence[str | None], stored: str | No
         format=formats[0] if formats else None,
         other_formats=tuple(formats[1:]),
         allowed=tuple(distinct) if listed and few and all(value == value.strip() for value in distinct) else (),
+        doubt=None if identifier or found else doubt,
     )
 
 

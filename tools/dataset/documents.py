@@ -46,6 +46,7 @@ def contract_text(name: str, sample_name: str, sample: Sample, columns: Sequence
         "",
         "format:",
         *_format_lines(sample),
+        *(f"# Doubtful: {doubt}." for doubt in sample.doubts),
         "",
         "# append: a date's files hold facts of that date. upsert: new versions of keys. snapshot: the whole truth.",
         f"# The last two need include/sql/{name}/{name}_current.sql, which says what a reader sees as current.",
@@ -100,7 +101,8 @@ def _key_lines(name: str, columns: Sequence[ColumnGuess]) -> list[str]:
 
 
 def _column_lines(column: ColumnGuess) -> list[str]:
-    lines = [f"  - name: {scalar(column.name)}", f"    source: {scalar(column.source)}", f"    type: {column.type}"]
+    lines = [f"  - name: {scalar(column.name)}", f"    source: {scalar(column.source)}"]
+    lines.append(f"    type: {column.type}" + (f"  # doubtful: {column.doubt}" if column.doubt else ""))
     if column.format:
         doubt = f"  # or {' or '.join(column.other_formats)}: the sample does not tell" if column.other_formats else ""
         lines.append(f"    format: {scalar(column.format)}{doubt}")

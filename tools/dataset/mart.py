@@ -9,19 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from functools import reduce
-from itertools import cycle, islice
 
 from contract.columns import decimal_parts
 from contract.names import Names
 
 from tools.dataset.columns import ColumnGuess
-from tools.dataset.sample import Sample
-from tools.dataset.values import is_blank
 
 TEST_DATES = ("2025-01-30", "2025-01-31", "2025-02-01")
 """Dates of the SQL test's rows: several, in several months, so that a mart can be seen to read its own only."""
 TEST_ROWS = 12
 
+BOOLEANS = ("true", "false")
 WHOLE_NUMBERS = ("int", "bigint")
 ADDS_UP = re.compile(r"amount|total|value|revenue|cost|sum")
 """Names of numbers whose sum says something; the sum of unit prices does not."""
@@ -92,22 +90,28 @@ class FirstMart:
         lines = [start + ",\n    ".join(columns), "FROM {{ current }}"]
         return "\n".join([*lines, *([f"GROUP BY {self.group.name}"] if self.group else [])]) + "\n"
 
-    def test(self, sample: Sample) -> tuple[str, str]:
-        """The SQL test: its input, and what the mart says of the second of `TEST_DATES`, both as CSV."""
-        used = [column for column in (self.group, self.measure) if column]
-        rows = zip(*([_value(column, text) for text in sample.columns[column.source]] for column in used), strict=True)
-        lines = ((f"{number}",) for number in range(1, TEST_ROWS + 1))
-        chosen = islice(cycle([row for row in rows if all(row)] if used else lines), TEST_ROWS)
-        dated = sorted(zip(cycle(TEST_DATES), chosen, strict=False))
-        received = [("ds", *([column.name for column in used] or ["source_line"])), *((ds, *row) for ds, row in dated)]
+    def test(self) -> tuple[str, str]:
+        """The SQL test: its input, and what the mart says of the second of `TEST_DATES`, both as CSV.
 
-        groups: dict[tuple[str, ...], list[Decimal]] = {}
-        for ds, row in dated:
+        Its numbers are made up: those of a sample are not for everybody.
+        """
+        used = [column.name for column in (self.group, self.measure) if column]
+        groups = (self.group.allowed or BOOLEANS) if self.group else ()
+        dated = []
+        for at in range(TEST_ROWS):
+            row = [groups[at // len(TEST_DATES) % len(groups)]] if groups else []
+            row += [_made_up(self.measure.type, at + 1)] if self.measure else []
+            dated.append((TEST_DATES[at % len(TEST_DATES)], *(row or [f"{at + 1}"])))
+        dated.sort()
+        received = [("ds", *(used or ["source_line"])), *dated]
+
+        counted: dict[tuple[str, ...], list[Decimal]] = {}
+        for ds, *row in dated:
             if ds == TEST_DATES[1]:
-                group = row[: int(self.group is not None)]
-                groups.setdefault(group, []).append(Decimal(row[-1]) if self.measure else Decimal(0))
+                group = tuple(row[: int(self.group is not None)])
+                counted.setdefault(group, []).append(Decimal(row[-1]) if self.measure else Decimal(0))
         expected = [tuple(name for name, _, _ in self.columns)]
-        for group, numbers in groups.items():
+        for group, numbers in counted.items():
             total = (f"{EXACT.quantize(reduce(EXACT.add, numbers), self._unit())}",) if self.measure else ()
             expected.append((*group, f"{len(numbers)}", *total))
         return _as_csv(received), _as_csv(expected)
@@ -117,18 +121,14 @@ class FirstMart:
         return Decimal(1).scaleb(-parts[1]) if parts else Decimal(1)
 
 
-def first_mart(dataset: str, columns: Sequence[ColumnGuess], sample: Sample) -> FirstMart:
+def first_mart(dataset: str, columns: Sequence[ColumnGuess]) -> FirstMart:
     """Choose the columns of the mart to begin with."""
-    filled = [column for column in columns if any(_value(column, text) for text in sample.columns[column.source])]
+    filled = [column for column in columns if column.present]
     groups = [column for column in filled if column.allowed or column.type == "boolean"]
-    group = min(groups, key=lambda column: len(column.allowed) or 2, default=None)
+    group = min(groups, key=lambda column: len(column.allowed or BOOLEANS), default=None)
     numbers = [column for column in filled if _can_be_summed(column)]
     numbers.sort(key=lambda column: not ADDS_UP.search(column.name))
     numbers += [column for column in filled if column.type in WHOLE_NUMBERS]
-    if group and numbers:
-        # The test's rows need both.
-        both = zip(sample.columns[group.source], sample.columns[numbers[0].source], strict=True)
-        numbers = numbers if any(_value(group, one) and _value(numbers[0], other) for one, other in both) else []
     return FirstMart(dataset, group, numbers[0] if numbers else None)
 
 
@@ -138,10 +138,11 @@ def _can_be_summed(column: ColumnGuess) -> bool:
     return parts is not None and parts[0] <= MAX_PRECISION - SUM_DIGITS
 
 
-def _value(column: ColumnGuess, text: str | None) -> str:
-    """The text as Athena writes the value, empty where there is none."""
-    present = (text.strip(" ") if column.trimmed else text) if text and not is_blank(text) else ""
-    return present.lower() if column.type == "boolean" else present
+def _made_up(type_name: str, number: int) -> str:
+    """A number of the type, with up to two digits before the point and all of its places behind it."""
+    precision, scale = decimal_parts(type_name) or (MAX_PRECISION, 0)
+    whole = number * 7 % 10 ** min(2, precision - scale)
+    return f"{whole}.{f'{number * 37}'.ljust(scale, '1')[:scale]}" if scale else f"{whole}"
 
 
 def _as_csv(rows: Sequence[Sequence[str]]) -> str:

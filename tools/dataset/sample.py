@@ -7,8 +7,8 @@ import os
 import re
 import subprocess
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,14 @@ from spark_jobs import sample as job
 from spark_jobs.errors import DataError
 from spark_jobs.raw import text
 from tools.dataset import values
-from tools.dataset.layout import csv_layout
+from tools.dataset.layout import Layout, csv_layout
 from tools.environment import CHECKOUT, python_of
 from tools.processes import StackError
 
 MAX_ROWS = 100_000
 """Rows that are looked at; a sample needs no more."""
+SECOND_HEADER_ROWS, COMPARED_ROWS = 3, 1000
+"""How many rows below a header may belong to it, and with how many others they are compared."""
 HEAD_LINES, TAIL_LINES = 10_000, 200
 """Lines at both ends of a CSV file from which its layout is told."""
 CHUNK = 1 << 20
@@ -39,7 +41,8 @@ class Sample:
     """A sample file: how it is written, and by source column the text of each row, None where there is no value.
 
     `evidence` says what speaks for each field of `format`, `left_out` why a column of the file is none of the dataset,
-    `broken` how many records could not be read, by rule, and `types` of Parquet what columns are stored as.
+    `broken` how many records could not be read, by rule, `types` of Parquet what columns are stored as, and `doubts`
+    what it does not prove.
     """
 
     format: Format
@@ -48,6 +51,7 @@ class Sample:
     left_out: dict[str, str] = field(default_factory=dict)
     broken: dict[str, int] = field(default_factory=dict)
     types: Mapping[str, str] = field(default_factory=dict)
+    doubts: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -63,7 +67,8 @@ def read_sample(path: Path) -> Sample:
     """
     file_type = _type_of(path.name)
     try:
-        wanted, header, evidence = _format(path, file_type)
+        wanted, layout = _format(path, file_type)
+        header, evidence, doubts = layout.header, dict(layout.evidence), layout.doubts
         read = _read_parquet(path) if file_type == "parquet" else job.read(path, wanted, header, MAX_ROWS)
     except OSError as error:
         raise StackError(f"{path} cannot be read: {error.strerror or error}") from None
@@ -73,6 +78,10 @@ def read_sample(path: Path) -> Sample:
     if not any(columns.values()):
         broken = "".join(f"; {count:,} records are {rule}" for rule, count in read.broken.items())
         raise StackError(f"{path} holds no row to learn from{broken}")
+    if file_type == "csv" and (count := _second_header(columns)):
+        columns = {name: column[count:] for name, column in columns.items()}
+        told = "row is" if count == 1 else f"{count} rows are"
+        doubts += (f"the first {told} unlike all others, as units and types are: not learned from, and quarantined",)
     texts = [
         [value for value in column if value is not None and not values.is_blank(value)] for column in columns.values()
     ]
@@ -80,7 +89,7 @@ def read_sample(path: Path) -> Sample:
         wanted = wanted.model_copy(update={"null_values": tuple(markers)})
         evidence["null_values"] = "they stand where there is no value"
         columns = {name: [_without(markers, value) for value in column] for name, column in columns.items()}
-    return Sample(wanted, columns, evidence, left_out, read.broken, read.types)
+    return Sample(wanted, columns, evidence, left_out, read.broken, read.types, doubts)
 
 
 def _type_of(name: str) -> FileType:
@@ -91,19 +100,19 @@ def _type_of(name: str) -> FileType:
     return found
 
 
-def _format(path: Path, file_type: FileType) -> tuple[Format, list[str], dict[str, str]]:
-    """How the file is written, the names in the header of a CSV file, and what speaks for it.
+def _format(path: Path, file_type: FileType) -> tuple[Format, Layout]:
+    """How the file is written, and what speaks for it; of a CSV file with the names in its header.
 
     Raises:
         StackError: when its first line is a record.
         DataError: when it is damaged.
     """
     if file_type == "parquet":
-        return Format(type="parquet"), [], {}
+        return Format(type="parquet"), Layout()
     encoding, why = _encoding(path)
     evidence = {"encoding": why}
     if file_type != "csv":
-        return Format(type=file_type, encoding=encoding), [], evidence
+        return Format(type=file_type, encoding=encoding), Layout(evidence=evidence)
     with path.open("rb") as stream:
         content = raw.bytes_of(stream, path.name, file_type, encoding)
         lines = (line for line, _ in text.lines(content, path.name, encoding))
@@ -113,7 +122,7 @@ def _format(path: Path, file_type: FileType) -> tuple[Format, list[str], dict[st
     if layout.headerless is not None:
         raise StackError(f"{path}: {layout.headerless}: is the header missing? A first line must name the columns")
     wanted = Format(type="csv", encoding=encoding, **layout.options)  # type: ignore[arg-type]
-    return wanted, layout.header, evidence | layout.evidence
+    return wanted, replace(layout, evidence=evidence | layout.evidence)
 
 
 def _encoding(path: Path) -> tuple[Encoding, str]:
@@ -172,6 +181,32 @@ def _columns(read: job.Sample) -> tuple[dict[str, list[str | None]], dict[str, s
         else:
             columns[name] = [_text(value) for value in given]
     return columns, left_out
+
+
+def _second_header(columns: Mapping[str, Sequence[str | None]]) -> int:
+    """How many of the first rows tell of the columns rather than have their values: units, types, descriptions."""
+    for count in range(SECOND_HEADER_ROWS, 0, -1):
+        parts = [(texts[:count], texts[count : count + COMPARED_ROWS]) for texts in columns.values()]
+        typed = [
+            (first, others)
+            for first, below in parts
+            if len(others := _filled(below)) > 1 and values.type_of((), others)[0] != "string"
+        ]
+        if typed and all(_tells([(first[at], others) for first, others in typed]) for at in range(count)):
+            return count
+    return 0
+
+
+def _tells(typed: Sequence[tuple[str | None, Sequence[str]]]) -> bool:
+    """Whether each of the texts is no value of the type of those beside it, and they are several or in brackets."""
+    texts = [(text, others) for text, others in typed if text is not None and _filled([text])]
+    several = len(texts) > 1 or any(re.fullmatch(r"\s*[\[(<{].*[\])>}]\s*", text) for text, _ in texts)
+    return several and all(values.type_of((), [text, *others])[0] == "string" for text, others in texts)
+
+
+def _filled(texts: Iterable[str | None]) -> list[str]:
+    """The texts that are values, without the blanks around them."""
+    return [text.strip(BLANKS) for text in texts if text is not None and not values.is_marker(text)]
 
 
 def _text(value: Any) -> str | None:

@@ -72,6 +72,8 @@ COMPACT_VALUES = 3
 SAFE_DIGITS = 9
 """Decimals with more places than this are what a computer's floating point leaves, if they read back as the same."""
 
+IDENTIFIER = re.compile(r"(.*_)?(id|no|nr|num|number|code|key|sku|zip|postcode|uuid|guid|ean|gtin|isbn|barcode|ref)")
+"""Names of columns that tell things apart, in small letters: what is written in digits there is no number."""
 EMAIL = re.compile(r"[^\s@,;<>\"]+@[^\s@,;<>\"]+\.[A-Za-z]{2,}")
 NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)*([eE][+-]?[0-9]+)?|[+-]?[.,][0-9]+")
 DATE = re.compile(
@@ -119,6 +121,11 @@ def loose_number(text: str) -> Decimal | None:
 def is_blank(text: str | None) -> bool:
     """Whether there is no value."""
     return text is None or not text.strip(BLANKS)
+
+
+def is_marker(text: str) -> bool:
+    """Whether a text may say that there is no value."""
+    return is_blank(text) or text.strip() in NULL_MARKERS
 
 
 def null_markers(columns: Iterable[Sequence[str]]) -> list[str]:
@@ -180,6 +187,13 @@ def _number(texts: Sequence[str]) -> str | None:
     if not exponents or not all(written.fullmatch(text) and re.search("[.]|[eE][+-]", text) for text in exponents):
         return None
     return "double" if _all(_is_double, texts) else None
+
+
+def may_be_thousands(texts: Sequence[str]) -> bool:
+    """Whether all points in these decimals may part thousands, as many languages write them: `1.000` beside `250`."""
+    pointed = [text for text in texts if "." in text]
+    grouped = re.compile("[+-]?[1-9][0-9]{0,2}[.][0-9]{3}|[+-]?[0-9]{1,3}")
+    return bool(pointed) and _all(grouped.fullmatch, texts)
 
 
 def _decimal(texts: Sequence[str]) -> str | None:

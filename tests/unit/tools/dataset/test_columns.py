@@ -3,6 +3,7 @@
 import pytest
 from contract.dataset import Format
 
+from spark_jobs.raw.model import Number
 from tools.dataset.columns import column_names, guess_columns, guess_key
 from tools.dataset.sample import Sample
 
@@ -55,6 +56,24 @@ def guess(name, *values):
 )
 def test_a_column_has_the_narrowest_type_that_every_value_has(values, expected):
     assert guess("seen", *values).type == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (("100", "250", "1.000"), "string"),
+        (("45.000", "-52.500"), "string"),
+        (("1.125", "0.250"), "decimal(12,3)"),
+        (("1.000", "2.5"), "decimal(12,3)"),
+        (("1.000", "1000"), "decimal(12,3)"),
+        (("1.000", "1234.125"), "decimal(12,3)"),
+        ((Number("1.000"), Number("250")), "decimal(12,3)"),
+    ],
+)
+def test_points_that_may_part_thousands_make_no_number(values, expected):
+    column = guess("weight", *values)
+    assert (column.type, column.allowed) == (expected, ())
+    assert (column.doubt is not None) == (expected == "string")
 
 
 def test_identifiers_are_text_whatever_they_look_like():

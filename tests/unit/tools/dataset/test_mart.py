@@ -1,13 +1,15 @@
 """The first mart's SQL is as the project's own linter wants it, whatever the columns are called."""
 
+import re
 import shutil
 import subprocess
+from decimal import Decimal, localcontext
 
-from contract.dataset import Format
+import pytest
+from contract.columns import decimal_parts, decimal_pattern
 
-from tools.dataset.columns import LINTER_WORDS, ColumnGuess, column_names, guess_columns
-from tools.dataset.mart import FirstMart, first_mart
-from tools.dataset.sample import Sample
+from tools.dataset.columns import LINTER_WORDS, ColumnGuess, column_names
+from tools.dataset.mart import FirstMart
 from tools.environment import CHECKOUT, python_of
 
 WORDS = LINTER_WORDS | {
@@ -44,7 +46,16 @@ def test_the_sql_passes_the_linter(tmp_path):
     assert result.returncode == 0, result.stdout
 
 
-def test_the_test_of_a_sum_is_exact():
-    sample = Sample(Format(type="csv"), {"wei": ["98765432109.123456789012345678", "1.000000000000000001"] * 6})
-    _, expected = first_mart("x", guess_columns(sample), sample).test(sample)
-    assert expected.splitlines()[1].partition(",")[2] == "197530864220.246913578024691358"
+@pytest.mark.parametrize(
+    "kind", ["int", "bigint", "decimal(12,2)", "decimal(31,18)", "decimal(2,2)", "decimal(1,0)", "decimal(32,31)"]
+)
+def test_the_test_of_a_sum_is_exact(kind):
+    received, expected = FirstMart("x", None, ColumnGuess("wei", "wei", kind, 1, 1)).test()
+    rows = [line.split(",") for line in received.splitlines()[1:]]
+    precision, scale = decimal_parts(kind) or (10, 0)
+    pattern = re.compile(decimal_pattern(scale))
+    fitting = {number for _, number in rows if pattern.fullmatch(number)}
+    assert (len(fitting) > 9, all(Decimal(number) < 10 ** (precision - scale) for number in fitting)) == (True, True)
+    with localcontext(prec=76):
+        total = sum(Decimal(number) for ds, number in rows if ds == "2025-01-31")
+    assert expected.splitlines()[1:] == [f"4,{total}"]

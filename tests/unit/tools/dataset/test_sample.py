@@ -121,6 +121,27 @@ def test_an_item_that_is_none_is_a_line_of_json(tmp_path):
     assert (sample.columns["n"], sample.broken) == (["1.5"], {"malformed_record": 1})
 
 
+@pytest.mark.parametrize(
+    ("above", "count"),
+    [
+        (["[s];[C];[%]"], 1),
+        (["s;C;%"], 1),
+        (["seconds of the run;in the shade;", "INTEGER;DOUBLE;TEXT"], 2),
+        ([";(C);"], 1),
+        # Values, some of them odd.
+        (["1;hot;x"], 0),
+        (["NA;-;x"], 0),
+        ([";hot;x"], 0),
+    ],
+)
+def test_units_below_the_header_are_not_learned_from_and_told(tmp_path, above, count):
+    data = "\n".join(["time;heat;note", *above, "2;1.5;a", "3;2.5;b", "4;NA;c"]).encode()
+    sample = read_sample(written(tmp_path, "a.csv", data))
+    assert (sample.rows, len(sample.doubts)) == (3 + len(above) - count, bool(count))
+    if count:
+        assert [column.type for column in guess_columns(sample)] == ["int", "decimal(12,2)", "string"]
+
+
 @pytest.mark.parametrize("name", EXPORTS)
 def test_every_record_of_an_export_is_read(tmp_path, name):
     sample = read_sample(written(tmp_path, name, EXPORTS[name]))
@@ -156,7 +177,8 @@ pq.write_table(pa.table({
     "label": ["x", "y"], "ratio": [1.0, None], "many": pa.array([1, 2], pa.int64()),
     "few": pa.array([1, 2], pa.int16()),
     "price": pa.array([decimal.Decimal("1.5"), None], pa.decimal128(9, 3)), "ok": [True, False], "day": [at.date()] * 2,
-    "seen": pa.array([at, at.replace(microsecond=5)], pa.timestamp("us")), "tags": [["a"], []],
+    "seen": pa.array([at, at], pa.timestamp("us")), "gone": pa.array([None, None], pa.timestamp("ms", "UTC")),
+    "never": pa.array([None, None], pa.bool_()), "tags": [["a"], []],
 }), sys.argv[1])
 """
 
@@ -168,6 +190,7 @@ def test_a_parquet_file_tells_its_types(tmp_path):
     assert [f"{column.name} {column.type} {column.format}" for column in guess_columns(sample)] == [
         *("label string None", "ratio double None", "many bigint None", "few int None", "price decimal(9,3) None"),
         *("ok boolean None", "day date yyyy-MM-dd", "seen timestamp yyyy-MM-dd HH:mm:ss[.SSSSSS]"),
+        *("gone timestamp yyyy-MM-dd HH:mm:ss[.SSSSSS]", "never boolean None"),
     ]
     assert list(sample.left_out) == ["tags"]
     path.write_bytes(b"PAR1 and no more")
