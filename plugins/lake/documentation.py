@@ -257,9 +257,9 @@ What it inferred holds for the sample: read the contract and correct it, these p
   up, with a line that says that it ends, or with text below a blank line. What else may be no record stays one: it is
   told as doubtful, and where it fits no type the account shows it as quarantined.
 
-`make up` then makes the dataset's database
-and crawler and gives contract and suite to the worker, and the DAGs appear. No Python is needed. After each later
-change of a contract or suite, `make up` again: until then the dataset's tasks say that they are not deployed.
+`make up` then makes the dataset's database and crawler and gives contract and suite to the worker, and the DAGs appear.
+No Python is needed. After each later change of a contract or suite, `make up` again: until then the dataset's tasks say
+that they are not deployed.
 
 {CHANGES}"""
 
