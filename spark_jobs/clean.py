@@ -45,9 +45,12 @@ from pyspark.sql import functions as F  # noqa: N812
 
 from spark_jobs import drift, job, personal, records, references, stage_raw, storage, transforms, volume
 from spark_jobs.errors import DataError
+from spark_jobs.raw import model
 from spark_jobs.session import spark_session
 
 STEP = "clean"
+MAX_REPEATED = 1_000_000
+"""How many keys of duplicates are kept in memory: with more of them all rows are sorted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,19 +95,35 @@ def copies_not_read(folder: str, rows_of_file: Mapping[str, int]) -> list[dict[s
     ]
 
 
+def deduplicated(classified: DataFrame, contract: Contract, *, are_many: bool) -> DataFrame:
+    """Classified rows, of which those that are read more than once are kept, with their duplicates told.
+
+    :param are_many: whether it takes longer to sort them all than to look first which can be duplicates.
+    """
+    classified.persist(StorageLevel.MEMORY_AND_DISK)
+    if not are_many or contract.dedupe_by is None:
+        return transforms.deduplicated(classified, contract)
+    among = transforms.repeated(classified).limit(MAX_REPEATED + 1).toArrow()
+    if among.num_rows > MAX_REPEATED:
+        return transforms.deduplicated(classified, contract)
+    return transforms.deduplicated(classified, contract, classified.sparkSession.createDataFrame(among))
+
+
 def counted(rows: DataFrame, contract: Contract) -> list[dict[str, Any]]:
-    """For each outcome, rule and source file: `outcome, rule, source_file, rows`, and of those rows `lines`, how many
-    physical lines they take, `first`, the first one's `source_line` and `reason`, and `warned`, how many break each
-    rule of action `warn`, in the contract's order.
+    """For each outcome, rule and source file, and for each thing `told` of the end of a piece: `rows`, and of those
+    rows `lines`, how many physical lines they take, and `warned`, how many break each rule of action `warn`, in the
+    contract's order.
     """
     warned = [F.count_if(F.array_contains("_warnings", name)) for name in transforms.rule_names(contract, "warn")]
-    groups = rows.groupBy(F.col("_outcome").alias("outcome"), F.col("_rule").alias("rule"), F.col("source_file")).agg(
+    is_end = F.col("_outcome") == transforms.NO_ROW
+    keys = {"outcome": F.col("_outcome"), "rule": F.col("_rule"), "told": F.when(is_end, F.col("_reason"))}
+    groups = rows.groupBy(*(key.alias(name) for name, key in keys.items()), "source_file").agg(
         F.count("*").alias("rows"),
         F.sum("_lines").alias("lines"),
-        F.min(F.struct("source_line", F.col("_reason").alias("reason"))).alias("first"),
-        F.array(*warned).alias("warned"),
+        *(count.alias(f"warned_{at}") for at, count in enumerate(warned)),
     )
-    return [row.asDict(recursive=True) for row in groups.collect()]
+    found = [row.asDict() for row in groups.collect()]
+    return [group | {"warned": [group[f"warned_{at}"] for at in range(len(warned))]} for group in found]
 
 
 def row_counts(groups: list[dict[str, Any]], read: int, warn_rules: Sequence[str]) -> dict[str, Any]:
@@ -156,45 +175,54 @@ def expressions_checked(contract: Contract) -> Iterator[None]:
         raise DataError(f"an expression of the contract cannot be computed for a row: {told}") from error
 
 
-def check_batch(groups: list[dict[str, Any]]) -> None:
+def check_batch(rows: DataFrame, groups: list[dict[str, Any]]) -> None:
     """Refuse a batch of which a file cannot be read to its end, or a row breaks a rule of action `fail`.
 
+    :param rows: the classified rows.
+    :param groups: what `counted` found.
     :raises DataError: it is so.
     """
-    failed = sorted(
-        (group for group in groups if group["outcome"] == transforms.FAILED),
-        key=lambda group: (group["rule"] != records.UNREADABLE, group["source_file"]),
+    failed = sum(group["rows"] for group in groups if group["outcome"] == transforms.FAILED)
+    if not failed:
+        return
+    first = (
+        rows.where(F.col("_outcome") == transforms.FAILED)
+        .orderBy(F.col("_rule") != model.UNREADABLE, "source_file", "source_line", "_place")
+        .select("source_file", "source_line", F.col("_rule").alias("rule"), F.col("_reason").alias("reason"))
+        .first()
     )
-    for group in failed:
-        reason = group["first"]["reason"]
-        if group["rule"] == records.UNREADABLE:
-            raise DataError(reason.removeprefix(f"{records.UNREADABLE}: "))
-        raise DataError(
-            f"{group['source_file']} line {group['first']['source_line']}: {reason} (rule {group['rule']} refuses the "
-            f"batch; {sum(each['rows'] for each in failed)} rows break such a rule)"
-        )
+    assert first is not None  # noqa: S101 - they have been counted
+    if first.rule == model.UNREADABLE:
+        raise DataError(first.reason.removeprefix(f"{model.UNREADABLE}: "))
+    raise DataError(
+        f"{first.source_file} line {first.source_line}: {first.reason} (rule {first.rule} refuses the "
+        f"batch; {failed} rows break such a rule)"
+    )
 
 
-def lines_of_files(files: Sequence[storage.StoredFile], groups: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
+def lines_of_files(tasks: records.Tasks, groups: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
     """What the physical lines of each file are, by its name: those of `raw.LineCounts`, and `records`.
 
+    :param tasks: the pieces of files that were to be read.
     :param groups: what `counted` found.
-    :raises AssertionError: a file was not read exactly once and to its end, or its lines do not add up.
+    :raises AssertionError: a piece was not read exactly once and to its end, or a file's lines do not add up.
     """
-    ends = [group for group in groups if group["outcome"] == transforms.NO_ROW]
-    names = sorted(file.name for file in files)
-    read = sorted(group["source_file"] for group in ends for _ in range(group["rows"]))
-    if read != names:
-        raise AssertionError(f"files to read: {names}, read to their end: {read}")
-    told = {}
-    for end in ends:
+    wanted = Counter(piece.file.name for task in tasks for piece in task)
+    read: Counter[str] = Counter()
+    told: dict[str, Counter[str]] = {name: Counter() for name in wanted}
+    for end in (group for group in groups if group["outcome"] == transforms.NO_ROW):
         name = end["source_file"]
-        counts: dict[str, int] = json.loads(end["first"]["reason"].removeprefix(f"{records.END_OF_FILE}: "))
-        counts["records"] = sum(group["lines"] for group in groups if group["source_file"] == name)
+        read[name] += end["rows"]
+        for kind, count in json.loads(end["told"].removeprefix(f"{model.END_OF_PIECE}: ")).items():
+            told[name][kind] += count * end["rows"]
+    if read != wanted:
+        raise AssertionError(f"pieces of files to read: {dict(wanted)}, read to their end: {dict(read)}")
+    for group in groups:
+        told[group["source_file"]]["records"] += group["lines"]
+    for name, counts in told.items():
         if counts["physical"] != sum(count for kind, count in counts.items() if kind != "physical"):
-            raise AssertionError(f"the lines of {name} do not add up: {counts}")
-        told[name] = counts
-    return told
+            raise AssertionError(f"the lines of {name} do not add up: {dict(counts)}")
+    return {name: dict(counts) for name, counts in told.items()}
 
 
 def write(rows: DataFrame, folder: Path) -> list[Path]:
@@ -288,16 +316,17 @@ def clean_date(
     with tempfile.TemporaryDirectory() as scratch:
         # Counted where they leave the reader, so that no later step can lose or multiply rows unseen.
         reader = Observation()
-        received = records.read(context.spark, files, contract, context.pseudonyms)
-        is_row = F.coalesce(F.col("record_rule") != records.END_OF_FILE, F.lit(True))
+        tasks = records.tasks(files, contract)
+        received = records.read(context.spark, tasks, contract, context.pseudonyms)
+        is_row = F.coalesce(F.col("record_rule") != model.END_OF_PIECE, F.lit(True))
         observed = received.observe(reader, F.count_if(is_row).alias("rows"))
-        rows = transforms.classified(observed, contract, arguments.ds, arguments.submission, others)
-        rows.persist(StorageLevel.MEMORY_AND_DISK)
+        classified = transforms.classified(observed, contract, arguments.ds, arguments.submission, others)
         try:
             with phases("classify"), expressions_checked(context.contract):
+                rows = deduplicated(classified, contract, are_many=len(tasks) > 1)
                 groups = counted(rows, contract)
-            check_batch(groups)
-            lines = lines_of_files(files, groups)
+            check_batch(rows, groups)
+            lines = lines_of_files(tasks, groups)
             counts = row_counts(groups, reader.get["rows"], transforms.rule_names(contract, "warn"))
             with phases("write"):
                 good = write(transforms.published(rows, contract), Path(scratch) / "published")
@@ -306,7 +335,7 @@ def clean_date(
                 if counts["rows"]["quarantined"]:
                     bad = without_empty(write(transforms.quarantined(rows), Path(scratch) / "quarantined"))
         finally:
-            rows.unpersist()
+            classified.unpersist()
         with phases("upload"):
             output, quarantine = stored(good, arguments.output), stored(bad, arguments.quarantine)
     check_sums(

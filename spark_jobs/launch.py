@@ -72,6 +72,8 @@ def spark_submit(script: Path, arguments: list[str]) -> list[str]:
     java = [
         # Small inputs end before the optimising compiler pays; large ones need it and a parallel collector.
         *(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"] if small else ["-XX:+UseParallelGC"]),
+        # Spark generates methods that are longer than those which Java compiles otherwise.
+        "-XX:-DontCompileHugeMethods",
         f"-Djava.io.tmpdir={scratch}",
         f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties')}",
         "-XX:-UsePerfData",

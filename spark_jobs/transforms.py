@@ -18,9 +18,11 @@ Columns of the frames that are not published have names with a leading underscor
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import reduce
+from operator import or_
+from typing import NamedTuple
 
 from contract.columns import BLANKS, DOUBLE, INTEGER, QUARANTINE_COLUMNS, decimal_parts, decimal_pattern
 from contract.columns import Column as ContractColumn
@@ -31,11 +33,12 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812
 from pyspark.sql.types import DoubleType, FloatType
 
-from spark_jobs.records import END_OF_FILE, UNREADABLE
+from spark_jobs.plain_values import PlainValues
+from spark_jobs.raw.model import END_OF_PIECE, UNREADABLE
 
 PUBLISHED, QUARANTINED, DROPPED, DUPLICATE, FAILED = "published", "quarantined", "dropped", "duplicate", "failed"
 NO_ROW = "no_row"
-"""The outcome of a record that tells of its file instead of being a row: see `END_OF_FILE`."""
+"""The outcome of a record that tells of its file instead of being a row: see `END_OF_PIECE`."""
 
 SPARK_TYPES = {"timestamp": "timestamp_ntz"}
 """Where Spark's name for a contract type differs: a timestamp is a wall clock reading without a zone, as in Hive."""
@@ -102,7 +105,7 @@ def _date_parsed(text: Column, column: ContractColumn) -> Column:
 
 def framed(records: DataFrame) -> DataFrame:
     """Records (see spark_jobs/records.py) with their own columns out of the way of the contract's."""
-    own = ("place", "lines", "raw_row", "received", "record_rule", "record_reason")
+    own = ("place", "lines", "raw_row", "received", "values", "record_rule", "record_reason")
     return records.withColumnsRenamed({name: f"_{name}" for name in own})
 
 
@@ -117,14 +120,26 @@ def normalized(rows: DataFrame, contract: Contract) -> DataFrame:
 
 def typed(rows: DataFrame, contract: Contract) -> DataFrame:
     """Framed records with a column of its type for each of the contract's; blank and unreadable values are null."""
-    values = {
-        column.name: F.when(~is_blank(_text(column)), parsed(_text(column), column)) for column in contract.columns
-    }
-    return rows.withColumns(values)
+    plain = {column.name for column in PlainValues(contract).columns}
+
+    def value_of(column: ContractColumn) -> Column:
+        value = F.when(~is_blank(_text(column)), parsed(_text(column), column))
+        return F.when(_is_plain(), F.col(f"_values.{column.name}")).otherwise(value) if column.name in plain else value
+
+    return rows.withColumns({column.name: value_of(column) for column in contract.columns})
 
 
 def _text(column: ContractColumn) -> Column:
     return F.col(f"_received.{column.name}")
+
+
+def _is_readable() -> Column:
+    return F.col("_record_rule").isNull()
+
+
+def _is_plain() -> Column:
+    """Whether nothing can be wrong with the form of those columns that spark_jobs/plain_values.py reads."""
+    return F.col("_values").isNotNull()
 
 
 def latest_versions(rows: DataFrame, key: tuple[str, ...]) -> DataFrame:
@@ -157,14 +172,31 @@ def joined(rows: DataFrame, contract: Contract, others: Mapping[str, DataFrame])
     return rows
 
 
-def _broken(rule: str, condition: Column, reason: Column) -> Column:
-    """`struct(rule, reason)` where the condition is true, else null."""
-    return F.when(condition, F.struct(F.lit(rule).alias("rule"), F.concat(F.lit(f"{rule}: "), reason).alias("reason")))
+PROBLEMS = "array<struct<rule:string,reason:string>>"
 
 
-def _no_problem() -> Column:
-    """What gives an array of problems its type where there is none to look for."""
-    return _broken("", F.lit(False), F.lit(""))
+class Problem(NamedTuple):
+    """What can be wrong with a row: which rule it breaks when the condition is true, and the reason in words."""
+
+    rule: str
+    condition: Column
+    reason: Column
+
+    @property
+    def told(self) -> Column:
+        """`struct(rule, reason)` where the condition is true, else null."""
+        reason = F.concat(F.lit(f"{self.rule}: "), self.reason)
+        return F.when(self.condition, F.struct(F.lit(self.rule).alias("rule"), reason.alias("reason")))
+
+
+def any_of(problems: Sequence[Problem]) -> Column:
+    """Whether a row has one of these problems; one whose condition is null it has not."""
+    return reduce(or_, (F.coalesce(problem.condition, F.lit(False)) for problem in problems), F.lit(False))
+
+
+def listed(problems: Sequence[Problem]) -> Column:
+    """Those of these problems that a row has, as `array(struct(rule, reason))`: for few rows, as it takes long."""
+    return F.array_compact(F.array(*(problem.told for problem in problems)).cast(PROBLEMS))
 
 
 def _told(value: Column, contract: Contract) -> Column:
@@ -174,21 +206,32 @@ def _told(value: Column, contract: Contract) -> Column:
     return F.concat(F.lit("'"), value.cast("string"), F.lit("'"))
 
 
-def column_problems(column: ContractColumn, contract: Contract) -> list[Column]:
-    """What can be wrong with the value of one column of a typed record, each `struct(rule, reason)` or null."""
+def form_problems(column: ContractColumn, contract: Contract) -> list[Problem]:
+    """What can be wrong with how the value of a column of a typed record is written."""
     text, value = _text(column), F.col(column.name)
     problems = []
 
     def check(rule: str, condition: Column, what: str) -> None:
-        problems.append(_broken(rule, condition, F.concat(_told(text, contract), F.lit(f" {what}"))))
+        problems.append(Problem(rule, condition, F.concat(_told(text, contract), F.lit(f" {what}"))))
 
     if column.required:
-        problems.append(_broken(column.missing_rule, is_blank(text), F.lit("a value is required")))
+        problems.append(Problem(column.missing_rule, is_blank(text), F.lit("a value is required")))
     if column.type != "string":
         like = f" ({column.date_format})" if column.type in ("date", "timestamp") else ""
         check(column.invalid_rule, ~is_blank(text) & value.isNull(), f"is not {column.type}{like}")
     if column.allowed:
         check(column.not_allowed_rule, ~value.isin(*column.allowed), f"is not one of {', '.join(column.allowed)}")
+    return problems
+
+
+def value_problems(column: ContractColumn, contract: Contract) -> list[Problem]:
+    """What can be wrong with the value of a column of a typed record, however it is written."""
+    text, value = _text(column), F.col(column.name)
+    problems = []
+
+    def check(rule: str, condition: Column, what: str) -> None:
+        problems.append(Problem(rule, condition, F.concat(_told(text, contract), F.lit(f" {what}"))))
+
     # A personal value is checked where it is still known: in spark_jobs/personal.py.
     if column.pattern and not column.personal:
         check(column.pattern_rule, ~_is_whole(value, column.pattern), f"does not match {column.pattern}")
@@ -203,29 +246,60 @@ def column_problems(column: ContractColumn, contract: Contract) -> list[Column]:
     return problems
 
 
-def _not_finite(name: str, value: Column) -> Column:
-    """What a computed double that is NaN or infinite breaks: such a value cannot be computed, and is no number."""
-    told = F.concat(value.cast("string"), F.lit(f" is no number: {name} cannot be computed"))
-    return _broken(f"{name}_not_finite", F.isnan(value) | (F.abs(value) == float("inf")), told)
+def column_problems(contract: Contract, *, plain: bool) -> list[Problem]:
+    """What can be wrong with the columns of a typed record, in their order.
+
+    :param plain: of one whose `values` are there: the form of those is known to be good.
+    """
+    known = {column.name for column in PlainValues(contract).columns} if plain else ()
+    problems = []
+    for column in contract.columns:
+        form = [] if column.name in known else form_problems(column, contract)
+        problems += [*form, *value_problems(column, contract)]
+    return problems
 
 
 def derived(rows: DataFrame, contract: Contract) -> DataFrame:
-    """Rows with `_problems`, what is wrong with their columns, and the derived columns, null where there is any."""
-    of_columns = [problem for column in contract.columns for problem in column_problems(column, contract)]
-    readable = F.col("_record_rule").isNull()
-    rows = rows.withColumn("_problems", F.when(readable, F.array_compact(F.array(*of_columns))))
-    taken = [take.name for lookup in contract.lookups for take in lookup.take if take.type == "double"]
-    uncomputable = F.array_compact(F.array(_no_problem(), *(_not_finite(name, F.col(name)) for name in taken)))
-    rows = rows.withColumn("_uncomputable", uncomputable)
+    """Typed rows with `_sound`, whether nothing is wrong with their columns, and the derived columns, null where it is
+    or they cannot be computed.
+    """
+    sound = (
+        F.when(_is_plain(), ~any_of(column_problems(contract, plain=True)))
+        .when(_is_readable(), ~any_of(column_problems(contract, plain=False)))
+        .otherwise(False)
+    )
+    rows = rows.withColumn("_sound", sound)
     for column in contract.derived:
-        value, good = F.expr(column.expression), F.size("_problems") == 0
-        # Looked at before the cast: NaN is null as a decimal, and true as a boolean.
-        if isinstance(rows.select(value).schema[0].dataType, DoubleType | FloatType):
-            problem = F.when(good, _not_finite(column.name, value))
-            rows = rows.withColumn("_uncomputable", F.concat("_uncomputable", F.array_compact(F.array(problem))))
-            good = good & problem.isNull()
+        value, good = F.expr(column.expression), F.col("_sound")
+        if _is_fractional(rows, value):
+            good = good & ~any_of([_not_finite(column.name, value)])
         rows = rows.withColumn(column.name, F.when(good, value.cast(spark_type(column.type))))
     return rows
+
+
+def _is_fractional(rows: DataFrame, value: Column) -> bool:
+    """Whether a value may be NaN, which is null when cast to a decimal, and true as a boolean."""
+    return isinstance(rows.select(value).schema[0].dataType, DoubleType | FloatType)
+
+
+def uncomputable(rows: DataFrame, contract: Contract) -> list[Problem]:
+    """What can be wrong with the columns of sound rows that are looked up or derived.
+
+    :param rows: what `derived` gives.
+    """
+    taken = [take.name for lookup in contract.lookups for take in lookup.take if take.type == "double"]
+    computed = {name: F.col(name) for name in taken} | {
+        column.name: F.expr(column.expression)
+        for column in contract.derived
+        if _is_fractional(rows, F.expr(column.expression))
+    }
+    return [_not_finite(name, value) for name, value in computed.items()]
+
+
+def _not_finite(name: str, value: Column) -> Problem:
+    """What a computed double that is NaN or infinite breaks: such a value cannot be computed, and is no number."""
+    told = F.concat(value.cast("string"), F.lit(f" is no number: {name} cannot be computed"))
+    return Problem(f"{name}_not_finite", F.isnan(value) | (F.abs(value) == float("inf")), told)
 
 
 def rule_names(contract: Contract, action: Action) -> list[str]:
@@ -234,10 +308,10 @@ def rule_names(contract: Contract, action: Action) -> list[str]:
     return [rule.name for rule in rules if rule.action == action]
 
 
-def rule_problems(contract: Contract, action: Action) -> Column:
-    """The references and rules of one action that a row breaks, as `array(struct(rule, reason))`."""
+def rule_problems(contract: Contract, action: Action) -> list[Problem]:
+    """What a row breaks that breaks the references and rules of one action."""
     of_references = [
-        _broken(
+        Problem(
             reference.name,
             F.col(_unknown(reference)),
             F.concat(
@@ -249,91 +323,56 @@ def rule_problems(contract: Contract, action: Action) -> Column:
         if reference.action == action
     ]
     of_rules = [
-        _broken(rule.name, F.expr(rule.condition), F.lit(rule.description))
+        Problem(rule.name, F.expr(rule.condition), F.lit(rule.description))
         for rule in contract.rules
         if rule.action == action
     ]
-    return F.array_compact(F.array(_no_problem(), *of_references, *of_rules))
+    return [*of_references, *of_rules]
 
 
 def judged(rows: DataFrame, contract: Contract) -> DataFrame:
-    """Rows with `_outcome`, `_rule`, `_reason` and `_warnings`; which are duplicates is left to `deduplicated`.
+    """Rows with `_outcome`, `_rule`, `_reason` and `_warnings`.
 
     `_rule` is the first rule that decides the outcome, `_reason` all of them; both are null where the row is good.
-    `_warnings` are the names of the rules of action `warn` that it breaks.
+    `_warnings` are the names of the rules of action `warn` that it breaks, or null where it breaks none.
     """
-    record_problem = F.struct(
-        F.col("_record_rule").alias("rule"),
-        F.concat_ws(": ", F.col("_record_rule"), F.col("_record_reason")).alias("reason"),
+    readable, sound, rule = _is_readable(), F.col("_sound"), F.col("_record_rule")
+    refusals = [*rule_problems(contract, "fail"), *uncomputable(rows, contract)]
+    quarantines, drops, warnings = (rule_problems(contract, action) for action in ("quarantine", "drop", "warn"))
+    refused, stale = sound & any_of(refusals), any_of(drops)
+    bad = ~readable | ~sound | any_of(quarantines)
+    record_problem = F.struct(rule.alias("rule"), F.concat_ws(": ", rule, F.col("_record_reason")).alias("reason"))
+    of_columns = F.when(_is_plain(), listed(column_problems(contract, plain=True))).otherwise(
+        listed(column_problems(contract, plain=False))
     )
-    readable, sound = F.col("_record_rule").isNull(), F.size("_problems") == 0
-    rows = rows.withColumns(
-        {
-            "_refused_for": F.when(
-                sound,
-                F.concat(rule_problems(contract, "fail"), "_uncomputable"),
-            ),
-            "_quarantined_for": F.when(
-                readable, F.concat("_problems", rule_problems(contract, "quarantine"))
-            ).otherwise(F.array(record_problem)),
-            "_dropped_for": rule_problems(contract, "drop"),
-            "_warned_for": F.when(sound, rule_problems(contract, "warn")),
-        }
+    problems = (
+        F.when(refused, listed(refusals))
+        .when(~readable, F.array(record_problem))
+        .when(bad, F.concat(of_columns, listed(quarantines)))
+        .when(stale, listed(drops))
     )
-    refused, bad, stale = (F.size(name) > 0 for name in ("_refused_for", "_quarantined_for", "_dropped_for"))
-    problems = F.when(refused, F.col("_refused_for")).when(bad, F.col("_quarantined_for"))
-    problems = problems.when(stale, F.col("_dropped_for"))
     return rows.withColumns(
         {
-            "_outcome": F.when(refused | (F.col("_record_rule") == UNREADABLE), FAILED)
-            .when(F.col("_record_rule") == END_OF_FILE, NO_ROW)
+            "_outcome": F.when(refused | (rule == UNREADABLE), FAILED)
+            .when(rule == END_OF_PIECE, NO_ROW)
             .when(bad, QUARANTINED)
             .when(stale, DROPPED)
             .otherwise(PUBLISHED),
             "_rule": problems[0]["rule"],
             "_reason": F.array_join(F.transform(problems, lambda problem: problem["reason"]), "; "),
-            "_warnings": F.transform("_warned_for", lambda problem: problem["rule"]),
+            "_warnings": F.when(
+                sound & any_of(warnings), F.transform(listed(warnings), lambda problem: problem["rule"])
+            ),
             # Only quarantine shows the row as received: the others need not carry it any further.
             "_raw_row": F.when(bad, F.col("_raw_row")),
         }
     ).drop(
-        "_refused_for",
-        "_quarantined_for",
-        "_dropped_for",
-        "_warned_for",
-        "_problems",
-        "_uncomputable",
+        "_sound",
         "_received",
+        "_values",
         "_record_rule",
         "_record_reason",
         *map(_unknown, contract.references),
-    )
-
-
-def deduplicated(rows: DataFrame, contract: Contract) -> DataFrame:
-    """Judged rows in which, of the good rows that count once, all but the one that counts are duplicates.
-
-    By key, the row that is greatest in the contract's `latest_by` counts, nulls being least, then the one received
-    last: of the greatest source file, the last in it. By row, rows are alike whose columns (those that the
-    contract reads from the file) have equal values, nulls being equal.
-    """
-    match contract.dedupe_by:
-        case None:
-            return rows
-        case "key":
-            same = contract.key
-        case "row":
-            same = tuple(column.name for column in contract.columns)
-    good = F.col("_outcome") == PUBLISHED
-    # Rows that take no part are kept apart by their line, so that they do not all meet in one window.
-    window = Window.partitionBy(
-        good, *(F.when(good, F.col(name)) for name in same), F.when(~good, F.col("source_line"))
-    ).orderBy(*(F.desc(name) for name in (*contract.latest_by, "source_file", "_place")))
-    superseded = good & (F.col("_rank") > 1)
-    return (
-        rows.withColumn("_rank", F.row_number().over(window))
-        .withColumn("_outcome", F.when(superseded, DUPLICATE).otherwise(F.col("_outcome")))
-        .drop("_rank")
     )
 
 
@@ -341,7 +380,7 @@ def classified(
     records: DataFrame, contract: Contract, run_date: date, submission: Submission, others: Mapping[str, DataFrame]
 ) -> DataFrame:
     """Records (see spark_jobs/records.py) as rows of the published columns with `_raw_row`, `_outcome`, `_rule`,
-    `_reason`, `_warnings`.
+    `_reason`, `_warnings`, and `_same`. Which of them are duplicates is left to `deduplicated`.
 
     :param run_date: the date that rules and derived columns call `run_date`.
     :param others: by name the datasets that references and lookups read, as they stand on the run's date.
@@ -353,10 +392,61 @@ def classified(
         lambda frame: joined(frame, contract, others),
         lambda frame: derived(frame, contract),
         lambda frame: judged(frame, contract).drop("run_date"),
-        lambda frame: deduplicated(frame, contract),
-        lambda frame: frame.withColumn("run_id", F.lit(str(submission))),
+        lambda frame: frame.withColumns({"run_id": F.lit(str(submission)), "_same": _sameness(contract)}),
     )
     return reduce(lambda frame, step: step(frame), steps, records)
+
+
+def _counting_once(contract: Contract) -> tuple[str, ...]:
+    """The columns in which rows are alike of which one counts."""
+    match contract.dedupe_by:
+        case "key":
+            return contract.key
+        case "row":
+            return tuple(column.name for column in contract.columns)
+    return ()
+
+
+def _sameness(contract: Contract) -> Column:
+    """A number that rows have in common of which one counts; null where a row counts in any case."""
+    types = {column.name: column.type for column in (*contract.columns, *contract.derived)}
+    # Of the two zeros that are equal, only one is the sum of both.
+    alike = [F.col(n) + 0.0 if types[n] == "double" else F.col(n) for n in _counting_once(contract)]
+    return F.when(F.col("_outcome") == PUBLISHED, F.xxhash64(*alike)) if alike else F.lit(None).cast("bigint")
+
+
+def repeated(rows: DataFrame) -> DataFrame:
+    """The `_same` that more than one of the classified rows has."""
+    return rows.where("_same is not null").groupBy("_same").count().where("count > 1").select("_same")
+
+
+def deduplicated(rows: DataFrame, contract: Contract, among: DataFrame | None = None) -> DataFrame:
+    """Classified rows in which, of the good rows that count once, all but the one that counts are duplicates.
+
+    By key, the row that is greatest in the contract's `latest_by` counts, nulls being least, then the one received
+    last: of the greatest source file, the last in it. By row, rows are alike whose columns (those that the
+    contract reads from the file) have equal values, nulls being equal.
+
+    :param among: the `_same` of the rows to look at, where the others are known to be single: it should be small.
+    """
+    if contract.dedupe_by is None:
+        return rows.drop("_same")
+    if among is not None:
+        known = F.broadcast(among.withColumn("_again", F.lit(True)))
+        marked = rows.join(known, "_same", "left")
+        single = marked.where("_again is null").drop("_again", "_same")
+        return single.unionByName(deduplicated(marked.where("_again").drop("_again"), contract))
+    good = F.col("_outcome") == PUBLISHED
+    # Rows that take no part are kept apart by their line, so that they do not all meet in one window.
+    window = Window.partitionBy(
+        good, *(F.when(good, F.col(name)) for name in _counting_once(contract)), F.when(~good, F.col("source_line"))
+    ).orderBy(*(F.desc(name) for name in (*contract.latest_by, "source_file", "source_line", "_place")))
+    superseded = good & (F.col("_rank") > 1)
+    return (
+        rows.withColumn("_rank", F.row_number().over(window))
+        .withColumn("_outcome", F.when(superseded, DUPLICATE).otherwise(F.col("_outcome")))
+        .drop("_rank", "_same")
+    )
 
 
 def published(rows: DataFrame, contract: Contract) -> DataFrame:

@@ -204,6 +204,11 @@ class Column(TableColumn):
         return self.format or DEFAULT_FORMATS[self.type]
 
     @property
+    def has_bounds(self) -> bool:
+        """Whether a value of the column's type can be a wrong one for what it is, not for how it is written."""
+        return self.pattern is not None or self.min is not None or self.max is not None
+
+    @property
     def missing_rule(self) -> str:
         """The rule that a row breaks when this required column is absent, empty or blank."""
         return f"{self.name}_missing"

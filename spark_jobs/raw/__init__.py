@@ -65,6 +65,6 @@ def open_fitting(stream: BinaryIO, name: str, contract: Contract) -> RawFile:
     :raises DataError: the file cannot be read to its end, or its header lacks a column of the contract.
     """
     file = open_file(stream, name, contract)
-    if file.has_header and model.missing_columns(file.columns, contract):
-        raise DataError(model.misfit(f"{name} line {file.line}", model.difference(file.columns, contract)))
+    if file.has_header:
+        model.check_fits(file.columns, file.line, name, contract)
     return file

@@ -8,6 +8,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import cached_property
 
 from contract.columns import BLANKS
 from contract.dataset import Contract, Format
@@ -35,9 +36,9 @@ class _Lines:
     begins, as files that were put one behind the other have them. `take` gives them as they are.
     """
 
-    def __init__(self, source: Iterator[Line], wanted: Format) -> None:
-        self.counts = model.LineCounts()
-        self._source = _without_footer(source, wanted, self.counts) if wanted.footer_lines else source
+    def __init__(self, source: Iterator[Line], wanted: Format, counts: model.LineCounts, line: int = 1) -> None:
+        self._counts = counts
+        self._source = _without_footer(source, wanted, counts) if wanted.footer_lines else source
         self._record_lines = wanted.record_lines if wanted.multiline else 1
         self._comment = wanted.comment
         self._quote = wanted.quote
@@ -46,7 +47,7 @@ class _Lines:
         self._waiting: list[Line] = []
         self._given: list[Line] = []
         self._chars = 0
-        self.line = 1
+        self.line = line
 
     def __iter__(self) -> _Lines:
         return self
@@ -59,7 +60,7 @@ class _Lines:
         if whole.startswith(text.BOM):
             whole = whole.lstrip(text.BOM)
         while self._comment and whole.startswith(self._comment):
-            self.counts.comment += 1
+            self._counts.comment += 1
             self.line += 1
             given = self._next()
             whole = given[0].lstrip(text.BOM)
@@ -87,14 +88,14 @@ class _Lines:
         with suppress(StopIteration):
             for _ in range(count):
                 self._next()
-                self.counts.skipped += 1
+                self._counts.skipped += 1
                 self.line += 1
 
     def _next(self) -> Line:
         if self._waiting:
             return self._waiting.pop()
         new = next(self._source)
-        self.counts.physical += 1
+        self._counts.physical += 1
         return new
 
     def _too_long(self) -> str:
@@ -180,49 +181,151 @@ def _rows(lines: _Lines, contract: Contract) -> Iterator[Row]:
 
 def rows_of(lines: Iterable[str], contract: Contract) -> Iterator[Row]:
     """The records of lines as a file of the contract's format has them, before one is told to be the header."""
-    return _rows(_Lines(((line, None) for line in lines), contract.format), contract)
+    source = ((line, None) for line in lines)
+    return _rows(_Lines(source, contract.format, model.LineCounts()), contract)
 
 
-def _without_ends(rows: Iterator[Row], quote: str) -> Iterator[Row]:
-    """`rows`, each of one line, of which one that may be the end of a quoted value is broken as the one that opens it.
+class _OpenQuote:
+    """Whether a quoted value may still be open that a line before has opened, where records are lines.
 
-    Whether both have a stray quote or are the ends of one value with line breaks cannot be told from the file: what
-    looks like a row in the last of its lines must not be published as one.
+    A line that may be the end of one is broken as the one that opens it: whether both have a stray quote or are the
+    ends of one value with line breaks cannot be told from the file, and what looks like a row in the last of its lines
+    must not be published as one. None is open for longer than `text.MAX_RECORD_CHARS`.
     """
-    opened, left = 0, 0
-    for row in rows:
-        line, count, raw, fields, rule, _ = row
-        odd = (opened or fields is None) and raw.count(quote) % 2
-        if opened and fields is not None and odd:
-            told = f"may be the end of the quoted value that line {opened} opens"
-            yield line, count, raw, None, model.MALFORMED, told
-            opened = 0
-        else:
-            yield row
-            left -= len(raw)
-            if rule == model.MALFORMED and odd:
-                opened, left = line, text.MAX_RECORD_CHARS
-            elif left < 0:
-                opened = 0
+
+    def __init__(self, quote: str) -> None:
+        self._quote = quote
+        self._left = 0
+        self.line = 0
+        """The line that has opened it, or 0."""
+
+    def judged(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """`rows`, of which those are broken that may be such an end."""
+        for row in rows:
+            line, count, raw, fields, rule, _ = row
+            odd = (self.line or fields is None) and raw.count(self._quote) % 2
+            if self.line and fields is not None and odd:
+                told = f"may be the end of the quoted value that line {self.line} opens"
+                yield line, count, raw, None, model.MALFORMED, told
+                self.line = 0
+            else:
+                yield row
+                self.passed(len(raw) + 1)
+                if rule == model.MALFORMED and odd:
+                    self.line, self._left = line, text.MAX_RECORD_CHARS
+
+    def passed(self, chars: int) -> None:
+        """So many characters, line breaks counted as one, are good lines in which quotes are even."""
+        self._left -= chars
+        if self._left < 0:
+            self.line = 0
+
+
+class CsvFile:
+    """A CSV file read as far as its header, which is its first line that is not blank."""
+
+    def __init__(self, stream: io.BufferedReader, name: str, contract: Contract) -> None:
+        """Read the header.
+
+        :raises DataError: there is none, it names a column twice, or another delimiter is told.
+        """
+        self.name = name
+        self.contract = contract
+        self.counts = model.LineCounts()
+        self.open_quote = _OpenQuote(contract.format.quote)
+        self._lines = _Lines(text.lines(stream, name, contract.format.encoding), contract.format, self.counts)
+        self._lines.skip(contract.format.skip_lines)
+        self._rows = _rows(self._lines, contract)
+        self.line, self.header = _header(self._rows, self.counts, name, contract)
+        where = f"{name} line {self.line}"
+        if len(self.header) == 1:
+            _check_delimiter(self.header[0], contract, where)
+        model.check_unique(self.header, contract, where)
+
+    @property
+    def next_line(self) -> int:
+        """The number of the line below those that have been read."""
+        return self._lines.line
+
+    def records(self) -> Iterator[Record]:
+        """All records below the header.
+
+        :raises DataError: the file cannot be read to its end, or the header stands there again in another order.
+        """
+        return self._records(self._rows)
+
+    def records_of(self, lines: Iterator[Line], first: int) -> Iterator[Record]:
+        """The records of lines from further below, of which the first has that number.
+
+        :raises DataError: as `records`.
+        """
+        return self._records(_rows(_Lines(lines, self.contract.format, self.counts, first), self.contract))
+
+    @cached_property
+    def positions(self) -> list[int]:
+        """Of each of the contract's columns the place in the header, or -1."""
+        return [self.header.index(name) if name in self.header else -1 for name in model.sources(self.contract)]
+
+    @cached_property
+    def others(self) -> list[tuple[int, str]]:
+        """Place and name of the header's columns that the contract wants beside its own."""
+        wanted = model.sources(self.contract)
+        keep = self.contract.additions == "keep"
+        return [(at, name) for at, name in enumerate(self.header) if keep and name and name not in wanted]
+
+    @cached_property
+    def no_record(self) -> frozenset[str]:
+        """What the first field of a line is, without blanks at its edges, that may be something else than a record."""
+        told = ("", self.contract.format.delimiter)
+        return frozenset({"", *self.header, *(f"{word}={mark}" for word in ("sep", "SEP") for mark in told)})
+
+    def _records(self, rows: Iterator[Row]) -> Iterator[Record]:
+        """The records of rows; a column that is not in the header is null in all of them."""
+        counts, wanted, no_record = self.counts, self.contract.format, self.no_record
+        named, header_names = _named(self.header), sorted(filter(None, self.header))
+        least, width = len(named), len(self.header)
+        positions, others = self.positions, self.others
+        in_order = positions == list(range(width))
+        extra = None
+        if not wanted.multiline:
+            rows = self.open_quote.judged(rows)
+        for line, lines, raw, fields, rule, reason in rows:
+            if fields is None:
+                yield Record(line, raw, None, rule, reason, lines=lines)
+                continue
+            if not fields or fields[0].strip(BLANKS) in no_record:
+                bare = _named(fields)
+                if not bare and not (width == 1 and wanted.quote in raw):
+                    counts.blank += lines
+                    continue
+                if bare == named:
+                    counts.header += lines
+                    continue
+                if (mark := SEPARATOR.fullmatch(raw)) and mark[1] == wanted.delimiter:
+                    counts.skipped += lines
+                    continue
+                if sorted(filter(None, bare)) == header_names:
+                    again = "the header stands here again with its columns in another order"
+                    raise DataError(f"{self.name} line {line}: {again}")
+            if not least <= len(fields) <= width:
+                told = f"has {len(fields)} fields, the header has {width}"
+                yield Record(line, raw, None, model.WRONG_FIELD_COUNT, told, lines=lines)
+            elif in_order:
+                yield Record(line, raw, tuple(fields), lines=lines)
+            else:
+                if others:
+                    extra = model.json_text({source: fields[at] for at, source in others})
+                given = [*fields, None]
+                yield Record(line, raw, tuple([given[at] for at in positions]), extra=extra, lines=lines)
 
 
 def open_csv(stream: io.BufferedReader, name: str, contract: Contract) -> RawFile:
-    """A CSV file read as far as its header, which is its first line that is not blank.
+    """A CSV file as `raw.open_file` gives it.
 
-    :raises DataError: there is no header, it names a column twice, or another delimiter is told.
+    :raises DataError: as `CsvFile`.
     """
-    wanted = contract.format
-    lines = _Lines(text.lines(stream, name, wanted.encoding), wanted)
-    lines.skip(wanted.skip_lines)
-    rows = _rows(lines, contract)
-    line, header = _header(rows, lines.counts, name, contract)
-    where = f"{name} line {line}"
-    if len(header) == 1:
-        _check_delimiter(header[0], contract, where)
-    model.check_unique(header, contract, where)
-    if not wanted.multiline:
-        rows = _without_ends(rows, wanted.quote)
-    return RawFile(name, line, header, _records(rows, header, contract, name, lines.counts), lines.counts)
+    file = CsvFile(stream, name, contract)
+    return RawFile(name, file.line, file.header, file.records(), file.counts)
 
 
 def _header(rows: Iterator[Row], counts: model.LineCounts, name: str, contract: Contract) -> tuple[int, list[str]]:
@@ -271,49 +374,3 @@ def _named(names: Sequence[str]) -> list[str]:
     while bare and not bare[-1]:
         bare.pop()
     return bare
-
-
-def _records(
-    rows: Iterator[Row], header: list[str], contract: Contract, name: str, counts: model.LineCounts
-) -> Iterator[Record]:
-    """The records below the header; a column that is not in it is null in all of them.
-
-    :raises DataError: the header stands there again in another order: what is below it would change places.
-    """
-    wanted = model.sources(contract)
-    named = _named(header)
-    least, width = len(named), len(header)
-    positions = [header.index(source) if source in header else -1 for source in wanted]
-    in_order = positions == list(range(width))
-    others = [(at, source) for at, source in enumerate(header) if source and source not in wanted]
-    keep = bool(others) and contract.additions == "keep"
-    quote, delimiter = contract.format.quote, contract.format.delimiter
-    no_record = {"", *header, *(f"{word}={told}" for word in ("sep", "SEP") for told in ("", delimiter))}
-    extra = None
-    for line, lines, raw, fields, rule, reason in rows:
-        if fields is None:
-            yield Record(line, raw, None, rule, reason, lines=lines)
-            continue
-        if not fields or fields[0].strip(BLANKS) in no_record:
-            bare = _named(fields)
-            if not bare and not (width == 1 and quote in raw):
-                counts.blank += lines
-                continue
-            if bare == named:
-                counts.header += lines
-                continue
-            if (mark := SEPARATOR.fullmatch(raw)) and mark[1] == delimiter:
-                counts.skipped += lines
-                continue
-            if sorted(filter(None, bare)) == sorted(filter(None, named)):
-                raise DataError(f"{name} line {line}: the header stands here again with its columns in another order")
-        if not least <= len(fields) <= width:
-            told = f"has {len(fields)} fields, the header has {width}"
-            yield Record(line, raw, None, model.WRONG_FIELD_COUNT, told, lines=lines)
-        elif in_order:
-            yield Record(line, raw, tuple(fields), lines=lines)
-        else:
-            if keep:
-                extra = model.json_text({source: fields[at] for at, source in others})
-            given = [*fields, None]
-            yield Record(line, raw, tuple([given[at] for at in positions]), extra=extra, lines=lines)

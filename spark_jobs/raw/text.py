@@ -120,30 +120,39 @@ def damaged(name: str, line: int, error: Exception) -> DataError:
     return DataError(f"{name} line {line}: the {kind} is cut short or damaged: {error}")
 
 
-def lines(stream: io.BufferedReader, name: str, encoding: Encoding) -> Iterator[tuple[str, str | None]]:
-    """Every line with its line break, and what is wrong where it is not text; bytes at fault are shown as `\\xNN`.
+def too_long(name: str, line: int) -> DataError:
+    """The error of a line of `MAX_LINE_BYTES` or more."""
+    return DataError(f"{name} line {line}: is longer than {MAX_LINE_BYTES:,} bytes")
 
+
+def decoded(data: bytes, encoding: Encoding) -> tuple[str, str | None]:
+    """The text of a line, and what is wrong where it is not text; bytes at fault are shown as `\\xNN`."""
+    codec, problem = CODECS[encoding], None
+    try:
+        text = data.decode(codec)
+    except UnicodeDecodeError:
+        text, problem = data.decode(codec, "backslashreplace"), WRONG[encoding]
+    if data.startswith(codecs.BOM_UTF8) and codec != "utf-8":
+        problem = WRONG_MARK
+    if encoding == "latin-1" and NOT_LATIN_1.search(text):
+        problem = WRONG[encoding]
+    if "\0" in text:
+        text, problem = text.replace("\0", "\\x00"), problem or "holds NUL bytes"
+    return text, problem
+
+
+def lines(stream: io.BufferedReader, name: str, encoding: Encoding, first: int = 1) -> Iterator[tuple[str, str | None]]:
+    """Every line with its line break, as `decoded` gives it, the file's first one without a byte-order mark.
+
+    :param first: the number of the stream's first line.
     :raises DataError: the gzip file is damaged, or a line is longer than `MAX_LINE_BYTES`.
     """
-    number, codec, latin_1 = 0, CODECS[encoding], encoding == "latin-1"
-    wrong_mark = None if codec == "utf-8" else codecs.BOM_UTF8.decode(codec)
+    number = first - 1
     try:
-        for number, data in enumerate(iter(partial(stream.readline, MAX_LINE_BYTES), b""), 1):
+        for number, data in enumerate(iter(partial(stream.readline, MAX_LINE_BYTES), b""), first):
             if len(data) == MAX_LINE_BYTES:
-                raise DataError(f"{name} line {number}: is longer than {MAX_LINE_BYTES:,} bytes")
-            problem = None
-            try:
-                text = data.decode(codec)
-            except UnicodeDecodeError:
-                text, problem = data.decode(codec, "backslashreplace"), WRONG[encoding]
-            if number == 1:
-                text = text.removeprefix(BOM)
-            if wrong_mark and text.startswith(wrong_mark):
-                problem = WRONG_MARK
-            if latin_1 and NOT_LATIN_1.search(text):
-                problem = WRONG[encoding]
-            if "\0" in text:
-                text, problem = text.replace("\0", "\\x00"), problem or "holds NUL bytes"
-            yield text, problem
+                raise too_long(name, number)
+            line, problem = decoded(data, encoding)
+            yield (line.removeprefix(BOM) if number == 1 else line), problem
     except DAMAGES as error:
         raise damaged(name, number + 1, error) from error

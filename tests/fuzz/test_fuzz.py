@@ -137,9 +137,9 @@ def compare(file: File, found: list[raw.Record], counts: raw.LineCounts) -> None
 
 def check_with_spark(spark: SparkSession, batch: dict[str, list[raw.Record]]) -> None:
     """Rows in are rows out, each with the outcome and the values that Python finds."""
-    tables = [records.record_batch(name, 0, found, NAMES) for name, found in batch.items() if found]
+    tables = [records.Batches(name, ALL).of_records(found) for name, found in batch.items() if found]
     frame = spark.createDataFrame(pa.Table.from_batches(tables))
-    rows = transforms.classified(frame, ALL, date(2025, 6, 30), "run-00000001", {}).collect()
+    rows = transforms.deduplicated(transforms.classified(frame, ALL, date(2025, 6, 30), "run-00000001", {}), ALL).collect()
     given = [(name, record) for name, found in batch.items() for record in found]
     latest: dict[str, int] = {}
     expected = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
+from collections import Counter
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from typing import Any
 import pytest
 from contract.dataset import Contract
 
-from spark_jobs import clean, job, stage_raw, storage, validate, verdict
+from spark_jobs import clean, job, records, stage_raw, storage, validate, verdict
 from spark_jobs.errors import DataError, NotReadyError
+from spark_jobs.raw.pieces import WHOLE
 from tests.staging import as_staged
 
 
@@ -74,23 +76,31 @@ def test_only_the_files_that_were_staged_are_read(orders: Contract, tmp_path: Pa
         clean.input_files(tmp_path.as_uri(), orders)
 
 
-def ends(**counts: int) -> list[dict[str, Any]]:
-    end = {"reason": f"end_of_file: {json.dumps(counts)}"}
-    return [
-        {"outcome": "published", "source_file": "a.csv", "rows": 2, "lines": 3},
-        {"outcome": "no_row", "source_file": "a.csv", "rows": 1, "lines": 0, "first": end},
+def pieces_of(*names: str) -> records.Tasks:
+    return [[records.PieceOfFile(storage.StoredFile(name, f"file:///{name}", 1), WHOLE) for name in names]]
+
+
+def ends(*pieces: dict[str, int]) -> list[dict[str, Any]]:
+    rows = [
+        {"outcome": "published", "told": None, "source_file": "a.csv", "rows": 1, "lines": 2},
+        {"outcome": "quarantined", "told": None, "source_file": "a.csv", "rows": 1, "lines": 1},
     ]
+    told = Counter(f"end_of_piece: {json.dumps(counts)}" for counts in pieces)
+    ends = [{"outcome": "no_row", "source_file": "a.csv", "lines": 0, "told": end, "rows": told[end]} for end in told]
+    return rows + ends
 
 
 def test_every_line_of_every_file_is_accounted_for() -> None:
-    file = storage.StoredFile("a.csv", "file:///a.csv", 1)
-    whole = ends(physical=5, header=1, blank=1)
-    assert clean.lines_of_files([file], whole) == {"a.csv": {"physical": 5, "header": 1, "blank": 1, "records": 3}}
+    whole = ends({"physical": 5, "header": 1, "blank": 1})
+    expected = {"a.csv": {"physical": 5, "header": 1, "blank": 1, "records": 3}}
+    assert clean.lines_of_files(pieces_of("a.csv"), whole) == expected
+    in_three = ends({"physical": 3, "header": 1, "blank": 1}, {"physical": 1}, {"physical": 1})
+    assert clean.lines_of_files(pieces_of("a.csv", "a.csv", "a.csv"), in_three) == expected
     with pytest.raises(AssertionError, match=r"the lines of a\.csv do not add up"):
-        clean.lines_of_files([file], ends(physical=6, header=1, blank=1))
-    for files in ([], [file, file], [file, storage.StoredFile("b.csv", "file:///b.csv", 1)]):
-        with pytest.raises(AssertionError, match="files to read"):
-            clean.lines_of_files(files, whole)
+        clean.lines_of_files(pieces_of("a.csv"), ends({"physical": 6, "header": 1, "blank": 1}))
+    for names in ([], ["a.csv", "a.csv"], ["a.csv", "b.csv"]):
+        with pytest.raises(AssertionError, match="pieces of files to read"):
+            clean.lines_of_files(pieces_of(*names), whole)
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,8 @@ def judge(spark: SparkSession, tmp_path: Path) -> Judge:
         for number, lines in enumerate(files):
             text = "".join(f"{line},x\n" for line in [header, *lines.splitlines()])
             (tmp_path / f"{number}.csv").write_text(text, encoding="utf-8")
-        frame = records.read(spark, storage.list_files(tmp_path.as_uri()), contract, None)
-        rows = transforms.classified(frame, contract, RUN_DATE, "run-1", others)
+        frame = records.read(spark, records.tasks(storage.list_files(tmp_path.as_uri()), contract), contract, None)
+        rows = transforms.deduplicated(transforms.classified(frame, contract, RUN_DATE, "run-1", others), contract)
         rows = rows.where(F.col("_outcome") != transforms.NO_ROW).orderBy("source_file", "source_line")
         return [row.asDict() for row in rows.collect()]
 
@@ -123,7 +123,7 @@ def test_the_strongest_severity_decides(judge: Judge) -> None:
         ("failed", "broken"),
         ("quarantined", "n_invalid"),
     ]
-    assert [row["_warnings"] for row in rows[:4]] == [[], ["odd"], ["odd", "rare"], ["odd"]]
+    assert [row["_warnings"] for row in rows[:4]] == [None, ["odd"], ["odd", "rare"], ["odd"]]
     assert rows[4]["_reason"] == "bad: bad is broken"
 
 
@@ -133,8 +133,8 @@ def test_warnings_are_counted_where_rows_are_published(spark: SparkSession, tmp_
         rules=(rule("large", "n > 1", "warn"), rule("huge", "n > 2", "warn"), rule("four", "n = 4", "drop")),
     )
     (tmp_path / "a.csv").write_text("n\n1\n2\n3\n4\n")
-    frame = records.read(spark, storage.list_files(tmp_path.as_uri()), contract, None)
-    groups = clean.counted(transforms.classified(frame, contract, RUN_DATE, "r", {}), contract)
+    frame = records.read(spark, records.tasks(storage.list_files(tmp_path.as_uri()), contract), contract, None)
+    groups = clean.counted(transforms.deduplicated(transforms.classified(frame, contract, RUN_DATE, "r", {}), contract), contract)
     clean.check_batch(groups)
     counts = clean.row_counts(groups, 4, ["large", "huge"])
     assert counts["warned_by_rule"] == {"huge": 1, "large": 2}
@@ -145,8 +145,8 @@ def test_a_row_that_breaks_a_rule_of_action_fail_refuses_the_batch(spark: SparkS
     contract = contract_of({"name": "n", "type": "int"}, rules=(rule("negative", "n < 0", "fail"),))
     for name in ("b", "a"):
         (tmp_path / f"{name}.csv").write_text("n\n1\n-1\n-2\n")
-    frame = records.read(spark, storage.list_files(tmp_path.as_uri()), contract, None)
-    groups = clean.counted(transforms.classified(frame, contract, RUN_DATE, "r", {}), contract)
+    frame = records.read(spark, records.tasks(storage.list_files(tmp_path.as_uri()), contract), contract, None)
+    groups = clean.counted(transforms.deduplicated(transforms.classified(frame, contract, RUN_DATE, "r", {}), contract), contract)
     with pytest.raises(DataError) as refused:
         clean.check_batch(groups)
     assert f"{refused.value}" == (
@@ -256,9 +256,9 @@ def test_a_derived_value_that_is_no_number_refuses_the_batch(
     rows = judge(contract, "1\n-1\n,\nnone\n")
     assert outcomes(rows) == ["published", "failed", "quarantined", "quarantined"]
     assert rows[1]["_reason"] == f"x_not_finite: {value} is no number: x cannot be computed"
-    frame = records.read(spark, storage.list_files(tmp_path.as_uri()), contract, None)
+    frame = records.read(spark, records.tasks(storage.list_files(tmp_path.as_uri()), contract), contract, None)
     with pytest.raises(DataError, match=r"0\.csv line 3: x_not_finite: .* \(rule x_not_finite refuses the batch"):
-        clean.check_batch(clean.counted(transforms.classified(frame, contract, RUN_DATE, "r", {}), contract))
+        check_batch(transforms.classified(frame, contract, RUN_DATE, "r", {}), contract)
 
 
 @pytest.mark.parametrize("kind", ["decimal(12,2)", "boolean", "string", "int"])
@@ -340,7 +340,7 @@ def test_a_reference_that_leads_nowhere_is_a_broken_rule(spark: SparkSession, ju
     assert outcomes(rows) == ["published", "published", "quarantined", "dropped", "failed", "published"]
     assert rules(rows) == [None, None, "bad_unknown", "old_unknown", "wrong_unknown", None]
     assert rows[2]["_reason"] == "bad_unknown: 'c' is not in the column id of products"
-    assert [row["_warnings"] for row in rows] == [[], ["warned_unknown"], [], [], [], []]
+    assert [row["_warnings"] for row in rows] == [None, ["warned_unknown"], None, None, None, None]
 
 
 def test_columns_are_looked_up_and_can_be_used(spark: SparkSession, judge: Judge) -> None:
