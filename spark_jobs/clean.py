@@ -13,10 +13,10 @@ bytes, sha256, rows}]}, quarantine {the same}, made_from {dataset: digest}, seco
 `key` is the whole key in the bucket (for a file:// URI, the path). `made_from`
 tells which folders of other datasets were read (contract/references.py). `warned_by_rule` counts rows published
 although they break a rule of action `warn`; one that breaks two is counted for each. Rows read, counted where they
-leave the reader, are = published + quarantined + dropped + duplicates, counted by outcome, and the files written hold
-as many, or the job fails and writes no manifest. The files read are those that were staged, by name and bytes, and of
-each its physical lines (in Parquet rows) = those of each kind that is no row + those of the rows read, or the job fails
-too: no line can vanish into its neighbours unseen.
+leave the reader, are = published + quarantined + dropped + duplicates, counted by outcome, of each file, and the files
+written hold as many, or the job fails and writes no manifest. The files read are those that were staged, by name and
+bytes, and of each its physical lines (in Parquet rows) = those of each kind that is no row + those of the rows read, or
+the job fails too: no line can vanish into its neighbours unseen.
 
 A row that breaks a rule of action `fail` refuses the batch: exit code 65. A dataset that the contract reads and that
 has no date yet: exit code 75, as it may come (spark_jobs/references.py). Personal values are replaced before Spark
@@ -26,26 +26,23 @@ sees them (spark_jobs/personal.py).
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 from contract.dataset import Contract
 from contract.submission import Submission
-from pyspark import StorageLevel
 from pyspark.errors import ArithmeticException, DateTimeException, NumberFormatException
-from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from spark_jobs import drift, job, personal, records, references, stage_raw, storage, transforms, volume
 from spark_jobs.errors import DataError
-from spark_jobs.raw import model
 from spark_jobs.session import spark_session
 
 STEP = "clean"
@@ -96,11 +93,10 @@ def copies_not_read(folder: str, rows_of_file: Mapping[str, int]) -> list[dict[s
 
 
 def deduplicated(classified: DataFrame, contract: Contract, *, are_many: bool) -> DataFrame:
-    """Classified rows, of which those that are read more than once are kept, with their duplicates told.
+    """Classified rows with their duplicates told.
 
     :param are_many: whether it takes longer to sort them all than to look first which can be duplicates.
     """
-    classified.persist(StorageLevel.MEMORY_AND_DISK)
     if not are_many or contract.dedupe_by is None:
         return transforms.deduplicated(classified, contract)
     among = transforms.repeated(classified).limit(MAX_REPEATED + 1).toArrow()
@@ -110,20 +106,17 @@ def deduplicated(classified: DataFrame, contract: Contract, *, are_many: bool) -
 
 
 def counted(rows: DataFrame, contract: Contract) -> list[dict[str, Any]]:
-    """For each outcome, rule and source file, and for each thing `told` of the end of a piece: `rows`, and of those
-    rows `lines`, how many physical lines they take, and `warned`, how many break each rule of action `warn`, in the
-    contract's order.
+    """For each outcome, rule and source file `outcome, rule, source_file, rows`, and `warned`, how many of those rows
+    break each rule of action `warn`, in the contract's order.
     """
-    warned = [F.count_if(F.array_contains("_warnings", name)) for name in transforms.rule_names(contract, "warn")]
-    is_end = F.col("_outcome") == transforms.NO_ROW
-    keys = {"outcome": F.col("_outcome"), "rule": F.col("_rule"), "told": F.when(is_end, F.col("_reason"))}
-    groups = rows.groupBy(*(key.alias(name) for name, key in keys.items()), "source_file").agg(
-        F.count("*").alias("rows"),
-        F.sum("_lines").alias("lines"),
-        *(count.alias(f"warned_{at}") for at, count in enumerate(warned)),
-    )
-    found = [row.asDict() for row in groups.collect()]
-    return [group | {"warned": [group[f"warned_{at}"] for at in range(len(warned))]} for group in found]
+    rules = transforms.rule_names(contract, "warn")
+    warned = {f"warned_{at}": F.count_if(F.array_contains("_warnings", rule)) for at, rule in enumerate(rules)}
+    keys = F.col("_outcome").alias("outcome"), F.col("_rule").alias("rule"), F.col("source_file")
+    groups = rows.groupBy(*keys).agg(F.count("*").alias("rows"), *(count.alias(n) for n, count in warned.items()))
+    return [
+        {name: value for name, value in group.items() if name not in warned} | {"warned": [group[n] for n in warned]}
+        for group in (row.asDict() for row in groups.collect())
+    ]
 
 
 def row_counts(groups: list[dict[str, Any]], read: int, warn_rules: Sequence[str]) -> dict[str, Any]:
@@ -176,7 +169,7 @@ def expressions_checked(contract: Contract) -> Iterator[None]:
 
 
 def check_batch(rows: DataFrame, groups: list[dict[str, Any]]) -> None:
-    """Refuse a batch of which a file cannot be read to its end, or a row breaks a rule of action `fail`.
+    """Refuse a batch of which a row breaks a rule of action `fail`.
 
     :param rows: the classified rows.
     :param groups: what `counted` found.
@@ -185,44 +178,63 @@ def check_batch(rows: DataFrame, groups: list[dict[str, Any]]) -> None:
     failed = sum(group["rows"] for group in groups if group["outcome"] == transforms.FAILED)
     if not failed:
         return
-    first = (
-        rows.where(F.col("_outcome") == transforms.FAILED)
-        .orderBy(F.col("_rule") != model.UNREADABLE, "source_file", "source_line", "_place")
-        .select("source_file", "source_line", F.col("_rule").alias("rule"), F.col("_reason").alias("reason"))
-        .first()
-    )
+    first = rows.where(F.col("_outcome") == transforms.FAILED).orderBy("source_file", "source_line", "_place").first()
     assert first is not None  # noqa: S101 - they have been counted
-    if first.rule == model.UNREADABLE:
-        raise DataError(first.reason.removeprefix(f"{model.UNREADABLE}: "))
     raise DataError(
-        f"{first.source_file} line {first.source_line}: {first.reason} (rule {first.rule} refuses the "
+        f"{first['source_file']} line {first['source_line']}: {first['_reason']} (rule {first['_rule']} refuses the "
         f"batch; {failed} rows break such a rule)"
     )
 
 
-def lines_of_files(tasks: records.Tasks, groups: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
+def check_read(files: Sequence[storage.StoredFile], tasks: records.Tasks, read: Sequence[records.Read]) -> None:
+    """Refuse a batch of which a file cannot be read to its end.
+
+    :param files: those to read.
+    :param tasks: the pieces of files that were to be read.
+    :param read: what was.
+    :raises DataError: it is so.
+    :raises AssertionError: a file is in no piece, or a piece was not read exactly once.
+    """
+    wanted = [piece.file.name for task in tasks for piece in task]
+    if [piece.name for piece in read] != wanted or {file.name for file in files} != {*wanted}:
+        raise AssertionError(f"files to read: {[file.name for file in files]}, read: {[piece.name for piece in read]}")
+    for piece in read:
+        if piece.problem:
+            raise DataError(piece.problem)
+
+
+def lines_of_files(read: Sequence[records.Read]) -> dict[str, dict[str, int]]:
     """What the physical lines of each file are, by its name: those of `raw.LineCounts`, and `records`.
 
-    :param tasks: the pieces of files that were to be read.
-    :param groups: what `counted` found.
-    :raises AssertionError: a piece was not read exactly once and to its end, or a file's lines do not add up.
+    :param read: what was read of each piece.
+    :raises AssertionError: a file's lines do not add up.
     """
-    wanted = Counter(piece.file.name for task in tasks for piece in task)
-    read: Counter[str] = Counter()
-    told: dict[str, Counter[str]] = {name: Counter() for name in wanted}
-    for end in (group for group in groups if group["outcome"] == transforms.NO_ROW):
-        name = end["source_file"]
-        read[name] += end["rows"]
-        for kind, count in json.loads(end["told"].removeprefix(f"{model.END_OF_PIECE}: ")).items():
-            told[name][kind] += count * end["rows"]
-    if read != wanted:
-        raise AssertionError(f"pieces of files to read: {dict(wanted)}, read to their end: {dict(read)}")
-    for group in groups:
-        told[group["source_file"]]["records"] += group["lines"]
+    told: dict[str, Counter[str]] = {piece.name: Counter() for piece in read}
+    for piece in read:
+        for kind, count in (*asdict(piece.counts).items(), ("records", piece.lines)):
+            told[piece.name][kind] += count
     for name, counts in told.items():
         if counts["physical"] != sum(count for kind, count in counts.items() if kind != "physical"):
             raise AssertionError(f"the lines of {name} do not add up: {dict(counts)}")
     return {name: dict(counts) for name, counts in told.items()}
+
+
+def rows_of_files(read: Sequence[records.Read], groups: list[dict[str, Any]]) -> dict[str, int]:
+    """How many rows each file has, by its name.
+
+    :param read: what was read of each piece.
+    :param groups: what `counted` found.
+    :raises AssertionError: as many were not counted by outcome.
+    """
+    rows: dict[str, int] = {piece.name: 0 for piece in read}
+    judged = dict(rows)
+    for piece in read:
+        rows[piece.name] += piece.rows
+    for group in groups:
+        judged[group["source_file"]] += group["rows"]
+    if judged != rows:
+        raise AssertionError(f"rows by file: {rows} read, {judged} with an outcome")
+    return rows
 
 
 def write(rows: DataFrame, folder: Path) -> list[Path]:
@@ -314,28 +326,26 @@ def clean_date(
     with phases("references"):
         others = context.others.as_of(contract, arguments.ds)
     with tempfile.TemporaryDirectory() as scratch:
-        # Counted where they leave the reader, so that no later step can lose or multiply rows unseen.
-        reader = Observation()
-        tasks = records.tasks(files, contract)
-        received = records.read(context.spark, tasks, contract, context.pseudonyms)
-        is_row = F.coalesce(F.col("record_rule") != model.END_OF_PIECE, F.lit(True))
-        observed = received.observe(reader, F.count_if(is_row).alias("rows"))
-        classified = transforms.classified(observed, contract, arguments.ds, arguments.submission, others)
-        try:
-            with phases("classify"), expressions_checked(context.contract):
-                rows = deduplicated(classified, contract, are_many=len(tasks) > 1)
-                groups = counted(rows, contract)
-            check_batch(rows, groups)
-            lines = lines_of_files(tasks, groups)
-            counts = row_counts(groups, reader.get["rows"], transforms.rule_names(contract, "warn"))
-            with phases("write"):
-                good = write(transforms.published(rows, contract), Path(scratch) / "published")
-                good = without_empty(good) or good[:1]
-                bad = []
-                if counts["rows"]["quarantined"]:
-                    bad = without_empty(write(transforms.quarantined(rows), Path(scratch) / "quarantined"))
-        finally:
-            classified.unpersist()
+        with phases("read"):
+            tasks = records.tasks(files, contract)
+            kept = Path(scratch) / "records"
+            kept.mkdir()
+            received, read = records.read(context.spark, tasks, contract, context.pseudonyms, kept)
+        check_read(files, tasks, read)
+        lines = lines_of_files(read)
+        classified = transforms.classified(received, contract, arguments.ds, arguments.submission, others)
+        with phases("classify"), expressions_checked(context.contract):
+            rows = deduplicated(classified, contract, are_many=len(tasks) > 1)
+            groups = counted(rows, contract)
+        check_batch(rows, groups)
+        rows_of_file = rows_of_files(read, groups)
+        counts = row_counts(groups, sum(rows_of_file.values()), transforms.rule_names(contract, "warn"))
+        with phases("write"):
+            good = write(transforms.published(rows, contract), Path(scratch) / "published")
+            good = without_empty(good) or good[:1]
+            bad = []
+            if counts["rows"]["quarantined"]:
+                bad = without_empty(write(transforms.quarantined(rows), Path(scratch) / "quarantined"))
         with phases("upload"):
             output, quarantine = stored(good, arguments.output), stored(bad, arguments.quarantine)
     check_sums(
@@ -345,14 +355,6 @@ def clean_date(
             for outcome, place in (("published", output), ("quarantined", quarantine))
         },
     )
-    rows_of_file = {
-        file.name: sum(
-            group["rows"]
-            for group in groups
-            if group["source_file"] == file.name and group["outcome"] != transforms.NO_ROW
-        )
-        for file in files
-    }
     described = [
         {"name": f.name, "uri": f.uri, "bytes": f.size, "rows": rows_of_file[f.name], "lines": lines[f.name]}
         for f in files

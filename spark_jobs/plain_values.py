@@ -23,12 +23,28 @@ Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Integers = np.ndarray[Any, np.dtype[np.int64]]
 
+ARROW_TYPES = {
+    "string": pa.string(),
+    "int": pa.int32(),
+    "bigint": pa.int64(),
+    "double": pa.float64(),
+    "boolean": pa.bool_(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us"),
+}
 TRUTHS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 DIGITS = {"int": 9, "bigint": 18}
 """As many digits always fit."""
 
 MONTH_DAYS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 DAY_SECONDS, MICROSECONDS = 86_400, 1_000_000
+
+
+def arrow_type(column: Column) -> pa.DataType:
+    """How Arrow holds the values of a column; a timestamp is a wall clock reading without a zone."""
+    if parts := decimal_parts(column.type):
+        return pa.decimal128(*parts)
+    return ARROW_TYPES[column.type]
 
 
 def reader(column: Column) -> Callable[[pa.Array], Read] | None:
@@ -40,13 +56,12 @@ def reader(column: Column) -> Callable[[pa.Array], Read] | None:
         if precision == scale:
             return None
         fraction = rf"([.][0-9]{{1,{scale}}})?" if scale else ""
-        return partial(_cast, pa.decimal128(precision, scale), rf"\A-?[0-9]{{1,{precision - scale}}}{fraction}\z")
+        return partial(_cast, arrow_type(column), rf"\A-?[0-9]{{1,{precision - scale}}}{fraction}\z")
     match column.type:
         case "string":
             return lambda texts: (texts, pc.is_valid(texts))
         case "int" | "bigint":
-            kind = pa.int32() if column.type == "int" else pa.int64()
-            return partial(_cast, kind, rf"\A-?[0-9]{{1,{DIGITS[column.type]}}}\z")
+            return partial(_cast, arrow_type(column), rf"\A-?[0-9]{{1,{DIGITS[column.type]}}}\z")
         case "double":
             return _doubles
         case "boolean":
@@ -175,12 +190,12 @@ class PlainValues:
         self._readers = {at: read for at, read in readers.items() if read}
 
     @property
-    def columns(self) -> list[Column]:
-        """The columns whose values can be plain."""
-        return [self._columns[at] for at in self._readers]
+    def types(self) -> dict[Column, pa.DataType]:
+        """The columns whose values can be plain, and how Arrow holds them."""
+        return {self._columns[at]: arrow_type(self._columns[at]) for at in self._readers}
 
     def of(self, texts: Sequence[pa.Array], readable: pa.Array) -> tuple[list[pa.Array], pa.Array]:
-        """The values of `columns`, blank ones null, and of each record whether all of them are plain.
+        """The values of the columns of `types`, blank ones null, and of each record whether all of them are plain.
 
         :param texts: the texts of records by the contract's columns.
         :param readable: which records have texts at all.

@@ -1,44 +1,33 @@
-"""Raw files as a Spark DataFrame of records, read by spark_jobs/raw in the Python workers, one task for some pieces."""
+"""Raw files as a Spark DataFrame of records: read by spark_jobs/raw, in pieces, one task for some of them.
+
+What is read is kept as Parquet while it is classified: Spark reads columns that it needs of that, as often as it needs
+them, faster than it takes rows from Python once.
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from itertools import islice
+from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from contract.dataset import Contract
+from pyarrow.parquet import ParquetWriter
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from spark_jobs import raw, storage
 from spark_jobs.errors import DataError
 from spark_jobs.personal import Pseudonyms
 from spark_jobs.plain_values import PlainValues
-from spark_jobs.raw import model
 from spark_jobs.raw.csv_blocks import PlainLines
 from spark_jobs.raw.pieces import WHOLE, Part, Piece, cut, open_piece
-from spark_jobs.transforms import spark_type
 
 BATCH_ROWS = 20_000
 TASK_BYTES = 32 << 20
 """About how many bytes of raw files a task reads."""
-
-
-COLUMNS = (
-    "source_file",
-    "source_line",
-    "place",
-    "lines",
-    "raw_row",
-    "received",
-    "values",
-    "extra",
-    "record_rule",
-    "record_reason",
-)
 
 
 class PieceOfFile(NamedTuple):
@@ -52,21 +41,17 @@ Tasks = Sequence[Sequence[PieceOfFile]]
 """What each task reads."""
 
 
-def schema(contract: Contract) -> str:
-    """The DDL of a frame of records.
+class Read(NamedTuple):
+    """What was read of a piece of the file `name`: how many records, how many lines they take, and its other lines.
 
-    `received` holds the text of each of the contract's columns, and `extra` the columns that it does not name, as a
-    JSON object, where the contract keeps them and a record has any. Where a record's columns that `PlainValues` reads
-    are all plain, they stand in `values`, and in `received` only where a reason may still tell of them. `place` tells
-    records on the same line apart: those of JSON may share one.
+    `problem` says why the piece could not be read to its end.
     """
-    received = ", ".join(f"`{column.name}`: string" for column in contract.columns)
-    plain = ["_plain: boolean", *(f"`{c.name}`: {spark_type(c.type)}" for c in PlainValues(contract).columns)]
-    return (
-        "source_file string, source_line bigint, place bigint, lines bigint, raw_row string, "
-        f"received struct<{received}>, values struct<{', '.join(plain)}>, extra string, "
-        "record_rule string, record_reason string"
-    )
+
+    name: str
+    rows: int
+    lines: int
+    counts: raw.LineCounts
+    problem: str | None
 
 
 def tasks(files: Sequence[storage.StoredFile], contract: Contract) -> list[list[PieceOfFile]]:
@@ -96,103 +81,156 @@ def pieces_of(file: storage.StoredFile, contract: Contract) -> list[Piece]:
             return [WHOLE]
 
 
-def read(spark: SparkSession, tasks: Tasks, contract: Contract, pseudonyms: Pseudonyms | None) -> DataFrame:
-    """The records of files in the shape of `schema`; neither `received` nor `values` is there where `record_rule` is.
+def schema(contract: Contract) -> pa.Schema:
+    """The columns of records.
+
+    `_received_<column>` is the text of each of the contract's columns, and `extra` those that it does not name, as a
+    JSON object, where the contract keeps them and a record has any. A record is `_plain` where all columns are that
+    `PlainValues` reads: they stand in `_value_<column>` then, and as texts only where a reason may still tell of them.
+    `_place` tells records on the same line apart: those of JSON may share one. A record that could not be read has
+    `_record_rule` and `_record_reason` and none of these.
+    """
+    plain_values = PlainValues(contract)
+    text = pa.string()
+    return pa.schema(
+        [
+            ("source_file", text),
+            ("source_line", pa.int64()),
+            ("_place", pa.int64()),
+            ("_raw_row", text),
+            *((f"_received_{column.name}", text) for column in contract.columns),
+            ("_plain", pa.bool_()),
+            *((f"_value_{column.name}", kind) for column, kind in plain_values.types.items()),
+            ("extra", text),
+            ("_record_rule", text),
+            ("_record_reason", text),
+        ]
+    )
+
+
+def read(
+    spark: SparkSession, tasks: Tasks, contract: Contract, pseudonyms: Pseudonyms | None, folder: Path
+) -> tuple[DataFrame, list[Read]]:
+    """The records of files, in the columns of `schema`, and what was read of each piece.
 
     :param tasks: what each task reads.
     :param pseudonyms: what takes the place of personal values; None where the contract has no personal column.
-
-    A piece ends with a record of rule `END_OF_PIECE`, whose reason is its `raw.LineCounts`; one that cannot be read to
-    its end yields instead, in place of the rest, a record of rule `UNREADABLE` with the reason.
+    :param folder: an empty local folder, where the records are kept while the frame is used.
     """
 
-    def batches(indexes: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for index in (value for batch in indexes for value in batch.column(0).to_pylist()):
-            for file, piece in tasks[index]:
-                shaped = Batches(file.name, contract)
-                for part in parts_of(file, piece, contract):
-                    if isinstance(part, PlainLines) and not pseudonyms:
-                        yield shaped.of_plain(part)
-                    else:
-                        records = part.records() if isinstance(part, PlainLines) else part
-                        known = map(pseudonyms.replaced, records) if pseudonyms else records
-                        while chunk := list(islice(known, BATCH_ROWS)):
-                            yield shaped.of_records(chunk)
+    def written(index: int) -> list[Read]:
+        return write(tasks[index], contract, pseudonyms, folder / f"{index}.parquet")
 
-    # One partition per task: the id of a row is the task's place in the list.
-    partitions = max(len(tasks), 1)
-    return spark.range(0, len(tasks), 1, partitions).mapInArrow(batches, schema(contract))
+    if len(tasks) == 1:
+        # Less than it takes to start another Python.
+        found = [written(0)]
+    else:
+        found = spark.sparkContext.parallelize(range(len(tasks)), len(tasks)).map(written).collect()
+    return kept(spark, contract, folder), [piece for task in found for piece in task]
 
 
-def parts_of(file: storage.StoredFile, piece: Piece, contract: Contract) -> Iterator[Part]:
-    """The records of a piece, and the one that tells of its end."""
-    with storage.open_stream(file.uri) as stream:
-        try:
-            opened = open_piece(stream, file.name, contract, piece)
-            yield from opened.parts
-            counts = json.dumps(asdict(opened.counts))
-            yield iter([raw.Record(0, "", None, model.END_OF_PIECE, counts, lines=0)])
-        except DataError as error:
-            yield iter([raw.Record(0, "", None, model.UNREADABLE, f"{error}", lines=0)])
+def kept(spark: SparkSession, contract: Contract, folder: Path) -> DataFrame:
+    """The records that `write` has kept in files of a folder."""
+    columns = from_arrow_schema(schema(contract), prefer_timestamp_ntz=True)
+    return spark.read.schema(columns).parquet(folder.as_uri())
+
+
+def write(pieces: Sequence[PieceOfFile], contract: Contract, pseudonyms: Pseudonyms | None, path: Path) -> list[Read]:
+    """Read pieces of files, and write their records to a Parquet file at `path`.
+
+    A file that cannot be read to its end is told of, and so are the pieces before it.
+    """
+    found = []
+    with ParquetWriter(path, schema(contract), compression="snappy", store_decimal_as_integer=True) as writer:
+        for file, piece in pieces:
+            batches = Batches(file.name, contract)
+            counts, problem = raw.LineCounts(), None
+            with storage.open_stream(file.uri) as stream:
+                try:
+                    opened = open_piece(stream, file.name, contract, piece)
+                    counts = opened.counts
+                    for part in opened.parts:
+                        for batch in batches.of(part, pseudonyms):
+                            writer.write_batch(batch)
+                except DataError as error:
+                    problem = f"{error}"
+            found.append(Read(file.name, batches.rows, batches.lines, counts, problem))
+    return found
 
 
 class Batches:
-    """Records of a piece as Arrow batches in the shape of `schema`."""
+    """Records of a piece as Arrow batches in the columns of `schema`."""
 
     def __init__(self, file_name: str, contract: Contract) -> None:
-        """Shape the records of this file."""
+        """Shape the records of this file; `rows` and `lines` count them, and the lines they take."""
+        self.rows = 0
+        self.lines = 0
         self._file_name = file_name
-        self._names = [column.name for column in contract.columns]
+        self._schema = schema(contract)
+        self._columns = contract.columns
         self._plain_values = PlainValues(contract)
-        self._read = {column.name for column in self._plain_values.columns if not column.has_bounds}
-        self._place = 0
+
+    def of(self, part: Part, pseudonyms: Pseudonyms | None) -> Iterator[pa.RecordBatch]:
+        """The batches of a part of a piece."""
+        if isinstance(part, PlainLines) and not pseudonyms:
+            yield self._of_plain(part)
+            return
+        records = part.records() if isinstance(part, PlainLines) else part
+        known = map(pseudonyms.replaced, records) if pseudonyms else iter(records)
+        while chunk := list(islice(known, BATCH_ROWS)):
+            yield self.of_records(chunk)
 
     def of_records(self, records: Sequence[raw.Record]) -> pa.RecordBatch:
         """A batch of records."""
-        nothing = (None,) * len(self._names)
+        nothing = (None,) * len(self._columns)
         texts = [pa.array(values, pa.string()) for values in zip(*(r.values or nothing for r in records), strict=True)]
+        self.lines += sum(record.lines for record in records)
         return self._batch(
             texts,
             readable=pa.array([record.values is not None for record in records]),
             source_line=pa.array([record.line for record in records], pa.int64()),
-            lines=pa.array([record.lines for record in records], pa.int64()),
             raw_row=pa.array([record.raw for record in records], pa.string()),
             extra=pa.array([record.extra for record in records], pa.string()),
-            record_rule=pa.array([record.rule for record in records], pa.string()),
-            record_reason=pa.array([record.reason for record in records], pa.string()),
+            rule=pa.array([record.rule for record in records], pa.string()),
+            reason=pa.array([record.reason for record in records], pa.string()),
         )
 
-    def of_plain(self, lines: PlainLines) -> pa.RecordBatch:
-        """A batch of plain lines."""
+    def _of_plain(self, lines: PlainLines) -> pa.RecordBatch:
         count = len(lines.numbers)
         none = pa.nulls(count, pa.string())
+        self.lines += count
         return self._batch(
             lines.values,
             readable=pa.repeat(True, count),
             source_line=lines.numbers,
-            lines=pa.repeat(pa.scalar(1, pa.int64()), count),
             raw_row=lines.raw,
             extra=none,
-            record_rule=none,
-            record_reason=none,
+            rule=none,
+            reason=none,
         )
 
-    def _batch(self, texts: Sequence[pa.Array], *, readable: pa.Array, **columns: pa.Array) -> pa.RecordBatch:
+    def _batch(
+        self,
+        texts: Sequence[pa.Array],
+        *,
+        readable: pa.Array,
+        source_line: pa.Array,
+        raw_row: pa.Array,
+        extra: pa.Array,
+        rule: pa.Array,
+        reason: pa.Array,
+    ) -> pa.RecordBatch:
         count = len(readable)
-        first, self._place = self._place, self._place + count
+        places = pa.array(range(self.rows, self.rows + count), pa.int64())
+        self.rows += count
         values, plain = self._plain_values.of(texts, readable)
+        none = pa.scalar(None, pa.string())
+        # What a reason may tell is kept as it was received.
+        read = {column.name for column in self._plain_values.types if not column.has_bounds}
         received = [
-            pc.if_else(plain, pa.scalar(None, pa.string()), text) if name in self._read else text
-            for name, text in zip(self._names, texts, strict=True)
+            pc.if_else(plain, none, text) if column.name in read else text
+            for column, text in zip(self._columns, texts, strict=True)
         ]
-        columns |= {
-            "source_file": pa.repeat(self._file_name, count),
-            "place": pa.array(range(first, first + count), pa.int64()),
-            "received": pa.StructArray.from_arrays(received, names=self._names, mask=pc.invert(readable)),
-            "values": pa.StructArray.from_arrays(
-                [plain, *values],
-                names=["_plain", *(column.name for column in self._plain_values.columns)],
-                mask=pc.invert(plain),
-            ),
-        }
-        return pa.RecordBatch.from_pydict({name: columns[name] for name in COLUMNS})
+        file_name = pa.repeat(self._file_name, count)
+        arrays = [file_name, source_line, places, raw_row, *received, plain, *values, extra, rule, reason]
+        return pa.RecordBatch.from_arrays(arrays, schema=self._schema)

@@ -2,7 +2,7 @@
 
 Every record ends with exactly one outcome, the first of these that holds:
 
-- `failed`: its file cannot be read to the end, or a sound row breaks a rule of action `fail`. The batch is refused.
+- `failed`: a sound row breaks a rule of action `fail`. The batch is refused.
 - `quarantined`: the record is broken, a column's value is not what the contract says, or a rule of action
   `quarantine` is broken. All of it is in the row's reason.
 - `dropped`: the row breaks a rule of action `drop`.
@@ -34,12 +34,8 @@ from pyspark.sql import functions as F  # noqa: N812
 from pyspark.sql.types import DoubleType, FloatType
 
 from spark_jobs.plain_values import PlainValues
-from spark_jobs.raw.model import END_OF_PIECE, UNREADABLE
 
 PUBLISHED, QUARANTINED, DROPPED, DUPLICATE, FAILED = "published", "quarantined", "dropped", "duplicate", "failed"
-NO_ROW = "no_row"
-"""The outcome of a record that tells of its file instead of being a row: see `END_OF_PIECE`."""
-
 SPARK_TYPES = {"timestamp": "timestamp_ntz"}
 """Where Spark's name for a contract type differs: a timestamp is a wall clock reading without a zone, as in Hive."""
 
@@ -103,43 +99,32 @@ def _date_parsed(text: Column, column: ContractColumn) -> Column:
     return F.when(F.year(value).between(1, 9999), value).cast(spark_type(column.type))
 
 
-def framed(records: DataFrame) -> DataFrame:
-    """Records (see spark_jobs/records.py) with their own columns out of the way of the contract's."""
-    own = ("place", "lines", "raw_row", "received", "values", "record_rule", "record_reason")
-    return records.withColumnsRenamed({name: f"_{name}" for name in own})
-
-
 def normalized(rows: DataFrame, contract: Contract) -> DataFrame:
-    """Framed records with each text of a column that has `normalize` replaced by what that expression gives."""
+    """Records with each text of a column that has `normalize` replaced by what that expression gives."""
     for column in contract.columns:
         if column.normalize is not None:
-            text = F.col("_received").withField(column.name, F.expr(column.normalize).cast("string"))
-            rows = rows.withColumn("value", _text(column)).withColumn("_received", text).drop("value")
+            text = F.expr(column.normalize).cast("string")
+            rows = rows.withColumn("value", _text(column)).withColumn(f"_received_{column.name}", text).drop("value")
     return rows
 
 
 def typed(rows: DataFrame, contract: Contract) -> DataFrame:
-    """Framed records with a column of its type for each of the contract's; blank and unreadable values are null."""
-    plain = {column.name for column in PlainValues(contract).columns}
+    """Records with a column of its type for each of the contract's; blank and unreadable values are null."""
+    plain = PlainValues(contract).types
 
     def value_of(column: ContractColumn) -> Column:
         value = F.when(~is_blank(_text(column)), parsed(_text(column), column))
-        return F.when(_is_plain(), F.col(f"_values.{column.name}")).otherwise(value) if column.name in plain else value
+        return F.when(F.col("_plain"), F.col(f"_value_{column.name}")).otherwise(value) if column in plain else value
 
     return rows.withColumns({column.name: value_of(column) for column in contract.columns})
 
 
 def _text(column: ContractColumn) -> Column:
-    return F.col(f"_received.{column.name}")
+    return F.col(f"_received_{column.name}")
 
 
 def _is_readable() -> Column:
     return F.col("_record_rule").isNull()
-
-
-def _is_plain() -> Column:
-    """Whether nothing can be wrong with the form of those columns that spark_jobs/plain_values.py reads."""
-    return F.col("_values").isNotNull()
 
 
 def latest_versions(rows: DataFrame, key: tuple[str, ...]) -> DataFrame:
@@ -249,12 +234,12 @@ def value_problems(column: ContractColumn, contract: Contract) -> list[Problem]:
 def column_problems(contract: Contract, *, plain: bool) -> list[Problem]:
     """What can be wrong with the columns of a typed record, in their order.
 
-    :param plain: of one whose `values` are there: the form of those is known to be good.
+    :param plain: of one that is: the form of those columns that spark_jobs/plain_values.py reads is known to be good.
     """
-    known = {column.name for column in PlainValues(contract).columns} if plain else ()
+    known = PlainValues(contract).types if plain else {}
     problems = []
     for column in contract.columns:
-        form = [] if column.name in known else form_problems(column, contract)
+        form = [] if column in known else form_problems(column, contract)
         problems += [*form, *value_problems(column, contract)]
     return problems
 
@@ -264,7 +249,7 @@ def derived(rows: DataFrame, contract: Contract) -> DataFrame:
     or they cannot be computed.
     """
     sound = (
-        F.when(_is_plain(), ~any_of(column_problems(contract, plain=True)))
+        F.when(F.col("_plain"), ~any_of(column_problems(contract, plain=True)))
         .when(_is_readable(), ~any_of(column_problems(contract, plain=False)))
         .otherwise(False)
     )
@@ -342,7 +327,7 @@ def judged(rows: DataFrame, contract: Contract) -> DataFrame:
     refused, stale = sound & any_of(refusals), any_of(drops)
     bad = ~readable | ~sound | any_of(quarantines)
     record_problem = F.struct(rule.alias("rule"), F.concat_ws(": ", rule, F.col("_record_reason")).alias("reason"))
-    of_columns = F.when(_is_plain(), listed(column_problems(contract, plain=True))).otherwise(
+    of_columns = F.when(F.col("_plain"), listed(column_problems(contract, plain=True))).otherwise(
         listed(column_problems(contract, plain=False))
     )
     problems = (
@@ -353,11 +338,7 @@ def judged(rows: DataFrame, contract: Contract) -> DataFrame:
     )
     return rows.withColumns(
         {
-            "_outcome": F.when(refused | (rule == UNREADABLE), FAILED)
-            .when(rule == END_OF_PIECE, NO_ROW)
-            .when(bad, QUARANTINED)
-            .when(stale, DROPPED)
-            .otherwise(PUBLISHED),
+            "_outcome": F.when(refused, FAILED).when(bad, QUARANTINED).when(stale, DROPPED).otherwise(PUBLISHED),
             "_rule": problems[0]["rule"],
             "_reason": F.array_join(F.transform(problems, lambda problem: problem["reason"]), "; "),
             "_warnings": F.when(
@@ -368,8 +349,9 @@ def judged(rows: DataFrame, contract: Contract) -> DataFrame:
         }
     ).drop(
         "_sound",
-        "_received",
-        "_values",
+        "_plain",
+        *(f"_received_{column.name}" for column in contract.columns),
+        *(f"_value_{column.name}" for column in PlainValues(contract).types),
         "_record_rule",
         "_record_reason",
         *map(_unknown, contract.references),
@@ -386,7 +368,6 @@ def classified(
     :param others: by name the datasets that references and lookups read, as they stand on the run's date.
     """
     steps = (
-        framed,
         lambda frame: normalized(frame, contract),
         lambda frame: typed(frame, contract).withColumn("run_date", F.lit(run_date)),
         lambda frame: joined(frame, contract, others),

@@ -19,13 +19,6 @@ from spark_jobs.errors import DataError
 NOT_TEXT, MALFORMED, WRONG_FIELD_COUNT = "not_text", "malformed_record", "wrong_field_count"
 """The rules a record can break before it has columns: `contract.dataset.RECORD_RULES`."""
 
-UNREADABLE = "unreadable_file"
-"""The rule of the one record that stands for the rest of a file that turns out to be damaged while it is read."""
-
-END_OF_PIECE = "end_of_piece"
-"""The rule of the last record of every piece of other files, which is no row: its reason is the piece's line counts, as
-JSON."""
-
 MAX_NAMES = 20
 UNPRINTABLE = re.compile("[\0\ud800-\udfff]")
 """What JSON can escape and no table can hold: NUL, and half of a surrogate pair."""

@@ -11,17 +11,21 @@ import json
 import math
 import os
 import re
+import tempfile
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from pyspark.sql import SparkSession
 
-from spark_jobs import drift, raw, records, transforms
+from spark_jobs import drift, raw, records
 from spark_jobs.errors import DataError
+from tests.classifying import outcomes_of
 from tests.fuzz.files import COLUMNS, FIELDS, NAMES, NOTHING, File, Line, files
 from tests.unit.spark_jobs.contracts import contract_of
 
@@ -137,9 +141,10 @@ def compare(file: File, found: list[raw.Record], counts: raw.LineCounts) -> None
 
 def check_with_spark(spark: SparkSession, batch: dict[str, list[raw.Record]]) -> None:
     """Rows in are rows out, each with the outcome and the values that Python finds."""
-    tables = [records.Batches(name, ALL).of_records(found) for name, found in batch.items() if found]
-    frame = spark.createDataFrame(pa.Table.from_batches(tables))
-    rows = transforms.deduplicated(transforms.classified(frame, ALL, date(2025, 6, 30), "run-00000001", {}), ALL).collect()
+    with tempfile.TemporaryDirectory() as folder:
+        tables = [records.Batches(name, ALL).of_records(found) for name, found in batch.items() if found]
+        pq.write_table(pa.Table.from_batches(tables), f"{folder}/0.parquet", store_decimal_as_integer=True)
+        rows = outcomes_of(records.kept(spark, ALL, Path(folder)), ALL, date(2025, 6, 30)).collect()
     given = [(name, record) for name, found in batch.items() for record in found]
     latest: dict[str, int] = {}
     expected = []

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pytest
 from contract.dataset import Contract
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F  # noqa: N812
 
-from spark_jobs import clean, records, storage, transforms
+from spark_jobs import clean
 from spark_jobs.errors import DataError
+from tests.classifying import rows_of
 from tests.unit.spark_jobs.contracts import contract_of
 
 RUN_DATE = date(2025, 6, 30)
@@ -34,9 +34,7 @@ def judge(spark: SparkSession, tmp_path: Path) -> Judge:
         for number, lines in enumerate(files):
             text = "".join(f"{line},x\n" for line in [header, *lines.splitlines()])
             (tmp_path / f"{number}.csv").write_text(text, encoding="utf-8")
-        frame = records.read(spark, records.tasks(storage.list_files(tmp_path.as_uri()), contract), contract, None)
-        rows = transforms.deduplicated(transforms.classified(frame, contract, RUN_DATE, "run-1", others), contract)
-        rows = rows.where(F.col("_outcome") != transforms.NO_ROW).orderBy("source_file", "source_line")
+        rows = rows_of(spark, tmp_path, contract, RUN_DATE, others).orderBy("source_file", "source_line")
         return [row.asDict() for row in rows.collect()]
 
     return run
@@ -133,9 +131,9 @@ def test_warnings_are_counted_where_rows_are_published(spark: SparkSession, tmp_
         rules=(rule("large", "n > 1", "warn"), rule("huge", "n > 2", "warn"), rule("four", "n = 4", "drop")),
     )
     (tmp_path / "a.csv").write_text("n\n1\n2\n3\n4\n")
-    frame = records.read(spark, records.tasks(storage.list_files(tmp_path.as_uri()), contract), contract, None)
-    groups = clean.counted(transforms.deduplicated(transforms.classified(frame, contract, RUN_DATE, "r", {}), contract), contract)
-    clean.check_batch(groups)
+    rows = rows_of(spark, tmp_path, contract, RUN_DATE)
+    groups = clean.counted(rows, contract)
+    clean.check_batch(rows, groups)
     counts = clean.row_counts(groups, 4, ["large", "huge"])
     assert counts["warned_by_rule"] == {"huge": 1, "large": 2}
     assert counts["rows"] == {"read": 4, "published": 3, "quarantined": 0, "duplicates": 0, "dropped": {"four": 1}}
@@ -145,10 +143,9 @@ def test_a_row_that_breaks_a_rule_of_action_fail_refuses_the_batch(spark: SparkS
     contract = contract_of({"name": "n", "type": "int"}, rules=(rule("negative", "n < 0", "fail"),))
     for name in ("b", "a"):
         (tmp_path / f"{name}.csv").write_text("n\n1\n-1\n-2\n")
-    frame = records.read(spark, records.tasks(storage.list_files(tmp_path.as_uri()), contract), contract, None)
-    groups = clean.counted(transforms.deduplicated(transforms.classified(frame, contract, RUN_DATE, "r", {}), contract), contract)
+    rows = rows_of(spark, tmp_path, contract, RUN_DATE)
     with pytest.raises(DataError) as refused:
-        clean.check_batch(groups)
+        clean.check_batch(rows, clean.counted(rows, contract))
     assert f"{refused.value}" == (
         "a.csv line 3: negative: negative is broken (rule negative refuses the batch; 4 rows break such a rule)"
     )
@@ -256,9 +253,9 @@ def test_a_derived_value_that_is_no_number_refuses_the_batch(
     rows = judge(contract, "1\n-1\n,\nnone\n")
     assert outcomes(rows) == ["published", "failed", "quarantined", "quarantined"]
     assert rows[1]["_reason"] == f"x_not_finite: {value} is no number: x cannot be computed"
-    frame = records.read(spark, records.tasks(storage.list_files(tmp_path.as_uri()), contract), contract, None)
+    frame = rows_of(spark, tmp_path, contract, RUN_DATE)
     with pytest.raises(DataError, match=r"0\.csv line 3: x_not_finite: .* \(rule x_not_finite refuses the batch"):
-        check_batch(transforms.classified(frame, contract, RUN_DATE, "r", {}), contract)
+        clean.check_batch(frame, clean.counted(frame, contract))
 
 
 @pytest.mark.parametrize("kind", ["decimal(12,2)", "boolean", "string", "int"])

@@ -15,7 +15,8 @@ from contract.dataset import Contract
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from spark_jobs import clean, records, storage, transforms
+from spark_jobs import clean, transforms
+from tests.classifying import records_of, rows_of
 from tools import samples
 
 RUN_DATE = date(2025, 6, 30)
@@ -30,9 +31,7 @@ def classify(spark: SparkSession, orders: Contract, tmp_path: Path) -> Classify:
     def run(*files: str) -> list[dict[str, Any]]:
         for number, lines in enumerate(files):
             (tmp_path / f"{number}.csv").write_text(HEADER + lines, encoding="utf-8")
-        frame = records.read(spark, records.tasks(storage.list_files(tmp_path.as_uri()), orders), orders, None)
-        rows = transforms.deduplicated(transforms.classified(frame, orders, RUN_DATE, "run-00000001", {}), orders)
-        rows = rows.where(F.col("_outcome") != transforms.NO_ROW).orderBy("source_file", "source_line")
+        rows = rows_of(spark, tmp_path, orders, RUN_DATE).orderBy("source_file", "source_line")
         return [row.asDict() for row in rows.collect()]
 
     return run
@@ -162,8 +161,7 @@ def test_published_columns_have_the_types_of_the_contract(
     spark: SparkSession, orders: Contract, tmp_path: Path
 ) -> None:
     (tmp_path / "orders.csv").write_text(HEADER, encoding="utf-8")
-    frame = records.read(spark, records.tasks(storage.list_files(tmp_path.as_uri()), orders), orders, None)
-    published = transforms.published(transforms.deduplicated(transforms.classified(frame, orders, RUN_DATE, "r", {}), orders), orders)
+    published = transforms.published(rows_of(spark, tmp_path, orders, RUN_DATE), orders)
     assert published.dtypes == [(column.name, column.type) for column in orders.published_columns]
     assert published.count() == 0
 
@@ -175,24 +173,17 @@ def test_a_file_damaged_halfway_fails_the_batch_and_names_itself(
 
     lines = "".join(f"O{number * 7919},Bob,1.00,shipped,2025-06-30\n" for number in range(500))
     (tmp_path / "orders.csv.gz").write_bytes(gzip.compress((HEADER + lines).encode())[:-30])
-    frame = records.read(spark, records.tasks(storage.list_files(tmp_path.as_uri()), orders), orders, None)
-    failed = [
-        group
-        for group in clean.counted(transforms.deduplicated(transforms.classified(frame, orders, RUN_DATE, "r", {}), orders), orders)
-        if group["outcome"] == transforms.FAILED
-    ]
-    assert len(failed) == 1
-    assert "orders.csv.gz line" in failed[0]["first"]["reason"]
+    _, (read,) = records_of(spark, tmp_path, orders)
+    assert read.problem is not None
+    assert "orders.csv.gz line" in read.problem
 
 
 def test_generated_orders_end_as_the_generator_says(spark: SparkSession, orders: Contract, tmp_path: Path) -> None:
     expected = json.loads(json.dumps(samples.write("orders", date(2025, 6, 1), 3, 600, 7, tmp_path)))
     for ds, right in expected["days"].items():
-        files = storage.list_files((tmp_path / "orders" / f"ds={ds}").as_uri())
-        frame = records.read(spark, records.tasks(files, orders), orders, None)
-        rows = transforms.deduplicated(transforms.classified(frame, orders, date.fromisoformat(ds), "r", {}), orders).cache()
+        rows = rows_of(spark, tmp_path / "orders" / f"ds={ds}", orders, date.fromisoformat(ds)).cache()
         groups = clean.counted(rows, orders)
-        read = sum(group["rows"] for group in groups if group["outcome"] != transforms.NO_ROW)
+        read = sum(group["rows"] for group in groups)
         counts = clean.row_counts(groups, read, [])
         total = transforms.published(rows, orders).agg(F.sum("amount")).first()
         assert total is not None
