@@ -92,17 +92,24 @@ def copies_not_read(folder: str, rows_of_file: Mapping[str, int]) -> list[dict[s
     ]
 
 
-def deduplicated(classified: DataFrame, contract: Contract, *, are_many: bool) -> DataFrame:
-    """Classified rows with their duplicates told.
+def outcomes(
+    received: DataFrame, contract: Contract, arguments: Arguments, others: Mapping[str, DataFrame], *, are_many: bool
+) -> DataFrame:
+    """Records as classified rows, their duplicates told.
 
+    :param others: by name the datasets that the contract reads, as they stand on the date.
     :param are_many: whether it takes longer to sort them all than to look first which can be duplicates.
     """
-    if not are_many or contract.dedupe_by is None:
-        return transforms.deduplicated(classified, contract)
-    among = transforms.repeated(classified).limit(MAX_REPEATED + 1).toArrow()
-    if among.num_rows > MAX_REPEATED:
-        return transforms.deduplicated(classified, contract)
-    return transforms.deduplicated(classified, contract, classified.sparkSession.createDataFrame(among))
+
+    def classified(rows: DataFrame) -> DataFrame:
+        return transforms.classified(rows, contract, arguments.ds, arguments.submission, others)
+
+    rows = transforms.read(received, contract)
+    if are_many and contract.dedupe_by is not None:
+        rows, some = transforms.split_repeated(rows, contract, MAX_REPEATED)
+        if some is not None:
+            return classified(rows).unionByName(transforms.deduplicated(classified(some), contract))
+    return transforms.deduplicated(classified(rows), contract)
 
 
 def counted(rows: DataFrame, contract: Contract) -> list[dict[str, Any]]:
@@ -333,9 +340,8 @@ def clean_date(
             received, read = records.read(context.spark, tasks, contract, context.pseudonyms, kept)
         check_read(files, tasks, read)
         lines = lines_of_files(read)
-        classified = transforms.classified(received, contract, arguments.ds, arguments.submission, others)
         with phases("classify"), expressions_checked(context.contract):
-            rows = deduplicated(classified, contract, are_many=len(tasks) > 1)
+            rows = outcomes(received, contract, arguments, others, are_many=len(tasks) > 1)
             groups = counted(rows, contract)
         check_batch(rows, groups)
         rows_of_file = rows_of_files(read, groups)

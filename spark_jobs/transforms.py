@@ -358,24 +358,22 @@ def judged(rows: DataFrame, contract: Contract) -> DataFrame:
     )
 
 
+def read(records: DataFrame, contract: Contract) -> DataFrame:
+    """Records (see spark_jobs/records.py) with a column of its type for each of the contract's."""
+    return typed(normalized(records, contract), contract)
+
+
 def classified(
-    records: DataFrame, contract: Contract, run_date: date, submission: Submission, others: Mapping[str, DataFrame]
+    rows: DataFrame, contract: Contract, run_date: date, submission: Submission, others: Mapping[str, DataFrame]
 ) -> DataFrame:
-    """Records (see spark_jobs/records.py) as rows of the published columns with `_raw_row`, `_outcome`, `_rule`,
-    `_reason`, `_warnings`, and `_same`. Which of them are duplicates is left to `deduplicated`.
+    """Typed records as rows of the published columns with `_raw_row`, `_outcome`, `_rule`, `_reason`, `_warnings`.
+    Which of them are duplicates is left to `deduplicated`.
 
     :param run_date: the date that rules and derived columns call `run_date`.
     :param others: by name the datasets that references and lookups read, as they stand on the run's date.
     """
-    steps = (
-        lambda frame: normalized(frame, contract),
-        lambda frame: typed(frame, contract).withColumn("run_date", F.lit(run_date)),
-        lambda frame: joined(frame, contract, others),
-        lambda frame: derived(frame, contract),
-        lambda frame: judged(frame, contract).drop("run_date"),
-        lambda frame: frame.withColumns({"run_id": F.lit(str(submission)), "_same": _sameness(contract)}),
-    )
-    return reduce(lambda frame, step: step(frame), steps, records)
+    rows = derived(joined(rows.withColumn("run_date", F.lit(run_date)), contract, others), contract)
+    return judged(rows, contract).drop("run_date").withColumn("run_id", F.lit(str(submission)))
 
 
 def _counting_once(contract: Contract) -> tuple[str, ...]:
@@ -388,35 +386,35 @@ def _counting_once(contract: Contract) -> tuple[str, ...]:
     return ()
 
 
-def _sameness(contract: Contract) -> Column:
-    """A number that rows have in common of which one counts; null where a row counts in any case."""
-    types = {column.name: column.type for column in (*contract.columns, *contract.derived)}
+def split_repeated(rows: DataFrame, contract: Contract, limit: int) -> tuple[DataFrame, DataFrame | None]:
+    """Typed records, and of those the ones apart among which all duplicates are; None where all may be.
+
+    They are told by a hash of what duplicates have in common.
+
+    :param limit: how many hashes are kept in memory at most: with more all may be duplicates.
+    """
     # Of the two zeros that are equal, only one is the sum of both.
+    types = {column.name: column.type for column in (*contract.columns, *contract.derived)}
     alike = [F.col(n) + 0.0 if types[n] == "double" else F.col(n) for n in _counting_once(contract)]
-    return F.when(F.col("_outcome") == PUBLISHED, F.xxhash64(*alike)) if alike else F.lit(None).cast("bigint")
+    hashed = rows.withColumn("_hash", F.xxhash64(*alike))
+    repeated = hashed.groupBy("_hash").count().where("count > 1").select("_hash").limit(limit + 1).toArrow()
+    if repeated.num_rows > limit:
+        return rows, None
+    known = F.broadcast(rows.sparkSession.createDataFrame(repeated))
+    return hashed.join(known, "_hash", "left_anti").drop("_hash"), hashed.join(known, "_hash", "left_semi").drop(
+        "_hash"
+    )
 
 
-def repeated(rows: DataFrame) -> DataFrame:
-    """The `_same` that more than one of the classified rows has."""
-    return rows.where("_same is not null").groupBy("_same").count().where("count > 1").select("_same")
-
-
-def deduplicated(rows: DataFrame, contract: Contract, among: DataFrame | None = None) -> DataFrame:
+def deduplicated(rows: DataFrame, contract: Contract) -> DataFrame:
     """Classified rows in which, of the good rows that count once, all but the one that counts are duplicates.
 
     By key, the row that is greatest in the contract's `latest_by` counts, nulls being least, then the one received
     last: of the greatest source file, the last in it. By row, rows are alike whose columns (those that the
     contract reads from the file) have equal values, nulls being equal.
-
-    :param among: the `_same` of the rows to look at, where the others are known to be single: it should be small.
     """
     if contract.dedupe_by is None:
-        return rows.drop("_same")
-    if among is not None:
-        known = F.broadcast(among.withColumn("_again", F.lit(True)))
-        marked = rows.join(known, "_same", "left")
-        single = marked.where("_again is null").drop("_again", "_same")
-        return single.unionByName(deduplicated(marked.where("_again").drop("_again"), contract))
+        return rows
     good = F.col("_outcome") == PUBLISHED
     # Rows that take no part are kept apart by their line, so that they do not all meet in one window.
     window = Window.partitionBy(
@@ -426,7 +424,7 @@ def deduplicated(rows: DataFrame, contract: Contract, among: DataFrame | None = 
     return (
         rows.withColumn("_rank", F.row_number().over(window))
         .withColumn("_outcome", F.when(superseded, DUPLICATE).otherwise(F.col("_outcome")))
-        .drop("_rank", "_same")
+        .drop("_rank")
     )
 
 

@@ -37,5 +37,5 @@ def outcomes_of(
     found: DataFrame, contract: Contract, run_date: date, others: Mapping[str, DataFrame] | None = None
 ) -> DataFrame:
     """Records as rows with their outcomes."""
-    classified = transforms.classified(found, contract, run_date, SUBMISSION, others or {})
-    return transforms.deduplicated(classified, contract)
+    rows = transforms.read(found, contract)
+    return transforms.deduplicated(transforms.classified(rows, contract, run_date, SUBMISSION, others or {}), contract)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
-from collections import Counter
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from contract.dataset import Contract
 
 from spark_jobs import clean, job, records, stage_raw, storage, validate, verdict
 from spark_jobs.errors import DataError, NotReadyError
+from spark_jobs.raw import LineCounts
 from spark_jobs.raw.pieces import WHOLE
 from tests.staging import as_staged
 
@@ -76,31 +76,46 @@ def test_only_the_files_that_were_staged_are_read(orders: Contract, tmp_path: Pa
         clean.input_files(tmp_path.as_uri(), orders)
 
 
-def pieces_of(*names: str) -> records.Tasks:
-    return [[records.PieceOfFile(storage.StoredFile(name, f"file:///{name}", 1), WHOLE) for name in names]]
-
-
-def ends(*pieces: dict[str, int]) -> list[dict[str, Any]]:
-    rows = [
-        {"outcome": "published", "told": None, "source_file": "a.csv", "rows": 1, "lines": 2},
-        {"outcome": "quarantined", "told": None, "source_file": "a.csv", "rows": 1, "lines": 1},
-    ]
-    told = Counter(f"end_of_piece: {json.dumps(counts)}" for counts in pieces)
-    ends = [{"outcome": "no_row", "source_file": "a.csv", "lines": 0, "told": end, "rows": told[end]} for end in told]
-    return rows + ends
+def read(name: str = "a.csv", rows: int = 2, lines: int = 3, problem: str | None = None, **counts: int) -> records.Read:
+    return records.Read(name, rows, lines, LineCounts(**counts), problem)
 
 
 def test_every_line_of_every_file_is_accounted_for() -> None:
-    whole = ends({"physical": 5, "header": 1, "blank": 1})
-    expected = {"a.csv": {"physical": 5, "header": 1, "blank": 1, "records": 3}}
-    assert clean.lines_of_files(pieces_of("a.csv"), whole) == expected
-    in_three = ends({"physical": 3, "header": 1, "blank": 1}, {"physical": 1}, {"physical": 1})
-    assert clean.lines_of_files(pieces_of("a.csv", "a.csv", "a.csv"), in_three) == expected
+    whole = [read(physical=5, header=1, blank=1)]
+    in_three = [read(lines=1, physical=3, header=1, blank=1), *[read(lines=1, physical=1)] * 2]
+    for pieces in (whole, in_three):
+        (counts,) = clean.lines_of_files(pieces).values()
+        assert {kind: count for kind, count in counts.items() if count} == {
+            "physical": 5,
+            "header": 1,
+            "blank": 1,
+            "records": 3,
+        }
     with pytest.raises(AssertionError, match=r"the lines of a\.csv do not add up"):
-        clean.lines_of_files(pieces_of("a.csv"), ends({"physical": 6, "header": 1, "blank": 1}))
-    for names in ([], ["a.csv", "a.csv"], ["a.csv", "b.csv"]):
-        with pytest.raises(AssertionError, match="pieces of files to read"):
-            clean.lines_of_files(pieces_of(*names), whole)
+        clean.lines_of_files([read(physical=6, header=1, blank=1)])
+
+
+def test_every_row_of_every_file_has_an_outcome() -> None:
+    judged = [
+        {"outcome": "published", "source_file": "a.csv", "rows": 3},
+        {"outcome": "quarantined", "source_file": "a.csv", "rows": 1},
+    ]
+    assert clean.rows_of_files([read(), read(), read("b.csv", rows=0)], judged) == {"a.csv": 4, "b.csv": 0}
+    with pytest.raises(AssertionError, match=r"rows by file: \{'a\.csv': 2\} read, \{'a\.csv': 4\} with an outcome"):
+        clean.rows_of_files([read()], judged)
+
+
+def test_every_piece_of_every_file_is_read_once_and_to_its_end() -> None:
+    files = [storage.StoredFile(name, f"file:///{name}", 1) for name in ("a.csv", "b.csv")]
+    pieces = [[records.PieceOfFile(files[0], WHOLE)], [records.PieceOfFile(file, WHOLE) for file in files]]
+    clean.check_read(files, pieces, [read(), read(), read("b.csv")])
+    for found in ([read(), read("b.csv")], [read(), read(), read("b.csv"), read("b.csv")]):
+        with pytest.raises(AssertionError, match="files to read"):
+            clean.check_read(files, pieces, found)
+    with pytest.raises(AssertionError, match="files to read"):
+        clean.check_read(files, pieces[:1], [read()])
+    with pytest.raises(DataError, match="cut short"):
+        clean.check_read(files, pieces, [read(), read(problem="a.csv line 3: cut short"), read("b.csv")])
 
 
 @pytest.mark.parametrize(
