@@ -6,7 +6,7 @@ The orders are generated (benchmarks/orders.py: one row in a hundred is bad, one
 gives the same rows. A number is of a whole process with all that it starts, run by lake-worker as Airflow has it run,
 the start of Spark included; from local disk to local disk, so S3, staging and publishing are not. What is read has just
 been written, so it is in memory as far as it fits there. Each trial is a process of its own, the sides take turns, and
-the median counts. Ratios are of wall time.
+the median counts. Ratios are of wall time; a line says so where other processes took much of the machine meanwhile.
 
 - `bulk/csv`: `clean` of one CSV file, beside DuckDB that does the same work: what it leaves out says
   benchmarks/peer_duckdb.py. `bulk/files` are the same rows in files of 10,000, `bulk/gzip` as one .csv.gz, `bulk/jsonl`

@@ -26,6 +26,8 @@ HISTORY = REPOSITORY / "benchmarks" / "history"
 SAMPLE_SECONDS = 0.1
 GROWTH = 1.02
 """How much more must be resident than ever before, for the memory to be looked at again more closely, which is slow."""
+DISTURBED = 0.1
+"""What part of a core others may take without being mentioned."""
 PAGE = os.sysconf("SC_PAGE_SIZE")
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -36,29 +38,42 @@ class Cost:
 
     CPU is what the kernel counted for each of them to its end. Memory is the greatest sum of their proportional set
     sizes (PSS: a page that several share counts once) that was seen, looking every `SAMPLE_SECONDS` whether they grew.
+    `others` are the CPU seconds that the machine spent on everything else meanwhile: where they are many, the wall time
+    tells of them too.
     """
 
     wall: float
     cpu: float
     memory: int
+    others: float
 
     @classmethod
     def median(cls, costs: Sequence[Cost]) -> Cost:
         """The median of each number by itself."""
-        walls, cpus, memories = zip(*((cost.wall, cost.cpu, cost.memory) for cost in costs), strict=True)
-        return cls(statistics.median(walls), statistics.median(cpus), round(statistics.median(memories)))
+        numbers = ((cost.wall, cost.cpu, cost.memory, cost.others) for cost in costs)
+        wall, cpu, memory, others = map(statistics.median, zip(*numbers, strict=True))
+        return cls(wall, cpu, round(memory), others)
 
     def __add__(self, other: Cost) -> Cost:
         """The cost of one after the other."""
-        return Cost(self.wall + other.wall, self.cpu + other.cpu, max(self.memory, other.memory))
+        memory = max(self.memory, other.memory)
+        return Cost(self.wall + other.wall, self.cpu + other.cpu, memory, self.others + other.others)
 
     def __str__(self) -> str:
         """The numbers as a line of a report has them."""
-        return f"{self.wall:.1f} s wall, {self.cpu:.1f} CPU s, {self.memory / 1e9:.2f} GB"
+        disturbed = f" (others {self.others:.1f} CPU s)" if self.others > DISTURBED * self.wall else ""
+        return f"{self.wall:.1f} s wall, {self.cpu:.1f} CPU s, {self.memory / 1e9:.2f} GB{disturbed}"
 
     def figures(self) -> dict[str, float]:
         """The numbers as the history has them."""
-        return {"wall_s": round(self.wall, 2), "cpu_s": round(self.cpu, 2), "memory_bytes": self.memory}
+        seconds = {"wall_s": self.wall, "cpu_s": self.cpu, "others_cpu_s": self.others}
+        return {**{name: round(value, 2) for name, value in seconds.items()}, "memory_bytes": self.memory}
+
+
+def busy_seconds() -> float:
+    """The CPU seconds that all cores have worked, or were withheld by the machine's host, since it started."""
+    user, nice, system, _, _, irq, softirq, steal, *_ = map(int, content_of(Path("/proc/stat")).split(maxsplit=9)[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
 def content_of(file: Path) -> bytes:
@@ -139,6 +154,7 @@ def measured(command: Sequence[str], environment: dict[str, str]) -> tuple[Cost,
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     os.sync()
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
+        busy = busy_seconds()
         with Peak() as peak:
             started = time.monotonic()
             process = subprocess.Popen(  # noqa: S603 - our own command
@@ -148,11 +164,12 @@ def measured(command: Sequence[str], environment: dict[str, str]) -> tuple[Cost,
             wall = time.monotonic() - started
             process.returncode = os.waitstatus_to_exitcode(status)
         cpu = usage.ru_utime + usage.ru_stime + cpu_of_orphans()
+        others = max(busy_seconds() - busy - cpu, 0.0)
         output.seek(0)
         said = output.read()
     if process.returncode:
         sys.exit(f"{' '.join(command)} failed:\n{said[-4000:]}")
-    return Cost(wall, cpu, peak.bytes), said
+    return Cost(wall, cpu, peak.bytes, others), said
 
 
 def cpu_of_orphans() -> float:

@@ -49,6 +49,11 @@ def test_what_fails_ends_the_benchmark_with_what_it_said() -> None:
 
 
 def test_each_number_has_a_median_of_its_own() -> None:
-    costs = [Cost(1.0, 9.0, 20), Cost(2.0, 8.0, 30), Cost(3.0, 7.0, 10)]
-    assert Cost.median(costs) == Cost(2.0, 8.0, 20)
-    assert Cost(1.0, 2.0, 30) + Cost(1.0, 2.0, 20) == Cost(2.0, 4.0, 30)
+    costs = [Cost(1.0, 9.0, 20, 0.0), Cost(2.0, 8.0, 30, 5.0), Cost(3.0, 7.0, 10, 1.0)]
+    assert Cost.median(costs) == Cost(2.0, 8.0, 20, 1.0)
+    assert costs[0] + costs[1] == Cost(3.0, 17.0, 30, 5.0)
+
+
+def test_a_report_mentions_others_that_took_much_of_the_machine() -> None:
+    assert f"{Cost(10.0, 12.0, 2 * 10**9, 0.9)}" == "10.0 s wall, 12.0 CPU s, 2.00 GB"
+    assert f"{Cost(10.0, 12.0, 2 * 10**9, 8.0)}" == "10.0 s wall, 12.0 CPU s, 2.00 GB (others 8.0 CPU s)"
