@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
@@ -20,6 +22,8 @@ from lake.paths import Paths, paths_of
 from lake.published import point_at_newest, promoted_runs
 from lake.settings import Settings
 from lake.tables import create_current_view, public_table
+
+PARALLEL_CALLS = 8
 
 
 class PublishOperator(AwsBaseOperator[GlueCatalogHook]):
@@ -63,15 +67,15 @@ class PublishOperator(AwsBaseOperator[GlueCatalogHook]):
         self.timeout = timeout
 
     def execute(self, context: Any) -> None:
-        """Make the table if needed, flip the partitions in order, refresh the view, report."""
+        """Make the table if needed, flip the partitions, refresh the view, report."""
         s3 = S3Hook(aws_conn_id=self.aws_conn_id).conn
         dates = paths_of(self.settings, self.contract, self.run_name, self.dates)
         promoted = promoted_runs(s3, dates)
         require_readable(self.hook.conn, self.settings, self.contract, promoted)
         table = public_table(self.hook.conn, self.settings, self.contract)
         table.ensure()
-        for paths, run in zip(dates, promoted, strict=True):
-            self._publish(s3, table, paths, run)
+        with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
+            list(pool.map(partial(self._publish, s3, table), dates, promoted))
         if self.contract.has_current_view:
             create_current_view(AthenaHook(aws_conn_id=self.aws_conn_id), self.settings, self.contract, self.timeout)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
@@ -21,7 +23,8 @@ from lake.reconciliation import Finding, Run, dates_before, findings, report, to
 from lake.settings import Settings
 
 UNFINISHED, FINISHED = [DagRunState.QUEUED, DagRunState.RUNNING], [DagRunState.SUCCESS, DagRunState.FAILED]
-POLL_SECONDS = 30
+POLL_SECONDS = 5
+PARALLEL_CALLS = 8
 PREFIX = "reconcile__"
 """What the names of the runs that are started begin with; the day follows."""
 
@@ -130,15 +133,17 @@ class ReconcileOperator(TriggerDagRunOperator):
 
     def _earlier(self, s3: Any, moment: datetime) -> list[Run]:
         """What was planned in runs that were started here before, and what became of the dates."""
-        runs: list[Run] = []
-        for day in dates_before(moment, self.contract.reconcile.days):
-            paths = Paths(self.settings, self.contract, "{ds}", run_slug(f"{PREFIX}{day}"))
-            plan = read_manifest_if_present(s3, paths.reprocess_manifest("plan"))
-            became = read_manifest_if_present(s3, paths.reprocess_manifest("reprocess"))
-            became = became or read_manifest_if_present(s3, paths.reprocess_manifest("stage_raw"))
-            if plan and became:
-                runs.append({"plan": plan["dates"], "became": became["dates"]})
-        return runs
+        days = dates_before(moment, self.contract.reconcile.days)
+        with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
+            return [run for run in pool.map(partial(self._started_on, s3), days) if run]
+
+    def _started_on(self, s3: Any, day: str) -> Run | None:
+        paths = Paths(self.settings, self.contract, "{ds}", run_slug(f"{PREFIX}{day}"))
+        if not (plan := read_manifest_if_present(s3, paths.reprocess_manifest("plan"))):
+            return None
+        became = read_manifest_if_present(s3, paths.reprocess_manifest("reprocess"))
+        became = became or read_manifest_if_present(s3, paths.reprocess_manifest("stage_raw"))
+        return {"plan": plan["dates"], "became": became["dates"]} if became else None
 
     def _warnings(self, s3: Any, compared: list[Compared], moment: datetime) -> list[str]:
         """What the suites of the dates that were loaded in the day before `moment` warned of, and no value of a row."""
