@@ -72,7 +72,9 @@ class Period:
         if chance < MISSING and ds != self.dates[0]:
             shutil.rmtree(path.parent)
             return
-        first = self._random.randrange(len(self.waves))
+        # Dimensions are late less often: of two draws the earlier one counts.
+        draws = 1 if dataset == "sales" else 2
+        first = min(self._random.randrange(len(self.waves)) for _ in range(draws))
         content = path.read_bytes()
         last = min(first + 1, len(self.waves) - 1)
         if chance < MISSING + CORRECTED and last > first:
@@ -184,7 +186,7 @@ class Life:
             watcher.start()
         ended = self.stack.run("reconcile", {}, f"{moment}T09:00:00Z")
         assert ended.state == "success", ended.said
-        eventually(self._all_ended, seconds=1800, every=1)
+        eventually(self._all_ended, seconds=3600, every=2)
         done.set()
         if watcher:
             watcher.join()
@@ -344,8 +346,8 @@ def live(stack, folder: Path, start: date, days: int, waves: int, seed: int, *, 
     assert life.rows_of_sales(ds) == life.wrong_rows_of_sales(ds), "what was rolled back stays so"
     for path in (folder / "sales" / f"ds={ds}").iterdir():
         stack.upload(ds, path.read_bytes(), path.name, "sales")
-    ended = stack.run("ingest_sales", {"date": ds})
-    assert ended.state == "success", ended.said
+    life.reconcile()
+    assert life.started() == {"sales": [ds]}
     life.assert_as_computed_in_order()
     assert stack.lease_holders() == []
     assert stack.worker_state() == "stopped"
