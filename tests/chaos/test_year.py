@@ -1,10 +1,10 @@
-"""A year of sales and their dimensions, as the month in tests/e2e/test_sales.py, in which processes are killed too."""
+"""A year of sales and their dimensions, as the month in test_month.py, in which processes are killed too."""
 
 from datetime import date
 
 import pytest
 
-from tests.e2e.simulation import live
+from tests.chaos.simulation import live
 
 
 @pytest.mark.timeout(4 * 3600)
