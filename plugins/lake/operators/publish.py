@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -18,12 +17,11 @@ from contract.submission import Submission
 from lake.catalog import PartitionedTable
 from lake.evolution import require_readable, told_of_files
 from lake.manifest import Record, write_manifest
+from lake.parallel import in_parallel
 from lake.paths import Paths, paths_of
 from lake.published import point_at_newest, promoted_runs
 from lake.settings import Settings
 from lake.tables import create_current_view, public_table
-
-PARALLEL_CALLS = 8
 
 
 class PublishOperator(AwsBaseOperator[GlueCatalogHook]):
@@ -74,8 +72,7 @@ class PublishOperator(AwsBaseOperator[GlueCatalogHook]):
         require_readable(self.hook.conn, self.settings, self.contract, promoted)
         table = public_table(self.hook.conn, self.settings, self.contract)
         table.ensure()
-        with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
-            list(pool.map(partial(self._publish, s3, table), dates, promoted))
+        in_parallel(partial(self._publish, s3, table), dates, promoted)
         if self.contract.has_current_view:
             create_current_view(AthenaHook(aws_conn_id=self.aws_conn_id), self.settings, self.contract, self.timeout)
 

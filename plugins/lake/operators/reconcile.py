@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -18,13 +17,13 @@ from contract.dataset import Contract
 from lake.comparison import Compared, compare
 from lake.macros import run_slug
 from lake.manifest import read_manifest_if_present, write_manifest
+from lake.parallel import in_parallel
 from lake.paths import Paths
 from lake.reconciliation import Finding, Run, dates_before, findings, report, to_load
 from lake.settings import Settings
 
 UNFINISHED, FINISHED = [DagRunState.QUEUED, DagRunState.RUNNING], [DagRunState.SUCCESS, DagRunState.FAILED]
 POLL_SECONDS = 5
-PARALLEL_CALLS = 8
 PREFIX = "reconcile__"
 """What the names of the runs that are started begin with; the day follows."""
 
@@ -134,8 +133,7 @@ class ReconcileOperator(TriggerDagRunOperator):
     def _earlier(self, s3: Any, moment: datetime) -> list[Run]:
         """What was planned in runs that were started here before, and what became of the dates."""
         days = dates_before(moment, self.contract.reconcile.days)
-        with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
-            return [run for run in pool.map(partial(self._started_on, s3), days) if run]
+        return [run for run in in_parallel(partial(self._started_on, s3), days) if run]
 
     def _started_on(self, s3: Any, day: str) -> Run | None:
         paths = Paths(self.settings, self.contract, "{ds}", run_slug(f"{PREFIX}{day}"))
