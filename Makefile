@@ -11,9 +11,11 @@ DEV := .venvs/dev/bin
 STACK ?= lake
 # More options of infra.deploy: `make teardown ARGUMENTS=--delete-data`
 ARGUMENTS ?=
+# Another checkout, to measure beside this one: `make bench AGAINST=../before`
+AGAINST ?=
 AWS_ENV := .local/aws$(if $(filter-out lake,$(STACK)),.$(STACK)).env
 
-.PHONY: help demo up down status check test chaos deploy teardown rebuild-catalog remove-mart compose-env format docs dataset screenshots environments stack-environments airflow-environment
+.PHONY: help demo up down status check test chaos bench deploy teardown rebuild-catalog remove-mart compose-env format docs dataset screenshots environments stack-environments airflow-environment
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1~\2/p' Makefile | awk -F'~' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -39,6 +41,11 @@ test: environments  ## everything: check, then integration and end-to-end tests
 
 chaos: environments  ## what takes long: a simulated month and year, with changed contracts and killed processes; 20,000 odd files; 30 exports
 	@FUZZ_FILES=20000 $(AIRFLOW_PYTHON) -m tools.checks chaos
+
+bench: stack-environments  ## measure jobs and DAG files; adds to benchmarks/history: make bench AGAINST=../before ARGUMENTS='--rows 1000000'
+	@.venvs/worker/bin/python -m benchmarks.bulk $(if $(AGAINST),--against '$(AGAINST)') $(ARGUMENTS)
+	@.venvs/worker/bin/python -m benchmarks.reprocess
+	@$(AIRFLOW_PYTHON) -m benchmarks.dag_files $(if $(AGAINST),--build '$(AGAINST)')
 
 deploy: airflow-environment  ## deploy the lake to AWS with your own credentials, and write .local/aws.env
 	@mkdir -p .local

@@ -22,25 +22,21 @@ import argparse
 import gc
 import importlib
 import itertools
-import json
 import multiprocessing
 import os
-import platform
 import re
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-HISTORY = REPOSITORY / "benchmarks" / "history" / "dag_files.jsonl"
+from benchmarks.measuring import REPOSITORY, commit_of, record
+
 FILES = ("contracts", "ingest", "reprocess", "retention")
 STARTS = (
     ("ingest", "ingest_orders", "clean"),
@@ -63,8 +59,6 @@ class Build:
     @classmethod
     def of(cls, checkout: Path, root: Path, contracts: int) -> Build:
         """Copy what Airflow reads of a checkout, and generate its contracts."""
-        describe = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--exclude=*"]
-        commit = subprocess.run(describe, capture_output=True, text=True, check=True)  # noqa: S603
         for folder in ("dags", "plugins"):
             shutil.copytree(checkout / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
         datasets = root / "include" / "datasets"
@@ -72,7 +66,7 @@ class Build:
         shipped = {path.stem: path.read_text(encoding="utf-8") for path in checkout.glob("include/datasets/*.yaml")}
         for name, text in itertools.islice(copies(shipped), contracts):
             (datasets / f"{name}.yaml").write_text(text, encoding="utf-8")
-        return cls(commit.stdout.strip(), root)
+        return cls(commit_of(checkout), root)
 
     def enter(self) -> None:
         """Make this process one that has the build's plugins on its path, as Airflow has them."""
@@ -241,16 +235,7 @@ def main() -> None:
         for build in builds
     }
     print(table(medians))  # noqa: T201
-    run = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {"cores": os.cpu_count(), "architecture": platform.machine(), "python": platform.python_version()},
-        "contracts": asked.contracts,
-        "trials": asked.trials,
-        "cpu_seconds": medians,
-    }
-    HISTORY.parent.mkdir(exist_ok=True)
-    with HISTORY.open("a", encoding="utf-8") as history:
-        history.write(json.dumps(run) + "\n")
+    record("dag_files", contracts=asked.contracts, trials=asked.trials, cpu_seconds=medians)
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ SLOW = (
 CHAOS = (Suite("chaos", "airflow", ("tests/chaos",)), Suite("fuzz", "worker", ("tests/fuzz",)))
 UNIT = (
     Suite("unit-spark", "worker", ("tests/unit/spark_jobs",)),
-    Suite("unit-worker", "worker", ("tests/unit/contract", "tests/unit/worker")),
+    Suite("unit-worker", "worker", ("tests/unit/benchmarks", "tests/unit/contract", "tests/unit/worker")),
     Suite(
         "unit-airflow",
         "airflow",

@@ -241,9 +241,9 @@ class Reconcile(Model):
     (`stale`); at most `dates_per_day`, the earliest first.
     """
 
-    days: Annotated[int, Field(ge=1, le=366)] = 14
+    days: Annotated[int, Field(ge=1, le=400)] = 14
     load: tuple[Literal["new", "changed", "stale"], ...] = ("new", "changed", "stale")
-    dates_per_day: Annotated[int, Field(ge=1, le=366)] = 31
+    dates_per_day: Annotated[int, Field(ge=1, le=400)] = 31
 
 
 class Contract(Model):

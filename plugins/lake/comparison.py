@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -15,12 +14,12 @@ from contract.references import stale
 
 from lake.bundle import digest_of_this_process
 from lake.manifest import read_manifest_if_present
+from lake.parallel import in_parallel
 from lake.paths import Paths
 from lake.published import Published, folders_of_other_datasets, made_now, published_dates
 from lake.raw import Received, received_by_date
 from lake.settings import Settings
 
-PARALLEL_CALLS = 8
 RAW_FILES, OTHER_DATASETS, CODE = "raw files", "other datasets", "code"
 
 
@@ -85,8 +84,7 @@ def compare(s3: Any, glue: Any, settings: Settings, contract: Contract, dates: S
     published = published_dates(glue, settings.names(contract.dataset), start, end)
     others = folders_of_other_datasets(glue, settings, contract, end)
     one = partial(_compared, s3, settings, contract, others, datetime.now(UTC))
-    with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
-        return list(pool.map(one, dates, (received.get(ds, Received()) for ds in dates), map(published.get, dates)))
+    return in_parallel(one, dates, (received.get(ds, Received()) for ds in dates), map(published.get, dates))
 
 
 def _compared(

@@ -102,9 +102,7 @@ def point_at_pictures(
     write_manifest(s3, f"{artifacts}/{names.mart_record(mart.name, made['query_id'])}", dict(made))
     with in_turn(s3, f"{artifacts}/{names.mart_turn(mart.name)}"):
         wanted = _wanted(contract, mart, source, made["pictures"])
-        for ds, digest in made["pictures"].items():
-            if digest == wanted[ds]:
-                target.point(ds, **picture(made, ds))
+        target.point_all({ds: picture(made, ds) for ds, digest in made["pictures"].items() if digest == wanted[ds]})
 
 
 def picture(made: Mapping[str, Any], ds: str) -> dict[str, Any]:

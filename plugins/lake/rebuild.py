@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -15,12 +14,12 @@ from contract.dataset import Contract, Mart
 
 from lake.catalog import PartitionedTable, crawl_everything, types_told
 from lake.manifest import Record, read_manifest
+from lake.parallel import in_parallel
 from lake.pictures import picture, source_digest
 from lake.published import Kind
 from lake.settings import Settings
 from lake.tables import create_current_view, mart_table, public_table, quarantine_table
 
-PARALLEL_CALLS = 8
 TIMEOUT = 1800
 PLACE = ("location", "parameters", "columns")
 OF_DATE = re.compile(r"ds=(?P<ds>[^/]+)/(?P<kind>published|quarantined)\.json")
@@ -95,8 +94,7 @@ class CatalogRebuild:
 
     def _point(self, table: PartitionedTable, places: Mapping[str, Mapping[str, Any]]) -> int:
         table.ensure()
-        with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
-            list(pool.map(lambda ds: table.point(ds, **places[ds]), places))
+        in_parallel(lambda ds: table.point(ds, **places[ds]), places)
         return len(places)
 
     def _records(self) -> dict[Kind, dict[str, dict[str, Any]]]:
@@ -131,7 +129,7 @@ class CatalogRebuild:
         found = [(entry["LastModified"], entry["Key"]) for page in pages for entry in page.get("Contents", [])]
         return [key for _, key in sorted(found)]
 
-    def _read(self, keys: Iterable[str]) -> Iterator[Record]:
-        with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
-            uris = [f"s3://{self._settings.artifacts_bucket}/{key}" for key in keys]
-            yield from pool.map(partial(read_manifest, self._s3), uris)
+    def _read(self, keys: Iterable[str]) -> list[Record]:
+        return in_parallel(
+            partial(read_manifest, self._s3), (f"s3://{self._settings.artifacts_bucket}/{key}" for key in keys)
+        )

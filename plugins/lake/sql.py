@@ -5,6 +5,7 @@ from __future__ import annotations
 import calendar
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -83,6 +84,16 @@ def current_rows(contract: Contract, dates: Dates | None) -> str:
             return f"(SELECT {columns} FROM {ranked} WHERE version = 1)"  # noqa: S608 - built above
 
 
+@cache
+def _templates(folder: Path) -> jinja2.Environment:
+    """The SQL files of a folder, each compiled once: that of a mart is rendered for every date, again and again."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701 - SQL, not HTML
+    )
+
+
 def render_sql(contract: Contract, name: str, as_of: str | None) -> str:
     """Render `include/sql/<dataset>/<name>.sql`.
 
@@ -100,17 +111,12 @@ def render_sql(contract: Contract, name: str, as_of: str | None) -> str:
         jinja2.TemplateNotFound: when there is no such file.
         KeyError: when `as_of` is given and there is no such mart.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(SQL_FOLDER),
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,  # noqa: S701 - SQL, not HTML
-    )
     if as_of is None:
         variables = {"current": current_rows(contract, None)}
     else:
         scope = {mart.name: mart.scope for mart in contract.marts}[name]
         variables = {"current": current_rows(contract, dates_read(scope, as_of)), "ds": as_of}
-    return environment.get_template(f"{contract.dataset}/{name}.sql").render(variables).strip().rstrip(";")
+    return _templates(SQL_FOLDER).get_template(f"{contract.dataset}/{name}.sql").render(variables).strip().rstrip(";")
 
 
 def athena_type(hive_type: str) -> str:

@@ -22,6 +22,8 @@ from tests.waiting import eventually
 from tools.samples import write
 
 ROWS = {"customers": 45, "products": 25, "sales": 60}
+EVERY = {"customers": 7, "products": 7, "sales": 1}
+"""Of how many days one has a file. Sales of the days between read the dimensions of the last one that had one."""
 MISSING, CORRECTED, REPEATED, IN_TWO = 0.05, 0.2, 0.1, 0.1
 """Shares of the dates of a dataset."""
 
@@ -56,21 +58,23 @@ class Period:
         for dataset, rows in ROWS.items():
             write(dataset, start, days, rows, seed, folder)
             write(dataset, start, days, rows, seed + 1, folder / "wrong")
-            for ds, (path,) in days_of(folder / dataset).items():
-                self._land(dataset, ds, path)
+            for number, (ds, (path,)) in enumerate(days_of(folder / dataset).items()):
+                if number % EVERY[dataset]:
+                    shutil.rmtree(path.parent)
+                else:
+                    self._land(dataset, ds, path)
         for uploads in self.waves:
             self._random.shuffle(uploads)
 
-    def has_dimensions(self, ds: str) -> bool:
-        """Whether customers and products have a file of this date in the end."""
-        return all((self.folder / dataset / f"ds={ds}").is_dir() for dataset in ("customers", "products"))
-
     def _land(self, dataset: str, ds: str, path: Path) -> None:
         chance = self._random.random()
-        if chance < MISSING:
+        # Without any dimension before them sales would be refused.
+        if chance < MISSING and ds != self.dates[0]:
             shutil.rmtree(path.parent)
             return
-        first = self._random.randrange(len(self.waves))
+        # Dimensions are late less often: of two draws the earlier one counts.
+        draws = 1 if dataset == "sales" else 2
+        first = min(self._random.randrange(len(self.waves)) for _ in range(draws))
         content = path.read_bytes()
         last = min(first + 1, len(self.waves) - 1)
         if chance < MISSING + CORRECTED and last > first:
@@ -98,6 +102,8 @@ class Period:
 
 
 DATASETS = tuple(ROWS)
+DAYS_AFTER = 10
+"""For how many days after its last date a period may live on."""
 AFTER_VALIDATION = frozenset({"promote", "crawl", "publish", *expected_sales.marts({}, "2026-01-01")})
 IS_LARGE = """
 derived:
@@ -119,7 +125,7 @@ class Life:
     def __init__(self, stack, period: Period) -> None:
         self.stack, self.period = stack, period
         self.looks = 0
-        many = min(len(period.dates) + 100, 366)
+        many = len(period.dates) + DAYS_AFTER
         reconcile = f"\nreconcile:\n  days: {many}\n  dates_per_day: {many}\nretention:\n"
         for dataset in DATASETS:
             self._change(dataset, ("\nretention:\n", reconcile))
@@ -180,7 +186,7 @@ class Life:
             watcher.start()
         ended = self.stack.run("reconcile", {}, f"{moment}T09:00:00Z")
         assert ended.state == "success", ended.said
-        eventually(self._all_ended, seconds=1800, every=1)
+        eventually(self._all_ended, seconds=3600, every=2)
         done.set()
         if watcher:
             watcher.join()
@@ -313,19 +319,19 @@ def _is_after_validation(instance: dict) -> bool:
     return instance["state"] == "running" and instance["task_id"] in AFTER_VALIDATION
 
 
-def live(stack, folder: Path, days: int, waves: int, seed: int, *, kills: bool) -> None:
+def live(stack, folder: Path, start: date, days: int, waves: int, seed: int, *, kills: bool) -> None:
     """Let a period pass, and compare what is there in the end with what an independent computation makes of its files.
 
     The contract of sales changes after each of the first two waves. Then a date of sales goes back to what it was
     before its correction, and stays there, whatever lands, until its own file is sent again. Where there are `kills`,
     the Java of a job, the worker and the process of a task die, one in each of the first three waves.
     """
-    period = Period(folder, date(2026, 1, 1), days, waves, seed)
+    period = Period(folder, start, days, waves, seed)
     life = Life(stack, period)
     dying = {0: life.spark, 1: life.worker, 2: life.task} if kills else {}
     life.land(0)
     life.reconcile(kill=dying.get(0))
-    ds = next(each for each in period.corrected[0] if period.has_dimensions(each) and life.rows_of_sales(each))
+    ds = next(each for each in period.corrected[0] if life.rows_of_sales(each))
     life.add_a_column()
     life.land(1)
     life.reconcile(kill=dying.get(1))

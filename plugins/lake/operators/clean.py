@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -17,12 +16,11 @@ from lake.catalog import PartitionedTable
 from lake.evolution import require_readable
 from lake.manifest import read_manifest, write_manifest
 from lake.operators.worker_job import WorkerJobOperator
+from lake.parallel import in_parallel
 from lake.paths import Paths
 from lake.published import folders_of_other_datasets, point_at_newest
 from lake.settings import Settings
 from lake.tables import quarantine_table
-
-PARALLEL_CALLS = 8
 
 
 class CleanOperator(WorkerJobOperator):
@@ -88,8 +86,7 @@ class CleanOperator(WorkerJobOperator):
         s3 = S3Hook(aws_conn_id=self.aws_conn_id).conn
         table = quarantine_table(GlueCatalogHook(aws_conn_id=self.aws_conn_id).conn, self.settings, self.contract)
         table.ensure()
-        with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
-            list(pool.map(partial(self._show, s3, table), folders, folders.values()))
+        in_parallel(partial(self._show, s3, table), folders, folders.values())
 
     def _show(self, s3: Any, table: PartitionedTable, ds: str, folder: tuple[str, str]) -> None:
         submission, uri = folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
@@ -95,13 +96,13 @@ class MartOperator(AthenaOperator):
         """
         while True:
             stale = self._stale(held)
-            if held and not (stale and hides_pictures(self.mart, self._target())):
+            if held and not (stale and hides_pictures(self.mart, self._target)):
                 self._show(held)
                 held = []
                 continue
             self.log.info("to be computed: %s", ", ".join(stale) or "nothing")
             if not stale:
-                self._target().ensure()
+                self._target.ensure()
                 return computed
             pictures = dict(list(stale.items())[:DATES_PER_QUERY])
             if max(map(computed.count, pictures)) >= ROUNDS:
@@ -116,7 +117,7 @@ class MartOperator(AthenaOperator):
 
         The digests were taken before: what changes after that makes a picture stale, and the next look sees it.
         """
-        folder = f"{self._target().location}run={secrets.token_hex(8)}/"
+        folder = f"{self._target.location}run={secrets.token_hex(8)}/"
         selects = "\nUNION ALL\n".join(
             f"SELECT *, '{ds}' AS ds FROM (\n{mart_select(self.contract, self.mart, ds)}\n)"  # noqa: S608 - dates of partitions
             for ds in pictures
@@ -174,20 +175,26 @@ class MartOperator(AthenaOperator):
 
     def _show(self, held: list[Record]) -> None:
         """Give the table the contract's columns, and point its partitions at what queries have made."""
-        s3, source, target = S3Hook(aws_conn_id=self.aws_conn_id).conn, self._source(), self._target()
-        target.ensure()
+        s3 = S3Hook(aws_conn_id=self.aws_conn_id).conn
+        self._target.ensure()
         for made in held:
-            point_at_pictures(s3, self.settings, self.contract, self.mart, source, target, made)
+            point_at_pictures(s3, self.settings, self.contract, self.mart, self._source, self._target, made)
 
+    @cached_property
     def _target(self) -> PartitionedTable:
-        glue = GlueCatalogHook(aws_conn_id=self.aws_conn_id).conn
-        return mart_table(glue, self.settings, self.contract, self.mart)
+        return mart_table(self._glue, self.settings, self.contract, self.mart)
 
+    @cached_property
     def _source(self) -> PartitionedTable:
-        return public_table(GlueCatalogHook(aws_conn_id=self.aws_conn_id).conn, self.settings, self.contract)
+        return public_table(self._glue, self.settings, self.contract)
+
+    @cached_property
+    def _glue(self) -> Any:
+        """One client for all looks: for each new one AWS is asked for credentials again."""
+        return GlueCatalogHook(aws_conn_id=self.aws_conn_id).conn
 
     def _stale(self, held: list[Record]) -> dict[str, str]:
         """Pictures to compute, as digest by date: those that do not fit and are not `held`."""
-        stale = stale_pictures(self.contract, self.mart, self._source(), self._target(), self.dates.split())
+        stale = stale_pictures(self.contract, self.mart, self._source, self._target, self.dates.split())
         ready = {(ds, digest) for made in held for ds, digest in made["pictures"].items()}
         return {ds: digest for ds, digest in stale.items() if (ds, digest) not in ready}

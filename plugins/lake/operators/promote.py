@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -17,10 +16,10 @@ from contract.files import split_s3
 from contract.submission import Submission
 
 from lake.manifest import read_manifest, write_manifest
+from lake.parallel import in_parallel
 from lake.paths import Paths, paths_of
 from lake.settings import Settings
 
-PARALLEL_CALLS = 8
 COPY_BYTES = 5 << 30
 """The most that S3 copies in one call."""
 
@@ -60,16 +59,14 @@ class PromoteOperator(AwsBaseOperator[S3Hook]):
         paths = paths_of(self.settings, self.contract, self.run_name, self.dates)
         if not paths:
             raise AirflowSkipException("no date is valid: there is nothing to promote")
-        with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
-            cleaned = list(pool.map(partial(self._judged, s3), paths))
-            copies = [
-                pool.submit(self._copy, s3, file, _folder(place, clean))
-                for place, clean in zip(paths, cleaned, strict=True)
-                for file in clean["output"]["files"]
-            ]
-            for copy in copies:
-                copy.result()
-            list(pool.map(partial(self._report, s3), paths, cleaned))
+        cleaned = in_parallel(partial(self._judged, s3), paths)
+        copies = [
+            (file, _folder(place, clean))
+            for place, clean in zip(paths, cleaned, strict=True)
+            for file in clean["output"]["files"]
+        ]
+        in_parallel(lambda copy: self._copy(s3, *copy), copies)
+        in_parallel(partial(self._report, s3), paths, cleaned)
 
     def _judged(self, s3: Any, paths: Paths) -> dict[str, Any]:
         """Return the manifest of `clean` for a date whose rows are valid."""

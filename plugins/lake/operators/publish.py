@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
@@ -16,6 +17,7 @@ from contract.submission import Submission
 from lake.catalog import PartitionedTable
 from lake.evolution import require_readable, told_of_files
 from lake.manifest import Record, write_manifest
+from lake.parallel import in_parallel
 from lake.paths import Paths, paths_of
 from lake.published import point_at_newest, promoted_runs
 from lake.settings import Settings
@@ -63,15 +65,14 @@ class PublishOperator(AwsBaseOperator[GlueCatalogHook]):
         self.timeout = timeout
 
     def execute(self, context: Any) -> None:
-        """Make the table if needed, flip the partitions in order, refresh the view, report."""
+        """Make the table if needed, flip the partitions, refresh the view, report."""
         s3 = S3Hook(aws_conn_id=self.aws_conn_id).conn
         dates = paths_of(self.settings, self.contract, self.run_name, self.dates)
         promoted = promoted_runs(s3, dates)
         require_readable(self.hook.conn, self.settings, self.contract, promoted)
         table = public_table(self.hook.conn, self.settings, self.contract)
         table.ensure()
-        for paths, run in zip(dates, promoted, strict=True):
-            self._publish(s3, table, paths, run)
+        in_parallel(partial(self._publish, s3, table), dates, promoted)
         if self.contract.has_current_view:
             create_current_view(AthenaHook(aws_conn_id=self.aws_conn_id), self.settings, self.contract, self.timeout)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
@@ -16,12 +17,13 @@ from contract.dataset import Contract
 from lake.comparison import Compared, compare
 from lake.macros import run_slug
 from lake.manifest import read_manifest_if_present, write_manifest
+from lake.parallel import in_parallel
 from lake.paths import Paths
 from lake.reconciliation import Finding, Run, dates_before, findings, report, to_load
 from lake.settings import Settings
 
 UNFINISHED, FINISHED = [DagRunState.QUEUED, DagRunState.RUNNING], [DagRunState.SUCCESS, DagRunState.FAILED]
-POLL_SECONDS = 30
+POLL_SECONDS = 5
 PREFIX = "reconcile__"
 """What the names of the runs that are started begin with; the day follows."""
 
@@ -130,15 +132,16 @@ class ReconcileOperator(TriggerDagRunOperator):
 
     def _earlier(self, s3: Any, moment: datetime) -> list[Run]:
         """What was planned in runs that were started here before, and what became of the dates."""
-        runs: list[Run] = []
-        for day in dates_before(moment, self.contract.reconcile.days):
-            paths = Paths(self.settings, self.contract, "{ds}", run_slug(f"{PREFIX}{day}"))
-            plan = read_manifest_if_present(s3, paths.reprocess_manifest("plan"))
-            became = read_manifest_if_present(s3, paths.reprocess_manifest("reprocess"))
-            became = became or read_manifest_if_present(s3, paths.reprocess_manifest("stage_raw"))
-            if plan and became:
-                runs.append({"plan": plan["dates"], "became": became["dates"]})
-        return runs
+        days = dates_before(moment, self.contract.reconcile.days)
+        return [run for run in in_parallel(partial(self._started_on, s3), days) if run]
+
+    def _started_on(self, s3: Any, day: str) -> Run | None:
+        paths = Paths(self.settings, self.contract, "{ds}", run_slug(f"{PREFIX}{day}"))
+        if not (plan := read_manifest_if_present(s3, paths.reprocess_manifest("plan"))):
+            return None
+        became = read_manifest_if_present(s3, paths.reprocess_manifest("reprocess"))
+        became = became or read_manifest_if_present(s3, paths.reprocess_manifest("stage_raw"))
+        return {"plan": plan["dates"], "became": became["dates"]} if became else None
 
     def _warnings(self, s3: Any, compared: list[Compared], moment: datetime) -> list[str]:
         """What the suites of the dates that were loaded in the day before `moment` warned of, and no value of a row."""

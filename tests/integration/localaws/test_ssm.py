@@ -50,7 +50,7 @@ def start_tree(worker, **options):
 
 
 def test_an_instance_is_online_only_a_moment_after_it_runs(make_localaws, make_worker):
-    worker = make_worker(make_localaws(LOCALAWS_ONLINE_SECONDS="3"))
+    worker = make_worker(make_localaws(LOCALAWS_ONLINE_SECONDS="10"))
     assert worker.ping() == ""
     with pytest.raises(ClientError, match="InvalidInstanceId"):
         worker.send("true")
