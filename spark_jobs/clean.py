@@ -28,11 +28,12 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 from contract.dataset import Contract
@@ -93,16 +94,16 @@ def copies_not_read(folder: str, rows_of_file: Mapping[str, int]) -> list[dict[s
 
 
 def outcomes(
-    received: DataFrame, contract: Contract, arguments: Arguments, others: Mapping[str, DataFrame], *, are_many: bool
+    received: DataFrame, contract: Contract, submission: Submission, others: Mapping[str, DataFrame], *, are_many: bool
 ) -> DataFrame:
     """Records as classified rows, their duplicates told.
 
-    :param others: by name the datasets that the contract reads, as they stand on the date.
+    :param others: by name the datasets that the contract reads, as they stand on each date.
     :param are_many: whether it takes longer to sort them all than to look first which can be duplicates.
     """
 
     def classified(rows: DataFrame) -> DataFrame:
-        return transforms.classified(rows, contract, arguments.ds, arguments.submission, others)
+        return transforms.classified(rows, contract, submission, others)
 
     rows = transforms.read(received, contract)
     if are_many and contract.dedupe_by is not None:
@@ -113,12 +114,12 @@ def outcomes(
 
 
 def counted(rows: DataFrame, contract: Contract) -> list[dict[str, Any]]:
-    """For each outcome, rule and source file `outcome, rule, source_file, rows`, and `warned`, how many of those rows
-    break each rule of action `warn`, in the contract's order.
+    """For each date, outcome, rule and source file `run_date, outcome, rule, source_file, rows`, and `warned`, how many
+    of those rows break each rule of action `warn`, in the contract's order.
     """
     rules = transforms.rule_names(contract, "warn")
     warned = {f"warned_{at}": F.count_if(F.array_contains("_warnings", rule)) for at, rule in enumerate(rules)}
-    keys = F.col("_outcome").alias("outcome"), F.col("_rule").alias("rule"), F.col("source_file")
+    keys = "run_date", F.col("_outcome").alias("outcome"), F.col("_rule").alias("rule"), "source_file"
     groups = rows.groupBy(*keys).agg(F.count("*").alias("rows"), *(count.alias(n) for n, count in warned.items()))
     return [
         {name: value for name, value in group.items() if name not in warned} | {"warned": [group[n] for n in warned]}
@@ -178,18 +179,19 @@ def expressions_checked(contract: Contract) -> Iterator[None]:
 def check_batch(rows: DataFrame, groups: list[dict[str, Any]]) -> None:
     """Refuse a batch of which a row breaks a rule of action `fail`.
 
-    :param rows: the classified rows.
-    :param groups: what `counted` found.
+    :param rows: the classified rows, maybe among those of other dates.
+    :param groups: what `counted` found of the batch.
     :raises DataError: it is so.
     """
-    failed = sum(group["rows"] for group in groups if group["outcome"] == transforms.FAILED)
+    failed = [group for group in groups if group["outcome"] == transforms.FAILED]
     if not failed:
         return
-    first = rows.where(F.col("_outcome") == transforms.FAILED).orderBy("source_file", "source_line", "_place").first()
+    its = rows.where(F.col("run_date") == failed[0]["run_date"]).where(F.col("_outcome") == transforms.FAILED)
+    first = its.orderBy("source_file", "source_line", "_place").first()
     assert first is not None  # noqa: S101 - they have been counted
     raise DataError(
         f"{first['source_file']} line {first['source_line']}: {first['_reason']} (rule {first['_rule']} refuses the "
-        f"batch; {failed} rows break such a rule)"
+        f"batch; {sum(group['rows'] for group in failed)} rows break such a rule)"
     )
 
 
@@ -244,13 +246,26 @@ def rows_of_files(read: Sequence[records.Read], groups: list[dict[str, Any]]) ->
     return rows
 
 
-def write(rows: DataFrame, folder: Path) -> list[Path]:
-    """Write `rows` as Parquet in the new local `folder`, and give the files names that say nothing but their place."""
-    rows.write.parquet(folder.as_uri())
-    files = []
-    for number, written in enumerate(sorted(folder.glob("part-*.parquet"))):
-        files.append(written.rename(folder / f"part-{number:05}.parquet"))
+def write(rows: DataFrame, folder: Path, run_dates: Sequence[date]) -> dict[date, list[Path]]:
+    """Write rows as Parquet in the new local `folder`, and give the files names that say nothing but their place.
+
+    :param rows: of some dates, which `run_date` tells.
+    :return: the files of each date: one at least, which may be empty.
+    """
+    if len(run_dates) == 1:
+        rows.drop("run_date").write.parquet(folder.as_uri())
+        return {run_dates[0]: _numbered(folder)}
+    # Each date by one task, or each of them would write a file for each date.
+    rows.repartition("run_date").write.partitionBy("run_date").parquet(folder.as_uri())
+    files = {run_date: _numbered(folder / f"run_date={run_date}") for run_date in run_dates}
+    for run_date in (run_date for run_date, found in files.items() if not found):
+        files |= write(rows.limit(0), folder / f"{run_date}", [run_date])
     return files
+
+
+def _numbered(folder: Path) -> list[Path]:
+    written = enumerate(sorted(folder.glob("part-*.parquet")))
+    return [file.rename(folder / f"part-{number:05}.parquet") for number, file in written]
 
 
 def without_empty(files: list[Path]) -> list[Path]:
@@ -318,42 +333,145 @@ def cleaning(
         yield Context(spark, contract, others, personal.Pseudonyms(contract, key) if key else None)
 
 
-def clean_date(
-    context: Context, arguments: Arguments, files: list[storage.StoredFile], phases: job.Phases
-) -> dict[str, Any]:
-    """Clean one date in a session that may go on to others.
+class Staged(NamedTuple):
+    """A date to clean: its raw files, and how many bytes they and what it reads of other datasets have together."""
+
+    arguments: Arguments
+    files: list[storage.StoredFile]
+    bytes: int
+
+    @property
+    def run_date(self) -> date:
+        """The date."""
+        return self.arguments.ds
+
+
+def staged(context: Context, arguments: Arguments, files: list[storage.StoredFile]) -> Staged:
+    """A date that can be cleaned, with what it reads of other datasets on this machine.
 
     :param files: what `input_files` found.
+    :raises NotReadyError: a dataset that the contract reads has no date up to this one.
+    :raises DataError: what is published of it does not fit its contract.
+    """
+    others = context.others.check(context.contract, arguments.ds)
+    return Staged(arguments, files, others + sum(file.size for file in files))
+
+
+def clean_date(context: Context, date_staged: Staged, phases: job.Phases) -> dict[str, Any]:
+    """Clean one date in a session that may go on to others.
+
     :return: the manifest, which is also written.
     :raises DataError: the batch is refused.
-    :raises NotReadyError: a dataset that the contract reads has no date up to this one.
     :raises AssertionError: the rows do not add up.
     """
+    (cleaned,) = clean_dates(context, [date_staged], phases).values()
+    if isinstance(cleaned, DataError):
+        raise cleaned
+    return cleaned
+
+
+def clean_dates(
+    context: Context, dates: Sequence[Staged], phases: job.Phases
+) -> dict[date, dict[str, Any] | DataError]:
+    """Clean dates of one submission at once, each with the outcome that it has alone.
+
+    :return: of each date its manifest, which is also written, or why its batch is refused.
+    :raises DataError: an expression of the contract cannot be computed for a row of any of them.
+    :raises AssertionError: the rows of one do not add up.
+    """
     contract = context.contract
+    ended: dict[date, dict[str, Any] | DataError] = {}
+
+    def going_on(check: Callable[[date], None]) -> list[Staged]:
+        """Those dates that have not ended, and pass a check."""
+        found = []
+        for each in dates:
+            if each.run_date not in ended:
+                try:
+                    check(each.run_date)
+                    found.append(each)
+                except DataError as error:
+                    ended[each.run_date] = error
+        return found
+
+    files = {each.run_date: each.files for each in dates}
     with phases("references"):
-        others = context.others.as_of(contract, arguments.ds)
+        others = context.others.as_of(contract, list(files))
     with tempfile.TemporaryDirectory() as scratch:
         with phases("read"):
-            tasks = records.tasks(files, contract)
+            tasks = {run_date: records.tasks(found, contract) for run_date, found in files.items()}
             kept = Path(scratch) / "records"
             kept.mkdir()
-            received, read = records.read(context.spark, tasks, contract, context.pseudonyms, kept)
-        check_read(files, tasks, read)
-        lines = lines_of_files(read)
-        with phases("classify"), expressions_checked(context.contract):
-            rows = outcomes(received, contract, arguments, others, are_many=len(tasks) > 1)
+            read = records.read(context.spark, tasks, contract, context.pseudonyms, kept)
+        dates = going_on(lambda run_date: check_read(files[run_date], tasks[run_date], read[run_date]))
+        if not dates:
+            return ended
+        lines = {each.run_date: lines_of_files(read[each.run_date]) for each in dates}
+        with phases("classify"), expressions_checked(contract):
+            received = records.kept(context.spark, contract, kept, list(lines))
+            are_many = sum(each.bytes for each in dates) > records.TASK_BYTES
+            rows = outcomes(received, contract, dates[0].arguments.submission, others, are_many=are_many)
             groups = counted(rows, contract)
-        check_batch(rows, groups)
-        rows_of_file = rows_of_files(read, groups)
-        counts = row_counts(groups, sum(rows_of_file.values()), transforms.rule_names(contract, "warn"))
+        groups_of = {run_date: [group for group in groups if group["run_date"] == run_date] for run_date in lines}
+        judged, dates = len(dates), going_on(lambda run_date: check_batch(rows, groups_of[run_date]))
+        if not dates:
+            return ended
+        if len(dates) < judged:
+            rows = rows.where(F.col("run_date").isin([each.run_date for each in dates]))
+        rows_of_file = {each.run_date: rows_of_files(read[each.run_date], groups_of[each.run_date]) for each in dates}
+        warn_rules = transforms.rule_names(contract, "warn")
+        counts = {
+            run_date: row_counts(groups_of[run_date], sum(found.values()), warn_rules)
+            for run_date, found in rows_of_file.items()
+        }
         with phases("write"):
-            good = write(transforms.published(rows, contract), Path(scratch) / "published")
-            good = without_empty(good) or good[:1]
-            bad = []
-            if counts["rows"]["quarantined"]:
-                bad = without_empty(write(transforms.quarantined(rows), Path(scratch) / "quarantined"))
+            good = write(transforms.published(rows, contract), Path(scratch) / "published", list(counts))
+            bad: dict[date, list[Path]] = {}
+            if any(count["rows"]["quarantined"] for count in counts.values()):
+                bad = write(transforms.quarantined(rows), Path(scratch) / "quarantined", list(counts))
         with phases("upload"):
-            output, quarantine = stored(good, arguments.output), stored(bad, arguments.quarantine)
+            for each in dates:
+                run_date = each.run_date
+                ended[run_date] = {
+                    **counts[run_date],
+                    "input": described_input(each, rows_of_file[run_date], lines[run_date]),
+                    **written(each.arguments, counts[run_date], good[run_date], bad.get(run_date, [])),
+                }
+    for each in dates:
+        manifest = job.frame(
+            STEP,
+            each.arguments,
+            submission=str(each.arguments.submission),
+            **ended[each.run_date],
+            made_from=context.others.made_from(contract, each.run_date),
+            seconds=phases.seconds,
+            versions=job.versions("pyspark", "pyarrow"),
+        )
+        storage.write_json(manifest, each.arguments.manifest)
+        job.say(f"{each.run_date}: {manifest['rows']} {phases.seconds}")
+        ended[each.run_date] = manifest
+    return ended
+
+
+def described_input(
+    staged: Staged, rows_of_file: Mapping[str, int], lines: Mapping[str, Mapping[str, int]]
+) -> dict[str, Any]:
+    """The manifest's `input`."""
+    files = [
+        {"name": f.name, "uri": f.uri, "bytes": f.size, "rows": rows_of_file[f.name], "lines": lines[f.name]}
+        for f in staged.files
+    ]
+    folder = staged.arguments.input
+    return {"uri": folder, "files": files, "duplicate_files": copies_not_read(folder, rows_of_file)}
+
+
+def written(arguments: Arguments, counts: dict[str, Any], good: list[Path], bad: list[Path]) -> dict[str, Any]:
+    """The manifest's `output` and `quarantine`: files that `write` has written, now where they belong.
+
+    :raises AssertionError: they do not hold as many rows as were counted.
+    """
+    output = stored(without_empty(good) or good[:1], arguments.output)
+    quarantine = stored(without_empty(bad), arguments.quarantine)
     check_sums(
         counts,
         {
@@ -361,29 +479,7 @@ def clean_date(
             for outcome, place in (("published", output), ("quarantined", quarantine))
         },
     )
-    described = [
-        {"name": f.name, "uri": f.uri, "bytes": f.size, "rows": rows_of_file[f.name], "lines": lines[f.name]}
-        for f in files
-    ]
-    manifest = job.frame(
-        STEP,
-        arguments,
-        submission=str(arguments.submission),
-        **counts,
-        input={
-            "uri": arguments.input,
-            "files": described,
-            "duplicate_files": copies_not_read(arguments.input, rows_of_file),
-        },
-        output=output,
-        quarantine=quarantine,
-        made_from=context.others.made_from(contract, arguments.ds),
-        seconds=phases.seconds,
-        versions=job.versions("pyspark", "pyarrow"),
-    )
-    storage.write_json(manifest, arguments.manifest)
-    job.say(f"{arguments.ds}: {counts['rows']} {phases.seconds}")
-    return manifest
+    return {"output": output, "quarantine": quarantine}
 
 
 def run(parsed: argparse.Namespace) -> None:
@@ -405,7 +501,9 @@ def clean_staged(arguments: Arguments) -> None:
     with phases("start_spark"):
         spark = spark_session(f"{STEP} {arguments.dataset} {arguments.ds}")
     with cleaning(spark, contract, arguments.references, arguments.personal_key) as context:
-        clean_date(context, arguments, files, phases)
+        with phases("references"):
+            found = staged(context, arguments, files)
+        clean_date(context, found, phases)
     spark.stop()
 
 

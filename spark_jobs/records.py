@@ -6,7 +6,8 @@ them, faster than it takes rows from Python once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -109,30 +110,45 @@ def schema(contract: Contract) -> pa.Schema:
 
 
 def read(
-    spark: SparkSession, tasks: Tasks, contract: Contract, pseudonyms: Pseudonyms | None, folder: Path
-) -> tuple[DataFrame, list[Read]]:
-    """The records of files, in the columns of `schema`, and what was read of each piece.
+    spark: SparkSession, tasks: Mapping[date, Tasks], contract: Contract, pseudonyms: Pseudonyms | None, folder: Path
+) -> dict[date, list[Read]]:
+    """Keep the records of the files of some dates, and tell what was read of each piece.
 
-    :param tasks: what each task reads.
+    :param tasks: what each task reads of a date.
     :param pseudonyms: what takes the place of personal values; None where the contract has no personal column.
-    :param folder: an empty local folder, where the records are kept while the frame is used.
+    :param folder: an empty local folder, where `kept` finds the records.
     """
+    pieces: list[tuple[Sequence[PieceOfFile], Path]] = []
+    for run_date, of_date in tasks.items():
+        _folder_of(folder, run_date).mkdir()
+        pieces += [(task, _folder_of(folder, run_date) / f"{number}.parquet") for number, task in enumerate(of_date)]
 
     def written(index: int) -> list[Read]:
-        return write(tasks[index], contract, pseudonyms, folder / f"{index}.parquet")
+        task, path = pieces[index]
+        return write(task, contract, pseudonyms, path)
 
-    if len(tasks) == 1:
+    if len(pieces) == 1:
         # Less than it takes to start another Python.
         found = [written(0)]
     else:
-        found = spark.sparkContext.parallelize(range(len(tasks)), len(tasks)).map(written).collect()
-    return kept(spark, contract, folder), [piece for task in found for piece in task]
+        found = spark.sparkContext.parallelize(range(len(pieces)), len(pieces)).map(written).collect()
+    each = iter(found)
+    return {
+        run_date: [piece for task in islice(each, len(of_date)) for piece in task]
+        for run_date, of_date in tasks.items()
+    }
 
 
-def kept(spark: SparkSession, contract: Contract, folder: Path) -> DataFrame:
-    """The records that `write` has kept in files of a folder."""
-    columns = from_arrow_schema(schema(contract), prefer_timestamp_ntz=True)
-    return spark.read.schema(columns).parquet(folder.as_uri())
+def kept(spark: SparkSession, contract: Contract, folder: Path, run_dates: Sequence[date]) -> DataFrame:
+    """The records that `read` has kept of some dates, in the columns of `schema` and `run_date`."""
+    columns = from_arrow_schema(schema(contract), prefer_timestamp_ntz=True).add("run_date", "date")
+    files = spark.read.schema(columns).option("basePath", f"file://{folder}")
+    # Spark takes these as they stand: it would look for the "%3D" of a URI in the name itself.
+    return files.parquet(*(f"file://{_folder_of(folder, run_date)}" for run_date in run_dates))
+
+
+def _folder_of(folder: Path, run_date: date) -> Path:
+    return folder / f"run_date={run_date}"
 
 
 def write(pieces: Sequence[PieceOfFile], contract: Contract, pseudonyms: Pseudonyms | None, path: Path) -> list[Read]:

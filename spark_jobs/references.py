@@ -17,6 +17,7 @@ from datetime import date
 from functools import reduce
 from pathlib import Path
 
+import pyarrow as pa
 from contract.columns import TableColumn
 from contract.dataset import Contract
 from contract.evolution import Types, types_of, unreadable
@@ -42,15 +43,35 @@ class OtherDatasets:
         self._partitions = partitions
         self._folder = folder
 
-    def as_of(self, contract: Contract, run_date: date) -> dict[str, DataFrame]:
-        """By name, the rows of every dataset that `contract` reads, as they stood on `run_date`.
+    def check(self, contract: Contract, run_date: date) -> int:
+        """Copy what a date needs of every dataset that `contract` reads.
 
+        :return: how many bytes that are.
         :raises NotReadyError: one of them has no partition up to that date.
         :raises DataError: a partition has a column of a type that its contract's does not hold.
+        :raises OSError: a partition's folder is empty: the table has moved on since the list was written.
         """
-        return {
-            dataset: self._rows(job.contract_of(dataset), contract, run_date) for dataset in contract.other_datasets
-        }
+        total = 0
+        for other in map(job.contract_of, contract.other_datasets):
+            dates = self._counting(other, run_date)
+            if not dates:
+                raise NotReadyError(
+                    f"{contract.dataset} reads {other.dataset}, which has no published date up to {run_date}: "
+                    f"run ingest_{other.dataset} for {run_date} first"
+                )
+            for ds in dates:
+                folder = self._copied(other.dataset, ds)
+                self._types(other, folder)
+                total += sum(file.stat().st_size for file in folder.iterdir())
+        return total
+
+    def as_of(self, contract: Contract, run_dates: Sequence[date]) -> dict[str, DataFrame]:
+        """By name, the rows of every dataset that `contract` reads, as they stood on each of some dates.
+
+        :param run_dates: dates that `check` has found good.
+        :return: frames with the columns of their datasets, `ds`, and `run_date`, the date as of which a row counts.
+        """
+        return {dataset: self._rows(job.contract_of(dataset), run_dates) for dataset in contract.other_datasets}
 
     def made_from(self, contract: Contract, run_date: date) -> dict[str, str]:
         """By dataset that `contract` reads, a digest of the folders that `as_of` reads for that date."""
@@ -62,20 +83,18 @@ class OtherDatasets:
     def _counting(self, other: Contract, run_date: date) -> dict[str, str]:
         return counting(other.load_mode, self._partitions.get(other.dataset, {}), run_date.isoformat())
 
-    def _rows(self, other: Contract, reader: Contract, run_date: date) -> DataFrame:
-        dates = list(self._counting(other, run_date))
-        if not dates:
-            raise NotReadyError(
-                f"{reader.dataset} reads {other.dataset}, which has no published date up to {run_date}: "
-                f"run ingest_{other.dataset} for {run_date} first"
-            )
+    def _rows(self, other: Contract, run_dates: Sequence[date]) -> DataFrame:
+        counts = [(ds, run_date) for run_date in run_dates for ds in self._counting(other, run_date)]
         by_types: dict[tuple[tuple[str, str], ...], list[Path]] = {}
-        for ds in dates:
-            folder = self._copied(other.dataset, ds, self._folder / other.dataset / f"ds={ds}")
+        for ds in dict.fromkeys(ds for ds, _ in counts):
+            folder = self._copied(other.dataset, ds)
             by_types.setdefault(tuple(self._types(other, folder).items()), []).append(folder)
         parts = [self._read(other, dict(types), folders) for types, folders in by_types.items()]
-        rows = reduce(DataFrame.unionAll, parts)
-        return transforms.latest_versions(rows, other.key) if other.load_mode == "upsert" else rows
+        of_dates = pa.table(
+            list(zip(*counts, strict=True)), pa.schema([("ds", pa.string()), ("run_date", pa.date32())])
+        )
+        rows = reduce(DataFrame.unionAll, parts).join(F.broadcast(self._spark.createDataFrame(of_dates)), "ds")
+        return transforms.latest_versions(rows, ("run_date", *other.key)) if other.load_mode == "upsert" else rows
 
     def _types(self, other: Contract, folder: Path) -> Types:
         """The type of each column of a partition; all its files have the same, or it would not have been published.
@@ -104,11 +123,12 @@ class OtherDatasets:
         rows = files.parquet(*(f"file://{folder}" for folder in folders))
         return rows.select(*map(seen, other.published_columns), "ds")
 
-    def _copied(self, dataset: str, ds: str, folder: Path) -> Path:
+    def _copied(self, dataset: str, ds: str) -> Path:
         """The local folder of a partition, copied when it is not there yet.
 
         :raises OSError: the partition's folder is empty: the table has moved on since the list was written.
         """
+        folder = self._folder / dataset / f"ds={ds}"
         if not folder.is_dir():
             source = self._partitions[dataset][ds]
             files = storage.list_files(source)

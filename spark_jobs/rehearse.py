@@ -81,7 +81,8 @@ def rehearse(
         personal.Pseudonyms(contract, key) if contract.personal_columns else None,
     )
     phases = job.Phases()
-    cleaned = clean.clean_date(context, cleaning, clean.input_files(cleaning.input, contract), phases)
+    found = clean.staged(context, cleaning, clean.input_files(cleaning.input, contract))
+    cleaned = clean.clean_date(context, found, phases)
     account = job.frame(
         STEP,
         parsed,

@@ -1,14 +1,16 @@
 """spark-submit entry: clean and validate many dates in one Spark session.
 
-Each date is cleaned and validated exactly as the jobs `clean` and `validate` do it, with the same manifests in the same
-places, in the order of the dates, one validated while the next is cleaned. One that is refused, by its files or by its
-suite, does not stop the others. One on which something crashed is tried once more after all others; when Spark itself
-no longer answers, the job fails, and its next submission in the same run goes on where this one ended: what is loaded
-from the same staged files by the same code is not done again.
+Each date is cleaned and validated as the jobs `clean` and `validate` do it, with the same manifests in the same places,
+in the order of the dates. Small ones are cleaned several at once, as most of what a small date takes is Spark planning
+what it will do; those are validated while the next ones are cleaned. One that is refused, by its files or by its suite,
+does not stop the others. Where something crashes on several at once, each of them is cleaned alone. One on which
+something crashed then is tried once more after all others; when Spark itself no longer answers, the job fails, and its
+next submission in the same run goes on where this one ended: what is loaded from the same staged files by the same code
+is not done again.
 
-Manifest, beyond what every reprocess manifest has (spark_jobs/reprocessing.py), written after each date: `seconds`,
-`versions`, and for each date that got that far `submission, rows`, `profile` and `quarantine`, the folder of its bad
-rows.
+Manifest, beyond what every reprocess manifest has (spark_jobs/reprocessing.py), written whenever dates have ended:
+`seconds`, `versions`, and for each date that got that far `submission, rows`, `profile` and `quarantine`, the folder of
+its bad rows.
 """
 
 from __future__ import annotations
@@ -16,24 +18,55 @@ from __future__ import annotations
 import argparse
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pyspark.sql import SparkSession
 
-from spark_jobs import clean, job, reprocessing, storage, validate, volume
+from spark_jobs import clean, job, records, reprocessing, storage, validate, volume
+from spark_jobs.errors import DataError
 from spark_jobs.session import spark_session
 
 STEP = "reprocess"
 CLEANED = "cleaned"
 """Outcome of a date on its way: it is to be validated."""
+DATES_AT_ONCE = 32
+"""How many dates are cleaned at once at most."""
+BYTES_AT_ONCE = records.TASK_BYTES
+"""Up to how many bytes it is faster to clean dates at once: the plan of one that is larger is soon made, beside it."""
 
-Step = Callable[[str, dict[str, Any]], None]
-"""What does a step of a date, and notes what is known of it."""
+Entry = dict[str, Any]
+"""What the reprocess manifest tells of a date."""
+
+
+class Steps(Protocol):
+    """What is done with dates."""
+
+    def stage(self, ds: str) -> clean.Staged:
+        """What cleaning a date needs; raises what refuses it."""
+
+    def clean(self, dates: Sequence[clean.Staged]) -> Mapping[date, dict[str, Any] | DataError]:
+        """The manifests of dates that are cleaned at once, or why one is refused."""
+
+    def validate(self, ds: str, found: Entry) -> None:
+        """Validate a date that is clean, when all before it have ended, noting in `found` what is known of it."""
+
+
+def batches(dates: Iterable[clean.Staged]) -> Iterator[list[clean.Staged]]:
+    """Dates, in order, by those that are cleaned at once."""
+    batch: list[clean.Staged] = []
+    for each in dates:
+        if batch and (len(batch) == DATES_AT_ONCE or sum(one.bytes for one in batch) + each.bytes > BYTES_AT_ONCE):
+            yield batch
+            batch = []
+        batch.append(each)
+    if batch:
+        yield batch
 
 
 class Reprocess:
@@ -43,11 +76,11 @@ class Reprocess:
         self.parsed = parsed
         self.phases = phases
         self.versions = job.versions("pyspark", "pyarrow", "great-expectations")
-        self.dates: dict[str, dict[str, Any]] = storage.read_json(parsed.dates)["dates"]
+        self.dates: dict[str, Entry] = storage.read_json(parsed.dates)["dates"]
         self.dates.update(self._loaded_before())
         self.published = {entry["ds"]: entry for entry in storage.read_json(parsed.history)}
 
-    def _loaded_before(self) -> dict[str, dict[str, Any]]:
+    def _loaded_before(self) -> dict[str, Entry]:
         """What an earlier submission of this run has loaded from the same files by the same code."""
         before = storage.read_json_if_present(self.parsed.manifest)
         if before is None or before["versions"] != self.versions:
@@ -58,36 +91,61 @@ class Reprocess:
             if entry["outcome"] == reprocessing.LOADED and entry["staged"] == self.dates.get(ds, {}).get("staged")
         }
 
-    def load(self, outcome: str, clean_one: Step, validate_one: Step) -> None:
-        """Load the staged dates that ended so far with `outcome`, one validated while the next is cleaned.
+    def load(self, outcome: str, steps: Steps) -> None:
+        """Load the staged dates that ended so far with `outcome`, some validated while the next are cleaned."""
+        staged: list[clean.Staged] = []
 
-        :param clean_one: cleans a date.
-        :param validate_one: validates one that is clean, when all before it have ended.
-        """
+        def stage(ds: str, _found: Entry) -> None:
+            staged.append(steps.stage(ds))
 
-        def validated(cleaned: dict[str, Any], ds: str) -> dict[str, Any]:
-            if cleaned["outcome"] != CLEANED:
-                return cleaned
-            return cleaned | reprocessing.outcome_of(partial(validate_one, ds), reprocessing.LOADED)
-
-        staged = [ds for ds in reprocessing.with_outcome(self.dates, outcome) if "staged" in self.dates[ds]]
+        wanted = [ds for ds in reprocessing.with_outcome(self.dates, outcome) if "staged" in self.dates[ds]]
+        ready = {ds: reprocessing.outcome_of(partial(stage, ds), reprocessing.STAGED) for ds in wanted}
+        for ds, entry in ready.items():
+            if entry["outcome"] != reprocessing.STAGED:
+                self._ended(ds, entry)
         with ThreadPoolExecutor(max_workers=1) as validator:
-            before: tuple[str, Future[dict[str, Any]]] | None = None
-            for ds in staged:
-                cleaned = reprocessing.outcome_of(partial(clean_one, ds), CLEANED)
+            before: Future[None] | None = None
+            for batch in batches(staged):
+                cleaned = self._cleaned(batch, steps)
                 if before:
-                    self._ended(*before)
-                before = ds, validator.submit(validated, cleaned, ds)
+                    before.result()
+                before = validator.submit(self._validated, cleaned, steps)
             if before:
-                self._ended(*before)
+                before.result()
 
-    def _ended(self, ds: str, ending: Future[dict[str, Any]]) -> None:
-        """Note and report how a date ended, once it has."""
-        self.dates[ds] = {"staged": self.dates[ds]["staged"]} | ending.result()
-        if self.dates[ds]["outcome"] in (reprocessing.LOADED, reprocessing.REFUSED):
-            volume.finish(self.parsed.input.format(ds=ds))
+    def _cleaned(self, batch: Sequence[clean.Staged], steps: Steps) -> dict[str, Entry]:
+        def note(each: clean.Staged, found: Entry, ended: Mapping[date, dict[str, Any] | DataError] | None) -> None:
+            manifest = (ended or steps.clean([each]))[each.run_date]
+            if isinstance(manifest, DataError):
+                raise manifest
+            told = {"submission": manifest["submission"], "rows": manifest["rows"]}
+            found.update(told, quarantine=manifest["quarantine"]["uri"])
+
+        ended = None
+        if len(batch) > 1:
+            try:
+                ended = steps.clean(batch)
+            except Exception as error:
+                told = job.one_line(f"{type(error).__name__}: {error}")
+                job.say(f"{batch[0].run_date} to {batch[-1].run_date} cannot be cleaned at once, each alone: {told}")
+        return {
+            f"{each.run_date}": reprocessing.outcome_of(partial(note, each, ended=ended), CLEANED) for each in batch
+        }
+
+    def _validated(self, cleaned: Mapping[str, Entry], steps: Steps) -> None:
+        for ds, entry in cleaned.items():
+            if entry["outcome"] == CLEANED:
+                entry |= reprocessing.outcome_of(partial(steps.validate, ds), reprocessing.LOADED)
+            # The next one is compared with it.
+            self._ended(ds, entry)
         self.report()
-        job.say(f"{ds}: {self.dates[ds]['outcome']} {self.dates[ds].get('why', '')}")
+
+    def _ended(self, ds: str, entry: Entry) -> None:
+        """Note how a date ended."""
+        self.dates[ds] = {"staged": self.dates[ds]["staged"]} | entry
+        if entry["outcome"] in (reprocessing.LOADED, reprocessing.REFUSED):
+            volume.finish(self.parsed.input.format(ds=ds))
+        job.say(f"{ds}: {entry['outcome']} {entry.get('why', '')}")
 
     def history(self) -> list[dict[str, Any]]:
         """What other dates have, as `validate` wants it: those loaded here, and what is published of others."""
@@ -103,51 +161,62 @@ class Reprocess:
         storage.write_json(manifest, self.parsed.manifest)
 
 
-def clean_one(context: clean.Context, dates: Reprocess, ds: str, found: dict[str, Any]) -> None:
-    """Clean one date, noting in `found` what is known of it.
+@dataclass(frozen=True)
+class SparkSteps:
+    """What the jobs `clean` and `validate` do, in a session for all dates."""
 
-    :raises DataError: the date is refused.
-    """
-    parsed = dates.parsed
-    arguments = clean.Arguments(
-        **common(parsed, ds, clean.STEP),
-        submission=parsed.submission,
-        input=parsed.input.format(ds=ds),
-        output=parsed.output.format(ds=ds),
-        quarantine=parsed.quarantine.format(ds=ds),
-        references=parsed.references,
-        personal_key=parsed.personal_key,
-    )
-    with dates.phases(clean.STEP):
-        files = clean.input_files(arguments.input, context.contract)
-        cleaned = clean.clean_date(context, arguments, files, job.Phases())
-    found.update(submission=str(parsed.submission), rows=cleaned["rows"], quarantine=cleaned["quarantine"]["uri"])
+    context: clean.Context
+    dates: Reprocess
 
+    def stage(self, ds: str) -> clean.Staged:
+        """What cleaning a date needs.
 
-def validate_one(context: clean.Context, dates: Reprocess, ds: str, found: dict[str, Any]) -> None:
-    """Validate one date that is clean, noting in `found` what is known of it.
-
-    :raises DataError: the date is refused.
-    """
-    parsed = dates.parsed
-    arguments = validate.Arguments(
-        **common(parsed, ds, validate.STEP),
-        clean_manifest=parsed.date_manifest.format(ds=ds, step=clean.STEP),
-        docs=parsed.docs.format(ds=ds),
-    )
-    with dates.phases(validate.STEP), tempfile.TemporaryDirectory() as folder:
-        cleaned = storage.read_json(arguments.clean_manifest)
-        files = validate.download(cleaned, Path(folder))
-        verdict = validate.validate_date(
-            context.spark, context.contract, arguments, cleaned, files, dates.history(), job.Phases()
+        :raises DataError: the date is refused.
+        :raises NotReadyError: a dataset that the contract reads has no date up to this one.
+        """
+        parsed = self.dates.parsed
+        arguments = clean.Arguments(
+            **self._common(ds, clean.STEP),
+            submission=parsed.submission,
+            input=parsed.input.format(ds=ds),
+            output=parsed.output.format(ds=ds),
+            quarantine=parsed.quarantine.format(ds=ds),
+            references=parsed.references,
+            personal_key=parsed.personal_key,
         )
-    found.update(profile=verdict["profile"])
+        with self.dates.phases("stage"):
+            return clean.staged(self.context, arguments, clean.input_files(arguments.input, self.context.contract))
 
+    def clean(self, dates: Sequence[clean.Staged]) -> Mapping[date, dict[str, Any] | DataError]:
+        """The manifests of dates that are cleaned at once, or why one is refused."""
+        with self.dates.phases(clean.STEP):
+            return clean.clean_dates(self.context, dates, job.Phases())
 
-def common(parsed: argparse.Namespace, ds: str, step: str) -> dict[str, Any]:
-    """What a job of one date is told whichever it is."""
-    manifest = parsed.date_manifest.format(ds=ds, step=step)
-    return {"dataset": parsed.dataset, "ds": date.fromisoformat(ds), "run": parsed.run, "manifest": manifest}
+    def validate(self, ds: str, found: Entry) -> None:
+        """Validate a date that is clean, when all before it have ended, noting in `found` what is known of it.
+
+        :raises DataError: the date is refused.
+        """
+        parsed = self.dates.parsed
+        arguments = validate.Arguments(
+            **self._common(ds, validate.STEP),
+            clean_manifest=parsed.date_manifest.format(ds=ds, step=clean.STEP),
+            docs=parsed.docs.format(ds=ds),
+        )
+        with self.dates.phases(validate.STEP), tempfile.TemporaryDirectory() as folder:
+            cleaned = storage.read_json(arguments.clean_manifest)
+            files = validate.download(cleaned, Path(folder))
+            spark, contract = self.context.spark, self.context.contract
+            verdict = validate.validate_date(
+                spark, contract, arguments, cleaned, files, self.dates.history(), job.Phases()
+            )
+        found.update(profile=verdict["profile"])
+
+    def _common(self, ds: str, step: str) -> dict[str, Any]:
+        """What a job of one date is told whichever it is."""
+        parsed = self.dates.parsed
+        manifest = parsed.date_manifest.format(ds=ds, step=step)
+        return {"dataset": parsed.dataset, "ds": date.fromisoformat(ds), "run": parsed.run, "manifest": manifest}
 
 
 def check_alive(spark: SparkSession) -> None:
@@ -166,11 +235,11 @@ def run(parsed: argparse.Namespace) -> None:
         spark = spark_session(f"{STEP} {parsed.dataset} {parsed.ds}")
         importing.join()
     with clean.cleaning(spark, contract, parsed.references, parsed.personal_key) as context:
-        steps = partial(clean_one, context, dates), partial(validate_one, context, dates)
-        dates.load(reprocessing.STAGED, *steps)
+        steps = SparkSteps(context, dates)
+        dates.load(reprocessing.STAGED, steps)
         if reprocessing.with_outcome(dates.dates, reprocessing.CRASHED):
             check_alive(spark)
-            dates.load(reprocessing.CRASHED, *steps)
+            dates.load(reprocessing.CRASHED, steps)
     dates.report()
     spark.stop()
     job.say(f"{reprocessing.told(dates.dates)} {phases.seconds}")

@@ -19,7 +19,6 @@ Columns of the frames that are not published have names with a leading underscor
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
 from functools import reduce
 from operator import or_
 from typing import NamedTuple
@@ -140,20 +139,22 @@ def _unknown(reference: Reference) -> str:
 def joined(rows: DataFrame, contract: Contract, others: Mapping[str, DataFrame]) -> DataFrame:
     """Typed rows with the columns looked up, and for each reference whether it leads nowhere in `_unknown_<name>`.
 
-    :param others: the rows of other datasets as of the run's date, without two of the same key.
+    :param others: the rows of other datasets as of each `run_date`, of a date without two of the same key.
     """
+
+    def with_known(column: str, known: DataFrame) -> DataFrame:
+        same = (F.col(column) == F.col("_key")) & (F.col("run_date") == F.col("_as_of"))
+        return rows.join(F.broadcast(known), same, "left").drop("_as_of")
+
+    as_of = F.col("run_date").alias("_as_of")
     for lookup in contract.lookups:
         taken = [F.col(take.source).alias(take.name) for take in lookup.take]
-        known = others[lookup.dataset].select(F.col(lookup.references).alias("_key"), *taken)
-        rows = rows.join(F.broadcast(known), F.col(lookup.column) == F.col("_key"), "left").drop("_key")
+        known = others[lookup.dataset].select(F.col(lookup.references).alias("_key"), as_of, *taken)
+        rows = with_known(lookup.column, known).drop("_key")
     for reference in contract.references:
-        known = others[reference.dataset].select(F.col(reference.references).alias("_key")).distinct()
+        known = others[reference.dataset].select(F.col(reference.references).alias("_key"), as_of).distinct()
         unknown = F.col(reference.column).isNotNull() & F.col("_key").isNull()
-        rows = (
-            rows.join(F.broadcast(known), F.col(reference.column) == F.col("_key"), "left")
-            .withColumn(_unknown(reference), unknown)
-            .drop("_key")
-        )
+        rows = with_known(reference.column, known).withColumn(_unknown(reference), unknown).drop("_key")
     return rows
 
 
@@ -364,20 +365,19 @@ def read(records: DataFrame, contract: Contract) -> DataFrame:
 
 
 def classified(
-    rows: DataFrame, contract: Contract, run_date: date, submission: Submission, others: Mapping[str, DataFrame]
+    rows: DataFrame, contract: Contract, submission: Submission, others: Mapping[str, DataFrame]
 ) -> DataFrame:
     """Typed records as rows of the published columns with `_raw_row`, `_outcome`, `_rule`, `_reason`, `_warnings`.
     Which of them are duplicates is left to `deduplicated`.
 
-    :param run_date: the date that rules and derived columns call `run_date`.
-    :param others: by name the datasets that references and lookups read, as they stand on the run's date.
+    :param others: by name the datasets that references and lookups read, as they stand on each `run_date`.
     """
-    rows = derived(joined(rows.withColumn("run_date", F.lit(run_date)), contract, others), contract)
-    return judged(rows, contract).drop("run_date").withColumn("run_id", F.lit(str(submission)))
+    rows = derived(joined(rows, contract, others), contract)
+    return judged(rows, contract).withColumn("run_id", F.lit(str(submission)))
 
 
 def _counting_once(contract: Contract) -> tuple[str, ...]:
-    """The columns in which rows are alike of which one counts."""
+    """The columns in which rows of a date are alike of which one counts."""
     match contract.dedupe_by:
         case "key":
             return contract.key
@@ -396,7 +396,7 @@ def split_repeated(rows: DataFrame, contract: Contract, limit: int) -> tuple[Dat
     # Of the two zeros that are equal, only one is the sum of both.
     types = {column.name: column.type for column in (*contract.columns, *contract.derived)}
     alike = [F.col(n) + 0.0 if types[n] == "double" else F.col(n) for n in _counting_once(contract)]
-    hashed = rows.withColumn("_hash", F.xxhash64(*alike))
+    hashed = rows.withColumn("_hash", F.xxhash64("run_date", *alike))
     repeated = hashed.groupBy("_hash").count().where("count > 1").select("_hash").limit(limit + 1).toArrow()
     if repeated.num_rows > limit:
         return rows, None
@@ -418,7 +418,10 @@ def deduplicated(rows: DataFrame, contract: Contract) -> DataFrame:
     good = F.col("_outcome") == PUBLISHED
     # Rows that take no part are kept apart by their line, so that they do not all meet in one window.
     window = Window.partitionBy(
-        good, *(F.when(good, F.col(name)) for name in _counting_once(contract)), F.when(~good, F.col("source_line"))
+        "run_date",
+        good,
+        *(F.when(good, F.col(name)) for name in _counting_once(contract)),
+        F.when(~good, F.col("source_line")),
     ).orderBy(*(F.desc(name) for name in (*contract.latest_by, "source_file", "source_line", "_place")))
     superseded = good & (F.col("_rank") > 1)
     return (
@@ -429,13 +432,13 @@ def deduplicated(rows: DataFrame, contract: Contract) -> DataFrame:
 
 
 def published(rows: DataFrame, contract: Contract) -> DataFrame:
-    """The rows of outcome `published`, as the public table has them."""
+    """The rows of outcome `published`, as the public table has them, and `run_date`."""
     wanted = [F.col(column.name).cast(spark_type(column.type)) for column in contract.published_columns]
-    return rows.where(F.col("_outcome") == PUBLISHED).select(*wanted)
+    return rows.where(F.col("_outcome") == PUBLISHED).select(*wanted, "run_date")
 
 
 def quarantined(rows: DataFrame) -> DataFrame:
-    """The rows of outcome `quarantined`, as the quarantine table has them."""
+    """The rows of outcome `quarantined`, as the quarantine table has them, and `run_date`."""
     internal = {name: F.col(f"_{name}").alias(name) for name in ("raw_row", "rule", "reason")}
     wanted = [internal.get(column.name, F.col(column.name)) for column in QUARANTINE_COLUMNS]
-    return rows.where(F.col("_outcome") == QUARANTINED).select(*wanted)
+    return rows.where(F.col("_outcome") == QUARANTINED).select(*wanted, "run_date")

@@ -54,7 +54,9 @@ def cleaned(spark: SparkSession, folder: Path, contract: Contract) -> dict[str, 
     )
     pseudonyms = Pseudonyms(contract, KEY) if contract.personal_columns else None
     context = clean.Context(spark, contract, OtherDatasets(spark, {}, folder), pseudonyms)
-    return clean.clean_date(context, arguments, clean.input_files(arguments.input, contract), job.Phases())
+    return clean.clean_date(
+        context, clean.staged(context, arguments, clean.input_files(arguments.input, contract)), job.Phases()
+    )
 
 
 def rows_of(files: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -32,6 +32,7 @@ from tests.unit.spark_jobs.contracts import contract_of
 FILES = int(os.environ.get("FUZZ_FILES", "500"))
 BATCH = 2_000
 ALL = contract_of(*COLUMNS, additions="keep", **FIELDS)
+RUN_DATE = date(2025, 6, 30)
 INVALID = object()
 
 
@@ -143,8 +144,10 @@ def check_with_spark(spark: SparkSession, batch: dict[str, list[raw.Record]]) ->
     """Rows in are rows out, each with the outcome and the values that Python finds."""
     with tempfile.TemporaryDirectory() as folder:
         tables = [records.Batches(name, ALL).of_records(found) for name, found in batch.items() if found]
-        pq.write_table(pa.Table.from_batches(tables), f"{folder}/0.parquet", store_decimal_as_integer=True)
-        rows = outcomes_of(records.kept(spark, ALL, Path(folder)), ALL, date(2025, 6, 30)).collect()
+        of_date = Path(folder) / f"run_date={RUN_DATE}"
+        of_date.mkdir()
+        pq.write_table(pa.Table.from_batches(tables), of_date / "0.parquet", store_decimal_as_integer=True)
+        rows = outcomes_of(records.kept(spark, ALL, Path(folder), [RUN_DATE]), ALL).collect()
     given = [(name, record) for name, found in batch.items() for record in found]
     latest: dict[str, int] = {}
     expected = []

@@ -68,7 +68,9 @@ class Lake:
             output=(place / "published").as_uri(),
             quarantine=(place / "quarantine").as_uri(),
         )
-        return clean.clean_date(context, arguments, clean.input_files(arguments.input, contract), job.Phases())
+        return clean.clean_date(
+            context, clean.staged(context, arguments, clean.input_files(arguments.input, contract)), job.Phases()
+        )
 
     def validate(self, dataset: str, ds: str, cleaned: dict[str, Any], folder: Path) -> dict[str, Any]:
         """The manifest of validate for a date that was cleaned."""

@@ -56,7 +56,9 @@ def read(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     def rows(load_mode: str, ds: str) -> list[tuple[str, str]]:
         things = contract_of({"name": "id", "required": True}, "state", load_mode=load_mode, key=("id",))
         monkeypatch.setattr(job, "contract_of", lambda _: things)
-        frame = others.as_of(READER, date.fromisoformat(ds))["things"]
+        run_date = date.fromisoformat(ds)
+        others.check(READER, run_date)
+        frame = others.as_of(READER, [run_date])["things"]
         return sorted((row["id"], row["state"]) for row in frame.collect())
 
     return rows
@@ -120,7 +122,7 @@ def test_dates_of_earlier_versions_are_read_by_their_own_types(
     )
     monkeypatch.setattr(job, "contract_of", lambda _: things)
     others = OtherDatasets(spark, {"things": {"2025-06-01": old, "2025-06-02": new}}, tmp_path / "copies")
-    rows = others.as_of(READER, date(2025, 6, 2))["things"].orderBy("id").collect()
+    rows = others.as_of(READER, [date(2025, 6, 2)])["things"].orderBy("id").collect()
     assert [(row["id"], row["price"], row["count"], row["note"], row["ds"]) for row in rows] == [
         ("a", Decimal("10.2500"), 7, None, "2025-06-01"),
         ("b", Decimal("1.5000"), 1 << 40, "n", "2025-06-02"),
@@ -134,7 +136,7 @@ def test_another_value_is_never_read_for_a_type_that_the_contract_does_not_hold(
     monkeypatch.setattr(job, "contract_of", lambda _: contract_of("id", {"name": "price", "type": "double"}))
     others = OtherDatasets(spark, {"things": {"2025-06-01": old}}, tmp_path / "copies")
     with pytest.raises(DataError, match=r"things ds=2025-06-01: column price is decimal\(8,2\), not double"):
-        others.as_of(READER, date(2025, 6, 2))
+        others.check(READER, date(2025, 6, 2))
 
 
 def test_a_partition_that_is_gone_is_worth_a_retry(spark: SparkSession, tmp_path: Path) -> None:
@@ -144,7 +146,7 @@ def test_a_partition_that_is_gone_is_worth_a_retry(spark: SparkSession, tmp_path
         update={"references": (READER.references[0].model_copy(update={"dataset": "products"}),)}
     )
     with pytest.raises(OSError, match="there is no file of products in"):
-        others.as_of(reader, date(2025, 6, 1))
+        others.check(reader, date(2025, 6, 1))
 
 
 @pytest.mark.parametrize(

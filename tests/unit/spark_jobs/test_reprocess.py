@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import threading
-from functools import partial
+from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 from contract.dataset import Contract
+from contract.submission import Submission
 from pyspark.sql import SparkSession
 
 from spark_jobs import clean, job, reprocess, reprocessing, storage
 from spark_jobs.errors import DataError
 from tests.staging import as_staged
 
-STEPS = reprocess.clean_one, reprocess.validate_one
 HEADER = "OrderID,Customer,Amount,Status,OrderDate\n"
 GOOD = "".join(f"O{number},Ann,{number}.50,shipped,2025-06-01\n" for number in range(1, 11))
 FILES = {
@@ -25,6 +26,24 @@ FILES = {
     "2025-06-04": HEADER + GOOD,
     "2025-06-05": HEADER + GOOD,
 }
+
+
+MANIFEST = {"submission": "a-run-00000001", "rows": {"published": 1}, "quarantine": {"uri": "file:///quarantined/"}}
+
+
+def staged(ds: str, size: int) -> clean.Staged:
+    """A date that is `size` bytes."""
+    arguments = clean.Arguments(
+        dataset="orders",
+        ds=date.fromisoformat(ds),
+        run="a-run",
+        manifest="",
+        submission=Submission.parse("a-run-00000001"),
+        input="",
+        output="",
+        quarantine="",
+    )
+    return clean.Staged(arguments, [], size)
 
 
 class Range:
@@ -63,11 +82,11 @@ class Range:
         command = [word for name, value in options.items() for word in (f"--{name}", value)]
         return reprocess.Reprocess(reprocess.parser().parse_args(command), job.Phases())
 
-    def start(self, spark: SparkSession, contract: Contract) -> tuple[reprocess.Reprocess, Any]:
-        """A submission, and the steps by which it loads a date."""
+    def start(self, spark: SparkSession, contract: Contract) -> tuple[reprocess.Reprocess, reprocess.SparkSteps]:
+        """A submission, and the steps by which it loads dates."""
         submission = self.submission()
         with clean.cleaning(spark, contract, None, None) as context:
-            return submission, [partial(step, context, submission) for step in STEPS]
+            return submission, reprocess.SparkSteps(context, submission)
 
 
 def test_a_date_that_fails_does_not_stop_the_others(spark: SparkSession, orders: Contract, tmp_path: Path) -> None:
@@ -76,7 +95,7 @@ def test_a_date_that_fails_does_not_stop_the_others(spark: SparkSession, orders:
     in_the_way = tmp_path / "published" / "ds=2025-06-04"
     in_the_way.parent.mkdir()
     in_the_way.write_text("not a folder")
-    submission.load(reprocessing.STAGED, *steps)
+    submission.load(reprocessing.STAGED, steps)
 
     found = storage.read_json(of_range.uri("reprocess.json"))["dates"]
     assert {ds: entry["outcome"] for ds, entry in found.items()} == {
@@ -101,36 +120,68 @@ def test_a_date_that_fails_does_not_stop_the_others(spark: SparkSession, orders:
     assert [entry["ds"] for entry in submission.history()] == ["2025-05-31", "2025-06-01", "2025-06-05"]
 
     in_the_way.unlink()
-    submission.load(reprocessing.CRASHED, *steps)
+    submission.load(reprocessing.CRASHED, steps)
     assert submission.dates["2025-06-04"]["outcome"] == "loaded"
 
 
-def test_a_date_is_validated_while_the_next_is_cleaned_and_after_those_before_it(tmp_path: Path) -> None:
-    submission = Range(tmp_path).submission()
-    dates, validated = list(FILES), []
-    begun = {ds: threading.Event() for ds in dates}
-    following = dict(zip(dates, [*dates[1:], dates[-1]], strict=True))
+class Remembered:
+    """Steps that only remember what they are asked, with two dates at once."""
 
-    def clean_one(ds: str, found: dict[str, Any]) -> None:
-        begun[ds].set()
-        if ds == dates[1]:
+    def __init__(self, submission: reprocess.Reprocess) -> None:
+        self.submission = submission
+        self.validated: list[tuple[str, list[str]]] = []
+        self.begun = {ds: threading.Event() for ds in FILES}
+
+    def stage(self, ds: str) -> clean.Staged:
+        if ds == "2025-06-02":
             raise DataError("refused")
-        found.update(rows={"published": 1})
+        return staged(ds, reprocess.BYTES_AT_ONCE // 2)
 
-    def validate_one(ds: str, found: dict[str, Any]) -> None:
-        assert begun[following[ds]].wait(60), "the next date is not cleaned meanwhile"
-        validated.append((ds, [entry["ds"] for entry in submission.history()]))
+    def clean(self, dates: Sequence[clean.Staged]) -> Mapping[date, dict[str, Any] | DataError]:
+        for each in dates:
+            self.begun[f"{each.run_date}"].set()
+        return {each.run_date: MANIFEST for each in dates}
+
+    def validate(self, ds: str, found: dict[str, Any]) -> None:
+        assert ds > "2025-06-03" or self.begun["2025-06-05"].wait(60), "the next dates are not cleaned meanwhile"
+        self.validated.append((ds, [entry["ds"] for entry in self.submission.history()]))
         found.update(profile={})
 
-    submission.load(reprocessing.STAGED, clean_one, validate_one)
-    assert reprocessing.with_outcome(submission.dates, reprocessing.LOADED) == [ds for ds in dates if ds != dates[1]]
-    assert submission.dates[dates[1]] == {"staged": f"digest of {dates[1]}", "outcome": "refused", "why": "refused"}
-    assert validated == [
-        (dates[0], ["2025-05-31"]),
-        (dates[2], ["2025-05-31", dates[0]]),
-        (dates[3], ["2025-05-31", dates[0], dates[2]]),
-        (dates[4], ["2025-05-31", dates[0], dates[2], dates[3]]),
+
+def test_dates_are_validated_while_the_next_are_cleaned_and_after_those_before_them(tmp_path: Path) -> None:
+    submission = Range(tmp_path).submission()
+    steps = Remembered(submission)
+    submission.load(reprocessing.STAGED, steps)
+    loaded = [ds for ds in FILES if ds != "2025-06-02"]
+    assert reprocessing.with_outcome(submission.dates, reprocessing.LOADED) == loaded
+    assert submission.dates["2025-06-02"] == {"staged": "digest of 2025-06-02", "outcome": "refused", "why": "refused"}
+    assert steps.validated == [(ds, ["2025-05-31", *loaded[:place]]) for place, ds in enumerate(loaded)]
+
+
+def test_where_something_crashes_on_several_dates_each_is_cleaned_alone(tmp_path: Path) -> None:
+    class Crashing(Remembered):
+        def clean(self, dates: Sequence[clean.Staged]) -> Mapping[date, dict[str, Any] | DataError]:
+            if any(each.run_date == date(2025, 6, 4) for each in dates):
+                raise RuntimeError("not this one")
+            return super().clean(dates)
+
+    submission = Range(tmp_path).submission()
+    submission.load(reprocessing.STAGED, Crashing(submission))
+    assert reprocessing.with_outcome(submission.dates, reprocessing.LOADED) == [
+        "2025-06-01",
+        "2025-06-03",
+        "2025-06-05",
     ]
+    assert submission.dates["2025-06-04"]["why"] == "RuntimeError: not this one"
+
+
+def test_dates_are_cleaned_at_once_as_long_as_they_are_small() -> None:
+    small, large = reprocess.BYTES_AT_ONCE // 64, reprocess.BYTES_AT_ONCE
+    days = [f"2025-01-{day:02}" for day in range(1, 32)] + [f"2025-02-{day:02}" for day in range(1, 11)]
+    sizes = [*[small] * 35, large + 1, small, large, large // 2, large // 2, 1]
+    found = reprocess.batches(map(staged, days, sizes))
+    assert [len(batch) for batch in found] == [32, 3, 1, 1, 1, 2, 1]
+    assert list(reprocess.batches([])) == []
 
 
 def test_the_next_submission_goes_on_where_the_last_one_ended(
@@ -139,7 +190,7 @@ def test_the_next_submission_goes_on_where_the_last_one_ended(
     of_range = Range(tmp_path)
     of_range.dates = {ds: of_range.dates[ds] for ds in ("2025-06-01", "2025-06-05")}
     submission, steps = of_range.start(spark, orders)
-    submission.load(reprocessing.STAGED, *steps)
+    submission.load(reprocessing.STAGED, steps)
     of_range.dates["2025-06-05"]["staged"] = "digest of other files"
     again, _ = of_range.start(spark, orders)
     assert reprocessing.with_outcome(again.dates, reprocessing.LOADED) == ["2025-06-01"]

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from contract.dataset import Contract
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812
 
 from spark_jobs import clean
 from spark_jobs.errors import DataError
@@ -34,7 +35,8 @@ def judge(spark: SparkSession, tmp_path: Path) -> Judge:
         for number, lines in enumerate(files):
             text = "".join(f"{line},x\n" for line in [header, *lines.splitlines()])
             (tmp_path / f"{number}.csv").write_text(text, encoding="utf-8")
-        rows = rows_of(spark, tmp_path, contract, RUN_DATE, others).orderBy("source_file", "source_line")
+        known = {name: frame.withColumn("run_date", F.lit(RUN_DATE)) for name, frame in others.items()}
+        rows = rows_of(spark, tmp_path, contract, RUN_DATE, known).orderBy("source_file", "source_line")
         return [row.asDict() for row in rows.collect()]
 
     return run
