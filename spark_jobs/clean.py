@@ -10,7 +10,8 @@ Manifest: `step, dataset, ds, run, submission, rows {read, published, quarantine
 quarantined_by_rule {rule: n}, warned_by_rule {rule: n}, input {uri, files [{name, uri, bytes, rows, lines {physical,
 header, blank, skipped, comment, footer, records}}], duplicate_files [{name, same_as, rows}]}, output {uri, files [{key,
 bytes, sha256, rows}]}, quarantine {the same}, made_from {dataset: digest}, seconds {phase: s}, versions`.
-`key` is the whole key in the bucket (for a file:// URI, the path). `made_from`
+`key` is the whole key in the bucket (for a file:// URI, the path). `seconds` are those of all dates that were cleaned
+at once (spark_jobs/reprocess.py). `made_from`
 tells which folders of other datasets were read (contract/references.py). `warned_by_rule` counts rows published
 although they break a rule of action `warn`; one that breaks two is counted for each. Rows read, counted where they
 leave the reader, are = published + quarantined + dropped + duplicates, counted by outcome, of each file, and the files
@@ -430,19 +431,20 @@ def clean_dates(
             if any(count["rows"]["quarantined"] for count in counts.values()):
                 bad = write(transforms.quarantined(rows), Path(scratch) / "quarantined", list(counts))
         with phases("upload"):
-            for each in dates:
-                run_date = each.run_date
-                ended[run_date] = {
-                    **counts[run_date],
-                    "input": described_input(each, rows_of_file[run_date], lines[run_date]),
-                    **written(each.arguments, counts[run_date], good[run_date], bad.get(run_date, [])),
-                }
+            places = {
+                each.run_date: written(
+                    each.arguments, counts[each.run_date], good[each.run_date], bad.get(each.run_date, [])
+                )
+                for each in dates
+            }
     for each in dates:
         manifest = job.frame(
             STEP,
             each.arguments,
             submission=str(each.arguments.submission),
-            **ended[each.run_date],
+            **counts[each.run_date],
+            input=described_input(each, rows_of_file[each.run_date], lines[each.run_date]),
+            **places[each.run_date],
             made_from=context.others.made_from(contract, each.run_date),
             seconds=phases.seconds,
             versions=job.versions("pyspark", "pyarrow"),

@@ -159,7 +159,7 @@ def _days(written: Bytes) -> tuple[Integers, Mask]:
 
 def _at(rows: Integers, values: Integers, count: int, kind: type, plain: Mask) -> pa.Array:
     """`values` at the places `rows` of an array, which is null where it is not plain."""
-    placed = np.zeros(count, kind)
+    placed: np.ndarray[Any, Any] = np.zeros(count, kind)
     placed[rows] = values
     return pa.array(placed, mask=~plain)
 

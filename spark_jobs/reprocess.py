@@ -18,11 +18,12 @@ from __future__ import annotations
 import argparse
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,6 +32,7 @@ from pyspark.sql import SparkSession
 from spark_jobs import clean, job, records, reprocessing, storage, validate, volume
 from spark_jobs.errors import DataError
 from spark_jobs.session import spark_session
+from spark_jobs.verdict import held_by_all
 
 STEP = "reprocess"
 CLEANED = "cleaned"
@@ -44,6 +46,10 @@ Entry = dict[str, Any]
 """What the reprocess manifest tells of a date."""
 
 
+Step = Callable[[str, Entry], None]
+"""What does a step of a date, and notes what is known of it."""
+
+
 class Steps(Protocol):
     """What is done with dates."""
 
@@ -53,8 +59,8 @@ class Steps(Protocol):
     def clean(self, dates: Sequence[clean.Staged]) -> Mapping[date, dict[str, Any] | DataError]:
         """The manifests of dates that are cleaned at once, or why one is refused."""
 
-    def validate(self, ds: str, found: Entry) -> None:
-        """Validate a date that is clean, when all before it have ended, noting in `found` what is known of it."""
+    def validating(self, dates: Sequence[str]) -> AbstractContextManager[Step]:
+        """What validates one of these dates, which are clean, once all before it have ended."""
 
 
 def batches(dates: Iterable[clean.Staged]) -> Iterator[list[clean.Staged]]:
@@ -133,11 +139,12 @@ class Reprocess:
         }
 
     def _validated(self, cleaned: Mapping[str, Entry], steps: Steps) -> None:
-        for ds, entry in cleaned.items():
-            if entry["outcome"] == CLEANED:
-                entry |= reprocessing.outcome_of(partial(steps.validate, ds), reprocessing.LOADED)
-            # The next one is compared with it.
-            self._ended(ds, entry)
+        with steps.validating([ds for ds, entry in cleaned.items() if entry["outcome"] == CLEANED]) as validate_one:
+            for ds, entry in cleaned.items():
+                if entry["outcome"] == CLEANED:
+                    entry |= reprocessing.outcome_of(partial(validate_one, ds), reprocessing.LOADED)
+                # The next one is compared with it.
+                self._ended(ds, entry)
         self.report()
 
     def _ended(self, ds: str, entry: Entry) -> None:
@@ -192,24 +199,52 @@ class SparkSteps:
         with self.dates.phases(clean.STEP):
             return clean.clean_dates(self.context, dates, job.Phases())
 
-    def validate(self, ds: str, found: Entry) -> None:
-        """Validate a date that is clean, when all before it have ended, noting in `found` what is known of it.
+    @contextmanager
+    def validating(self, dates: Sequence[str]) -> Iterator[Step]:
+        """What validates one of these dates, which are clean, once all before it have ended.
 
-        :raises DataError: the date is refused.
+        It raises DataError where the date is refused.
         """
-        parsed = self.dates.parsed
+        with self.dates.phases(validate.STEP), tempfile.TemporaryDirectory() as folder:
+
+            @cache
+            def fetched(ds: str) -> tuple[dict[str, Any], list[str]]:
+                cleaned = storage.read_json(self.dates.parsed.date_manifest.format(ds=ds, step=clean.STEP))
+                copies = Path(folder) / ds
+                copies.mkdir()
+                return cleaned, validate.download(cleaned, copies)
+
+            held = self._held_by_all(file for ds in dates for file in fetched(ds)[1]) if len(dates) > 1 else None
+            yield partial(self._validate, fetched, held)
+
+    def _held_by_all(self, files: Iterable[str]) -> Mapping[int, Any] | None:
+        """What needs not be asked of each date; nothing where it cannot be told, which one of them will tell."""
+        try:
+            return held_by_all(self.context.spark.read.parquet(*files), validate.suite_of(self.context.contract))
+        except Exception as error:
+            job.say(
+                f"dates cannot be validated at once, each alone: {job.one_line(f'{type(error).__name__}: {error}')}"
+            )
+            return None
+
+    def _validate(
+        self,
+        fetched: Callable[[str], tuple[dict[str, Any], list[str]]],
+        held: Mapping[int, Any] | None,
+        ds: str,
+        found: Entry,
+    ) -> None:
+        parsed, context = self.dates.parsed, self.context
         arguments = validate.Arguments(
             **self._common(ds, validate.STEP),
             clean_manifest=parsed.date_manifest.format(ds=ds, step=clean.STEP),
             docs=parsed.docs.format(ds=ds),
         )
-        with self.dates.phases(validate.STEP), tempfile.TemporaryDirectory() as folder:
-            cleaned = storage.read_json(arguments.clean_manifest)
-            files = validate.download(cleaned, Path(folder))
-            spark, contract = self.context.spark, self.context.contract
-            verdict = validate.validate_date(
-                spark, contract, arguments, cleaned, files, self.dates.history(), job.Phases()
-            )
+        cleaned, files = fetched(ds)
+        history, phases = self.dates.history(), job.Phases()
+        verdict = validate.validate_date(
+            context.spark, context.contract, arguments, cleaned, files, history, phases, held
+        )
         found.update(profile=verdict["profile"])
 
     def _common(self, ds: str, step: str) -> dict[str, Any]:

@@ -33,6 +33,7 @@ import math
 import sys
 import tempfile
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -214,12 +215,14 @@ def validate_date(
     files: list[str],
     history: list[dict[str, Any]],
     phases: job.Phases,
+    held_before: Mapping[int, Any] | None = None,
 ) -> dict[str, Any]:
     """Validate one date in a session that may go on to others.
 
     :param clean: the manifest of clean.
     :param files: what `download` copied.
     :param history: what other dates have, as in `--history`.
+    :param held_before: what `held_by_all` found of files among which these are.
     :return: the manifest, which is also written.
     :raises DataError: a critical expectation failed, or a file has other columns than the contract publishes.
     """
@@ -240,7 +243,8 @@ def validate_date(
         with phases("validate"):
             # What stands in the wrong column of a dataset with personal data may be a name.
             shown = not contract.personal_columns
-            results = evaluate(rows, metrics, suite_of(contract), arguments.ds, EXAMPLES if shown else 0)
+            examples = EXAMPLES if shown else 0
+            results = evaluate(rows, metrics, suite_of(contract), arguments.ds, examples, held_before)
     finally:
         rows.unpersist()
     failed = [

@@ -2,15 +2,19 @@
 
 Most of the time that a validation takes is Spark looking for examples of unexpected values, one query for each
 expectation, found or not. So every expectation about rows is first only asked whether it holds without exception, all
-in one query; those that do not are evaluated again, with their own tolerance and with examples.
+in one query; those that do not are evaluated again, with their own tolerance and with examples. What holds without
+exception for the rows of many dates holds for each date, and need not be asked of it.
 """
 
 from __future__ import annotations
 
+import copy
 import html
+import json
 import math
 import os
 import re
+from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
@@ -59,48 +63,72 @@ def _batch_definitions() -> dict[str, Any]:
 
 
 def evaluate(
-    rows: DataFrame, metrics: dict[str, Any], suite: Suite, ds: date, examples: int = EXAMPLES
+    rows: DataFrame,
+    metrics: dict[str, Any],
+    suite: Suite,
+    ds: date,
+    examples: int = EXAMPLES,
+    held_before: Mapping[int, Any] | None = None,
 ) -> dict[str, list[Any]]:
     """Evaluate a suite for the published rows and the metrics of a run.
 
     :param rows: read many times: cached, or small.
     :param metrics: the run's; `rows_published` is the number of `rows`.
     :param examples: how many unexpected values a result shows at most.
+    :param held_before: what `held_by_all` found of rows among which these are.
     :return: Great Expectations' results by batch, in the order of the suite.
     """
     frames = {"rows": rows, "run": pd.DataFrame([metrics])}
     results = {}
-    for name, definition in _batch_definitions().items():
-        batch = definition.get_batch(batch_parameters={"dataframe": frames[name]})
+    for name, frame in frames.items():
         asked = dict(enumerate(suite[name]))
-        held = _without_exception(batch, asked, ds, metrics["rows_published"]) if name == "rows" else {}
+        held = {}
+        if name == "rows":
+            held = {place: copy.deepcopy(result) for place, result in (held_before or {}).items()}
+            held |= _without_exception(frame, {place: asked[place] for place in asked if place not in held}, ds)
+            for place, result in held.items():
+                _tell_of(result, asked[place], metrics["rows_published"])
         others = {place: expectation for place, expectation in asked.items() if place not in held}
         form = {"result_format": "BASIC", "partial_unexpected_count": examples}
-        found = held | _evaluated(batch, others, ds, form)
+        found = held | _evaluated(name, frame, others, ds, form)
         results[name] = [found[place] for place in asked]
     return results
 
 
-def _without_exception(batch: Any, asked: dict[int, dict[str, Any]], ds: date, count: int) -> dict[int, Any]:
-    """The results of those expectations about single rows that hold for each of the `count` rows."""
+def held_by_all(rows: DataFrame, suite: Suite) -> dict[int, Any]:
+    """The results, by place in the suite, of those expectations that hold for each of the rows of several dates.
+
+    Left out are those that are another one on each date, and those about what rows of a date have in common.
+    """
+    asked = {
+        place: expectation
+        for place, expectation in enumerate(suite["rows"])
+        if "$PARAMETER" not in json.dumps(plain(expectation["kwargs"])) and "unique" not in expectation["type"]
+    }
+    return _without_exception(rows, asked, date.min)
+
+
+def _without_exception(rows: DataFrame, asked: dict[int, dict[str, Any]], ds: date) -> dict[int, Any]:
+    """The results of those expectations about single rows that hold for each row."""
     strict = {
         place: {**expectation, "kwargs": {**expectation["kwargs"], "mostly": 1.0}}
         for place, expectation in asked.items()
         if _is_about_rows(expectation["type"])
     }
-    held = {}
-    for place, result in _evaluated(batch, strict, ds, {"result_format": "BOOLEAN_ONLY"}).items():
-        if result.success:
-            if "mostly" in asked[place]["kwargs"]:
-                result.expectation_config.kwargs["mostly"] = asked[place]["kwargs"]["mostly"]
-            result.result = {
-                "element_count": count,
-                "unexpected_count": 0,
-                "unexpected_percent": 0.0,
-                "partial_unexpected_list": [],
-            }
-            held[place] = result
-    return held
+    found = _evaluated("rows", rows, strict, ds, {"result_format": "BOOLEAN_ONLY"})
+    return {place: result for place, result in found.items() if result.success}
+
+
+def _tell_of(result: Any, expectation: dict[str, Any], count: int) -> None:
+    """Let the result of an expectation that holds without exception tell of `count` rows, and of its own tolerance."""
+    if "mostly" in expectation["kwargs"]:
+        result.expectation_config.kwargs["mostly"] = expectation["kwargs"]["mostly"]
+    result.result = {
+        "element_count": count,
+        "unexpected_count": 0,
+        "unexpected_percent": 0.0,
+        "partial_unexpected_list": [],
+    }
 
 
 def _is_about_rows(type_name: str) -> bool:
@@ -116,12 +144,18 @@ def _is_about_rows(type_name: str) -> bool:
     return issubclass(kind, ColumnMapExpectation | ColumnPairMapExpectation | MulticolumnMapExpectation)
 
 
-def _evaluated(batch: Any, asked: dict[int, dict[str, Any]], ds: date, result_format: dict[str, Any]) -> dict[int, Any]:
-    """Great Expectations' results by the place that each expectation has in its suite."""
+def _evaluated(
+    name: str, frame: Any, asked: dict[int, dict[str, Any]], ds: date, result_format: dict[str, Any]
+) -> dict[int, Any]:
+    """Great Expectations' results by the place that each expectation has in its suite.
+
+    :param name: where the frame goes in, `rows` or `run`.
+    """
     from great_expectations.core.expectation_suite import ExpectationSuite
 
     if not asked:
         return {}
+    batch = _batch_definitions()[name].get_batch(batch_parameters={"dataframe": frame})
     # Results come in another order than expectations when one cannot be evaluated.
     numbered = [{**expectation, "id": f"{place}"} for place, expectation in asked.items()]
     found = batch.validate(

@@ -98,7 +98,7 @@ def _csv_parts(stream: io.BufferedReader, file: CsvFile, piece: Piece) -> Iterat
         for data in csv_blocks.blocks(stream, piece.size):
             if wanted.multiline and wanted.quote.encode() in data:
                 # From here on a line break may stand within a value.
-                joined = io.BufferedReader(_Joined(data, stream))
+                joined: io.BufferedReader = io.BufferedReader(_Joined(data, stream))
                 lines = text.lines(joined, file.name, wanted.encoding, reader.next_line)
                 yield model.without_null_values(file.records_of(lines, reader.next_line), wanted.null_values)
                 return

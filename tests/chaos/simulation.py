@@ -184,7 +184,7 @@ class Life:
         watcher = threading.Thread(target=watch) if kill else None
         if watcher:
             watcher.start()
-        ended = self.stack.run("reconcile", {}, f"{moment}T09:00:00Z")
+        ended = self.stack.run("reconcile", {}, f"{moment}T09:00:00Z", seconds=3600)
         assert ended.state == "success", ended.said
         eventually(self._all_ended, seconds=3600, every=2)
         done.set()

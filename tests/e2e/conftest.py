@@ -97,23 +97,23 @@ class Stack:
             timeout=timeout,
         )
 
-    def run(self, dag_id, conf=None, logical_date=None):
+    def run(self, dag_id, conf=None, logical_date=None, seconds=900):
         """Let the scheduler run a DAG once, to its end, and return how it ended and what its tasks have logged."""
-        (ended,) = self.run_all((dag_id, conf, logical_date))
+        (ended,) = self.run_all((dag_id, conf, logical_date), seconds=seconds)
         return ended
 
-    def run_all(self, *runs):
+    def run_all(self, *runs, seconds=900):
         """Let the scheduler run several DAGs at once: `(dag_id, conf, logical_date)` each."""
         started = []
         for dag_id, conf, logical_date in runs:
             self.api.wait_for_dag(dag_id)
             self.api.pause(dag_id, False)
             started.append((dag_id, self.api.trigger(dag_id, conf or {}, logical_date)))
-        return [self._ended(dag_id, run_id) for dag_id, run_id in started]
+        return [self._ended(dag_id, run_id, seconds) for dag_id, run_id in started]
 
-    def _ended(self, dag_id, run_id):
+    def _ended(self, dag_id, run_id, seconds):
         ended = ("success", "failed")
-        eventually(lambda: self.api.dag_run(dag_id, run_id)["state"] in ended, seconds=900, every=1)
+        eventually(lambda: self.api.dag_run(dag_id, run_id)["state"] in ended, seconds=seconds, every=1)
         tasks = [task for task in self.api.task_instances(dag_id, run_id) if task["try_number"]]
         lines = [line for task in tasks for line in self.api.log_lines(task, LOG_LINES)]
         return Ended(self.api.dag_run(dag_id, run_id)["state"], "\n".join(lines))

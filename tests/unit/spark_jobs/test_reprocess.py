@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,11 @@ class Remembered:
         for each in dates:
             self.begun[f"{each.run_date}"].set()
         return {each.run_date: MANIFEST for each in dates}
+
+    @contextmanager
+    def validating(self, dates: Sequence[str]) -> Iterator[reprocess.Step]:
+        assert not {"2025-06-02", *[ds for ds, _ in self.validated]} & {*dates}
+        yield self.validate
 
     def validate(self, ds: str, found: dict[str, Any]) -> None:
         assert ds > "2025-06-03" or self.begun["2025-06-05"].wait(60), "the next dates are not cleaned meanwhile"

@@ -252,3 +252,31 @@ def test_means_and_shares_of_nulls_are_measured(spark: SparkSession, orders: Con
     assert "mean_source_line" not in found
     empty = validate.row_metrics(frame_of(spark, orders, []), orders)
     assert (empty["rows"], empty["mean_amount"], empty["null_share_customer"]) == (0, None, None)
+
+
+def test_what_holds_for_the_rows_of_all_dates_is_told_as_if_it_had_been_asked_of_each(
+    spark: SparkSession, orders: Contract
+) -> None:
+    verdict.import_great_expectations()
+    expensive = ("O0002", "Bob", Decimal("20000.00"), "shipped", DS, "orders.csv", 3, "run-1")
+    suite = validate.suite_of(orders)
+    dates = [[GOOD], [GOOD, expensive]]
+    held = verdict.held_by_all(frame_of(spark, orders, [row for rows in dates for row in rows]), suite)
+    types = [suite["rows"][place]["type"] for place in held]
+    assert len(types) > 5
+    assert "expect_column_values_to_be_unique" not in types, "the key is on both dates, and once on each"
+    for rows in dates:
+        frame = frame_of(spark, orders, rows)
+        told = [
+            verdict.evaluate(frame, metrics_of(frame, orders), suite, DS, held_before=before)["rows"]
+            for before in (None, held)
+        ]
+        at_once, alone = ([_as_told(result) for result in results] for results in told)
+        assert at_once == alone
+    assert [result["result"]["unexpected_count"] for result in alone if not result["success"]] == [1]
+
+
+def _as_told(result: Any) -> dict[str, Any]:
+    told: dict[str, Any] = result.to_json_dict()
+    told["expectation_config"]["kwargs"].pop("batch_id")
+    return told
