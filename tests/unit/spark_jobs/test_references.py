@@ -39,12 +39,12 @@ VERSIONS = {
     "2025-06-05": {"id": [], "state": []},
     "2025-06-07": {"id": ["d"], "state": ["late"]},
 }
-Read = Callable[[str, str], list[tuple[str, str]]]
+Read = Callable[..., list[tuple[str, ...]]]
 
 
 @pytest.fixture
 def read(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Read]:
-    """`read(load_mode, ds)` gives id and state of the dataset `things` as of the date."""
+    """`read(load_mode, ds)` gives id and state of the dataset `things` as of the date; of several dates, each with its."""
     partitions = {}
     for ds, columns in VERSIONS.items():
         folder = tmp_path / "public" / ds
@@ -53,13 +53,15 @@ def read(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         partitions[ds] = folder.as_uri()
     others = OtherDatasets(spark, {"things": partitions}, tmp_path / "copies")
 
-    def rows(load_mode: str, ds: str) -> list[tuple[str, str]]:
+    def rows(load_mode: str, *dates: str) -> list[tuple[str, ...]]:
         things = contract_of({"name": "id", "required": True}, "state", load_mode=load_mode, key=("id",))
         monkeypatch.setattr(job, "contract_of", lambda _: things)
-        run_date = date.fromisoformat(ds)
-        others.check(READER, run_date)
-        frame = others.as_of(READER, [run_date])["things"]
-        return sorted((row["id"], row["state"]) for row in frame.collect())
+        run_dates = [date.fromisoformat(ds) for ds in dates]
+        for run_date in run_dates:
+            others.check(READER, run_date)
+        frame = others.as_of(READER, run_dates)["things"]
+        each = [(row["id"], row["state"], f"{row['run_date']}") for row in frame.collect()]
+        return sorted(row if len(dates) > 1 else row[:2] for row in each)
 
     return rows
 
@@ -78,6 +80,12 @@ def test_of_an_upserted_key_the_latest_version_counts(read: Read) -> None:
 
 def test_appended_rows_add_up(read: Read) -> None:
     assert read("append", "2025-06-06") == [("a", "old"), ("b", "new"), ("b", "old"), ("c", "new")]
+
+
+@pytest.mark.parametrize("load_mode", ["snapshot", "upsert", "append"])
+def test_each_of_several_dates_sees_what_it_sees_alone(read: Read, load_mode: str) -> None:
+    dates = ["2025-06-01", "2025-06-02", "2025-06-04", "2025-06-06", "2025-06-30"]
+    assert read(load_mode, *dates) == sorted((*row, ds) for ds in dates for row in read(load_mode, ds))
 
 
 @pytest.mark.parametrize(("load_mode", "counts"), [("snapshot", ["2025-06-03"]), ("upsert", list(VERSIONS)[:2])])
