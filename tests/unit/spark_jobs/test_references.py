@@ -44,7 +44,7 @@ Read = Callable[..., list[tuple[str, ...]]]
 
 @pytest.fixture
 def read(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Read]:
-    """`read(load_mode, ds)` gives id and state of the dataset `things` as of the date; of several dates, each with its."""
+    """`read(load_mode, ds)` gives id and state of the dataset `things` as of the date; of several, and the date."""
     partitions = {}
     for ds, columns in VERSIONS.items():
         folder = tmp_path / "public" / ds
