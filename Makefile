@@ -39,7 +39,7 @@ check: environments  ## lint, types, templates, fast tests: under two minutes
 test: environments  ## everything: check, then integration and end-to-end tests
 	@$(AIRFLOW_PYTHON) -m tools.checks test
 
-chaos: environments  ## what takes long: a simulated month and year, with changed contracts and killed processes; 20,000 odd files; 30 exports
+chaos: environments  ## what takes long: a simulated year, with changed contracts and killed processes; 20,000 odd files; 30 exports
 	@FUZZ_FILES=20000 $(AIRFLOW_PYTHON) -m tools.checks chaos
 
 bench: stack-environments  ## measure jobs and DAG files; adds to benchmarks/history: make bench AGAINST=../before ARGUMENTS='--rows 1000000'

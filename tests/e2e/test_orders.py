@@ -10,8 +10,6 @@ from decimal import ROUND_HALF_UP, Decimal
 
 import pytest
 
-from tests.waiting import eventually
-
 HEADER = ["OrderID", "Customer", "Amount", "Status", "OrderDate"]
 CENT = Decimal("0.01")
 pytestmark = pytest.mark.timeout(1200)
@@ -164,23 +162,6 @@ def test_a_batch_that_must_fail_changes_nothing_and_alerts_once(stack):
     ]
 
 
-def test_dates_in_any_order_and_at_once_end_in_the_same_tables(stack):
-    days = {f"2025-04-0{n}": orders_of(date(2025, 4, n), 80, shift=20 * n) for n in range(1, 3)}
-    for ds, rows in days.items():
-        stack.upload(ds, as_csv(rows))
-    words = ("backfill", "create", "--dag-id", "ingest_orders", "--from-date", "2025-04-01", "--to-date", "2025-04-02")
-    result = stack.airflow(*words, "--max-active-runs", "2", "--run-backwards")
-    assert result.returncode == 0, result.stdout + result.stderr
-    stack.api.pause("ingest_orders", False)
-    assert states_of_backfill(stack) == ["success"] * 2
-    published_before = {row[0] for row in published(stack, "2025-03-10")}
-    for ds in days:
-        newest = {row[0]: row for row in latest(days, ds)}
-        found = stack.query(f"SELECT sum(orders) FROM status_summary WHERE ds = '{ds}'")
-        assert found == [(str(len(published_before | set(newest))),)], ds
-    assert stack.worker_state() == "stopped"
-
-
 TASKS = (
     *("wait_for_raw", "start_worker", "stage_raw", "snapshot_raw", "clean", "validate", "stop_worker", "promote"),
     *("crawl", "publish", "total_sales_by_customer"),
@@ -270,14 +251,3 @@ def messages(stack, queue):
             received.append(json.loads(message["Body"]))
             sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
     return received
-
-
-def states_of_backfill(stack):
-    """States of the backfill's runs, once all have ended."""
-
-    def ended():
-        runs = stack.api.backfill_runs("ingest_orders", date(2025, 4, 1), date(2025, 4, 2))
-        states = [run["state"] for run in runs]
-        return states if states and {*states} <= {"success", "failed"} else None
-
-    return eventually(ended, seconds=600, every=1)

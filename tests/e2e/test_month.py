@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from tests.chaos.simulation import live
+from tests.e2e.simulation import live
 
 
 @pytest.mark.timeout(2400)

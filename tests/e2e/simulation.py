@@ -134,6 +134,16 @@ class Life:
             stack.api.wait_for_dag(f"reprocess_{dataset}")
             stack.api.pause(f"reprocess_{dataset}", False)
 
+    def end(self) -> None:
+        """Let nothing of it run on."""
+        for dag_id in (
+            "reconcile",
+            "rollback_sales",
+            "ingest_sales",
+            *(f"reprocess_{dataset}" for dataset in DATASETS),
+        ):
+            self.stack.api.pause(dag_id, True)
+
     def deploy(self) -> None:
         """What `make up` does after a change."""
         self.stack.up()
@@ -191,6 +201,36 @@ class Life:
         if watcher:
             watcher.join()
             assert killed.is_set(), "nothing was there to be killed"
+
+    def backfill_sales(self, first: str, last: str) -> None:
+        """Let `airflow backfill` load dates as the daily DAG does, two at a time, the last one first."""
+        words = (
+            "backfill",
+            "create",
+            "--dag-id",
+            "ingest_sales",
+            "--from-date",
+            first,
+            "--to-date",
+            f"{last}T23:00:00",
+        )
+        again = ("--reprocess-behavior", "completed", "--max-active-runs", "2", "--run-backwards")
+        self.stack.api.wait_for_dag("ingest_sales")
+        result = self.stack.airflow(*words, *again)
+        assert result.returncode == 0, result.stdout + result.stderr
+        self.stack.api.pause("ingest_sales", False)
+
+        def ended() -> list[str] | None:
+            dates = map(date.fromisoformat, (first, last))
+            states = [run["state"] for run in self.stack.api.backfill_runs("ingest_sales", *dates)]
+            return states if states and {*states} <= {"success", "failed"} else None
+
+        assert eventually(ended, seconds=900, every=1) == ["success"] * 2
+
+    @staticmethod
+    def day_after(ds: str) -> str:
+        """The date after a date."""
+        return f"{date.fromisoformat(ds) + timedelta(days=1)}"
 
     def started(self) -> dict[str, list[str]]:
         """The dates that the last look had loaded, by dataset."""
@@ -323,15 +363,20 @@ def live(stack, folder: Path, start: date, days: int, waves: int, seed: int, *, 
     """Let a period pass, and compare what is there in the end with what an independent computation makes of its files.
 
     The contract of sales changes after each of the first two waves. Then a date of sales goes back to what it was
-    before its correction, and stays there, whatever lands, until its own file is sent again. Where there are `kills`,
-    the Java of a job, the worker and the process of a task die, one in each of the first three waves.
+    before its correction, and stays there, whatever lands, until its own file is sent again; it and the one after it,
+    whose file comes again too, are backfilled at once, the later one first. Where there are `kills`, the Java of a job,
+    the worker and the process of a task die, one in each of the first three waves.
     """
     period = Period(folder, start, days, waves, seed)
     life = Life(stack, period)
     dying = {0: life.spark, 1: life.worker, 2: life.task} if kills else {}
     life.land(0)
     life.reconcile(kill=dying.get(0))
-    ds = next(each for each in period.corrected[0] if life.rows_of_sales(each))
+    ds = next(
+        each
+        for each in period.corrected[0]
+        if life.rows_of_sales(each) and (folder / "sales" / f"ds={life.day_after(each)}").is_dir()
+    )
     life.add_a_column()
     life.land(1)
     life.reconcile(kill=dying.get(1))
@@ -344,12 +389,13 @@ def live(stack, folder: Path, start: date, days: int, waves: int, seed: int, *, 
         life.land(wave)
         life.reconcile(kill=dying.get(wave))
     assert life.rows_of_sales(ds) == life.wrong_rows_of_sales(ds), "what was rolled back stays so"
-    for path in (folder / "sales" / f"ds={ds}").iterdir():
-        stack.upload(ds, path.read_bytes(), path.name, "sales")
-    ended = stack.run("ingest_sales", {"date": ds})
-    assert ended.state == "success", ended.said
+    for each in (ds, life.day_after(ds)):
+        for path in (folder / "sales" / f"ds={each}").iterdir():
+            stack.upload(each, path.read_bytes(), path.name, "sales")
+    life.backfill_sales(ds, life.day_after(ds))
     life.assert_as_computed_in_order()
     assert stack.lease_holders() == []
     assert stack.worker_state() == "stopped"
     life.reconcile()
     assert life.started() == {}, "nothing is left to do"
+    life.end()
