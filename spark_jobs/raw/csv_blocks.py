@@ -2,7 +2,7 @@
 
 A line is plain when it can be read in one way only: its block is text without NUL, byte-order marks and CR but in CR
 LF, it has as many fields as the header, its quotes enclose whole fields, and it is neither blank, nor a comment, nor
-the header again. Both readers give the same records of any bytes (tests/unit/spark_jobs/test_csv_blocks.py).
+the header again. Both readers give the same records of any bytes (tests/unit/spark_jobs/test_pieces.py).
 """
 
 from __future__ import annotations
