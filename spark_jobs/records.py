@@ -1,7 +1,7 @@
 """Raw files as a Spark DataFrame of records: read by spark_jobs/raw, in pieces, one task for some of them.
 
-What is read is kept as Parquet while it is classified: Spark reads columns that it needs of that, as often as it needs
-them, faster than it takes rows from Python once.
+What is read is kept as Parquet while it is classified: of that Spark reads the columns that it needs, as often as it
+needs them, without Python.
 """
 
 from __future__ import annotations

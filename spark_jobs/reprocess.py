@@ -40,7 +40,7 @@ CLEANED = "cleaned"
 DATES_AT_ONCE = 32
 """How many dates are cleaned at once at most."""
 BYTES_AT_ONCE = records.TASK_BYTES
-"""Up to how many bytes it is faster to clean dates at once: the plan of one that is larger is soon made, beside it."""
+"""How many bytes they have at most, with what they read of other datasets; one that has more is cleaned alone."""
 
 Entry = dict[str, Any]
 """What the reprocess manifest tells of a date."""
