@@ -56,14 +56,14 @@ def stored_columns(table: Table, partition: Partition) -> Columns:
 
 
 def as_table(table: Table, stored: Columns, others: list[str], sql: str) -> str:
-    """SQL that gives the rows of `sql`, which has the columns `stored` and `others`, the types of the table."""
+    """SQL that gives the rows of `sql`, with the columns `stored` and the quoted `others`, the types of the table."""
     if stored == table.columns:
         return sql
     columns = [
         f"{coerced(quote(name), kind, wanted)} AS {quote(name)}"
         for (name, kind), (_, wanted) in zip(stored, table.columns, strict=True)
     ]
-    return f"SELECT {', '.join([*columns, *map(quote, others)])} FROM ({sql}) AS stored"  # noqa: S608 - quoted
+    return f"SELECT {', '.join([*columns, *others])} FROM ({sql}) AS stored"  # noqa: S608 - quoted
 
 
 def coerced(value: str, kind: Type, wanted: Type) -> str | None:

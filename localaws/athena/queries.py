@@ -513,7 +513,8 @@ class QueryCompiler:
         source = self._derived(Relation(f"SELECT * FROM {scan.name}", outputs), alias or name, node, qualified)
         first = source.fields[0]
         hidden = [
-            Field(column, first.relations, first.alias, column, kind) for column, kind in HIDDEN_COLUMNS
+            Field(column, first.relations, first.alias, column, kind, frozenset({(scan, column)}))
+            for column, kind in HIDDEN_COLUMNS
         ]  # fmt: skip
         return replace(source, fields=source.fields + hidden)
 

@@ -17,7 +17,7 @@ from localaws.athena.types import BIGINT, VARCHAR, Type, quote, text
 _COMPRESSION = {".gz": "gzip", ".zst": "zstd"}
 _UNREADABLE = (".bz2", ".snappy", ".lz4", ".lzo", ".deflate")
 # Names that no column of a table has.
-_FILE, _PATH, _URI, _SIZE = (quote(f"data {what}") for what in ("file", "path", "uri", "size"))
+_FILE, _PATH, _URI, _SIZE, PARTITION = (quote(f"data {what}") for what in ("file", "path", "uri", "size", "partition"))
 
 HIDDEN_COLUMNS = (("$path", VARCHAR), ("$file_size", BIGINT))
 """Columns that every table has and ``*`` does not show."""
@@ -27,16 +27,17 @@ _NO_NULL = "\x01\x02"  # DuckDB wants a spelling of NULL; Hive's CSV has none
 
 @dataclass(frozen=True)
 class DataFile:
-    """A file of a partition, with the values of the table's partition keys."""
+    """A file of a partition, with the values of the table's partition keys, and the partition's number in its table."""
 
     stored: StoredObject
     values: tuple[str, ...]
+    partition: int
 
 
 def relation(
     connection: duckdb.DuckDBPyConnection, table: Table, serde: Serde, files: list[DataFile], used: set[str]
 ) -> str:
-    """SQL that reads `files` with every column of the table, by name, and its partition keys.
+    """SQL that reads `files` with every column of the table, by name, its partition keys, and the partition's number.
 
     Args:
         connection: for what must be looked up in the files first.
@@ -56,7 +57,9 @@ def relation(
     else:
         columns, source = _delimited(table.columns, serde, paths, used)
     hidden = [f"{_URI} AS {quote('$path')}", f"CAST({_SIZE} AS BIGINT) AS {quote('$file_size')}"]
-    return f"SELECT {', '.join(columns + _keys(table) + hidden)} FROM {source} JOIN {_values(table, files)}"
+    return (
+        f"SELECT {', '.join([*columns, *_keys(table), *hidden, PARTITION])} FROM {source} JOIN {_values(table, files)}"
+    )
 
 
 def compression(stored: StoredObject) -> str:
@@ -82,10 +85,10 @@ def _values(table: Table, files: list[DataFile]) -> str:
     rows = []
     for file in files:
         stored = file.stored
-        values = [text(str(stored.path)), text(stored.uri), str(stored.size), *map(key_value, file.values)]
-        rows.append(f"({', '.join(values)})")
-    names = [_PATH, _URI, _SIZE, *map(_key, range(len(table.keys)))]
-    return f"(VALUES {', '.join(rows)}) AS partition({', '.join(names)}) ON {_FILE} = {_PATH}"
+        values = [text(str(stored.path)), text(stored.uri), str(stored.size), str(file.partition)]
+        rows.append(f"({', '.join([*values, *map(key_value, file.values)])})")
+    names = [_PATH, _URI, _SIZE, PARTITION, *map(_key, range(len(table.keys)))]
+    return f"(VALUES {', '.join(rows)}) AS files({', '.join(names)}) ON {_FILE} = {_PATH}"
 
 
 def _key(position: int) -> str:

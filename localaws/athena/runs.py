@@ -23,6 +23,7 @@ from localaws.athena.ddl import CatalogStatements
 from localaws.athena.errors import QueryCancelled, QueryFailed, RequestRefused, from_engine, not_supported
 from localaws.athena.queries import Output, QueryCompiler, Relation, Session
 from localaws.athena.results import Column, text_columns, write_csv, write_metadata
+from localaws.athena.scans import Scan
 from localaws.athena.storage import Storage
 from localaws.athena.types import BIGINT, quote
 
@@ -305,14 +306,17 @@ class Run:
         relation, session = self._compiled(statement.sql, statement.query)
         used = relation.required.union(*(out.uses for out in relation.columns))
         total = 0
-        for scan in session.scans:
-            columns = {column for one, column in used if one is scan}
-            plan = scans.plan(scan, columns, self.catalog, self.storage, self.connection)
-            total += plan.bytes
+        columns: dict[Scan, set[str]] = {scan: set() for scan in session.scans}
+        for scan, column in used:
+            columns[scan].add(column)
+        for together in scans.by_table(session.scans):
+            reading = scans.plan(together, columns, self.catalog, self.storage, self.connection)
+            total += reading.bytes
             if self.scan_limit is not None and total > self.scan_limit:
                 raise QueryCancelled("Query cancelled! : Bytes scanned limit was exceeded")
-            self.connection.execute(f"CREATE TEMP VIEW {scan.name} AS {plan.sql}")
-            self._check_cancelled()
+            for sql in reading.statements:
+                self.connection.execute(sql)
+                self._check_cancelled()
         self._count(DataScannedInBytes=total, QueryPlanningTimeInMillis=_milliseconds(began))
         return relation
 

@@ -1,16 +1,18 @@
-"""One reference to a table in a query: which partitions it reads, which files, and how many bytes."""
+"""A table where a query names it, once or often: which partitions it reads, which files, and how many bytes."""
 
 # ruff: noqa: S608 - SQL is what this writes: names and values in it are quoted
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import duckdb
 
 from localaws.athena import parquet
 from localaws.athena.catalog import Catalog, Columns, Partition, Serde, Table
 from localaws.athena.coercions import as_table, stored_columns
-from localaws.athena.relations import HIDDEN_COLUMNS, DataFile, compression, key_value, relation
+from localaws.athena.relations import HIDDEN_COLUMNS, PARTITION, DataFile, compression, key_value, relation
 from localaws.athena.storage import Storage
 from localaws.athena.types import Type, quote
 
@@ -46,43 +48,83 @@ class Scan:
 
 
 @dataclass(frozen=True)
-class ScanPlan:
-    """What a scan reads."""
+class Reading:
+    """How the scans of one table get its rows.
 
-    sql: str
-    partitions: int
-    files: int
+    Attributes:
+        statements: SQL that makes the view of each scan.
+        bytes: what they scan together, each its own partitions and columns, as Athena counts them.
+    """
+
+    statements: list[str]
     bytes: int
 
 
+def by_table(scans: Sequence[Scan]) -> Iterator[list[Scan]]:
+    """The scans of each table, in the order in which the query names the tables."""
+    found: dict[tuple[str, str], list[Scan]] = {}
+    for scan in scans:
+        found.setdefault((scan.table.database, scan.table.name), []).append(scan)
+    yield from found.values()
+
+
 def plan(
-    scan: Scan, used: set[str], catalog: Catalog, storage: Storage, connection: duckdb.DuckDBPyConnection
-) -> ScanPlan:
-    """Find the files of a scan, check that the caller may read them, and write the SQL that does.
+    scans: Sequence[Scan],
+    used: Mapping[Scan, set[str]],
+    catalog: Catalog,
+    storage: Storage,
+    connection: duckdb.DuckDBPyConnection,
+) -> Reading:
+    """Find the files of a table's scans, check that the caller may read them, and write the SQL that does.
+
+    A table that a query names more than once is read once, into a temporary table: a mart's query names its source for
+    each of its pictures, and DuckDB holds in memory what every reference to files needs, all of them at once.
 
     Args:
-        used: the columns whose values the query needs; those alone count as scanned where the format allows.
+        scans: all of the same table.
+        used: the columns whose values the query needs, by scan; those alone count as scanned where the format allows.
 
     Raises:
         QueryFailed: when the caller may not read a file, or a file or partition contradicts the table.
     """
-    table = scan.table
+    table = scans[0].table
     whole = [Partition((), table.location, table.serde, table.columns)]
-    partitions = _chosen(scan, catalog, connection) if table.keys else whole
+    partitions = catalog.partitions(table) if table.keys else whole
+    chosen = {scan: _chosen(scan, partitions, connection) for scan in scans}
+    needed = set().union(*(used[scan] for scan in scans))
     groups: dict[tuple[Serde, str, tuple[Column, ...]], list[DataFile]] = {}
-    for partition in partitions:
+    sizes: dict[int, list[tuple[Serde, DataFile]]] = {}
+    for number in sorted(set().union(*chosen.values())):
+        partition = partitions[number]
         columns = tuple(stored_columns(table, partition))
         for stored in storage.list(partition.location):
             storage.caller.require_s3("GetObject", stored.bucket, stored.key)
             if stored.size:
                 packed = "" if partition.serde.format == "parquet" else compression(stored)
-                groups.setdefault((partition.serde, packed, columns), []).append(DataFile(stored, partition.values))
+                file = DataFile(stored, partition.values, number)
+                groups.setdefault((partition.serde, packed, columns), []).append(file)
+                sizes.setdefault(number, []).append((partition.serde, file))
     relations = [
-        _relation(connection, table, serde, list(columns), files, used) for (serde, _, columns), files in groups.items()
+        _relation(connection, table, serde, list(columns), files, needed)
+        for (serde, _, columns), files in groups.items()
     ]
-    scanned = sum(_bytes(serde, file, used) for (serde, _, _), files in groups.items() for file in files)
-    count = sum(map(len, groups.values()))
-    return ScanPlan(" UNION ALL ".join(relations) or _empty(table), len(partitions), count, scanned)
+    rows = " UNION ALL ".join(relations) or _empty(table)
+    scanned = sum(
+        _bytes(serde, file, used[scan])
+        for scan in scans
+        for number in chosen[scan]
+        for serde, file in sizes.get(number, ())
+    )
+    if len(scans) == 1:
+        return Reading([f"CREATE TEMP VIEW {scans[0].name} AS {rows}"], scanned)
+    shared = f"rows_of_{scans[0].name}"
+    every = [*table.all_columns, *HIDDEN_COLUMNS]
+    kept = ", ".join([PARTITION, *(quote(name) for name, _ in every if name in needed)])
+    columns = ", ".join(quote(name) if name in needed else _null(name, kind) for name, kind in every)
+    views = [
+        f"CREATE TEMP VIEW {scan.name} AS SELECT {columns} FROM {shared} WHERE {_among(chosen[scan])}" for scan in scans
+    ]
+    return Reading([f"CREATE TEMP TABLE {shared} AS SELECT {kept} FROM ({rows})", *views], scanned)
 
 
 def _relation(
@@ -95,7 +137,7 @@ def _relation(
 ) -> str:
     """SQL that reads files by the columns that their partitions declare, as the table's."""
     read = relation(connection, replace(table, columns=columns), serde, files, used)
-    others = [name for name, _ in (*table.keys, *HIDDEN_COLUMNS)]
+    others = [*(quote(name) for name, _ in (*table.keys, *HIDDEN_COLUMNS)), PARTITION]
     return as_table(table, columns, others, read)
 
 
@@ -106,31 +148,41 @@ def _bytes(serde: Serde, file: DataFile, used: set[str]) -> int:
 
 
 def _empty(table: Table) -> str:
-    every = [*table.all_columns, *HIDDEN_COLUMNS]
-    columns = (f"CAST(NULL AS {kind.duckdb}) AS {quote(name)}" for name, kind in every)
-    return f"SELECT {', '.join(columns)} WHERE false"
+    columns = ", ".join(_null(name, kind) for name, kind in (*table.all_columns, *HIDDEN_COLUMNS))
+    return f"SELECT {columns}, 0 AS {PARTITION} WHERE false"
 
 
-def _chosen(scan: Scan, catalog: Catalog, connection: duckdb.DuckDBPyConnection) -> list[Partition]:
-    """The registered partitions that the scan's predicates leave."""
-    partitions = catalog.partitions(scan.table)
+def _null(name: str, kind: Type) -> str:
+    return f"CAST(NULL AS {kind.duckdb}) AS {quote(name)}"
+
+
+def _among(numbers: Sequence[int]) -> str:
+    """A condition that a row is of one of these partitions, given in order: by ranges, as most are neighbours."""
+    if not numbers:
+        return "false"
+    gaps = [(before, after) for before, after in pairwise(numbers) if after != before + 1]
+    firsts = [numbers[0], *(after for _, after in gaps)]
+    lasts = [*(before for before, _ in gaps), numbers[-1]]
+    return " OR ".join(f"{PARTITION} BETWEEN {first} AND {last}" for first, last in zip(firsts, lasts, strict=True))
+
+
+def _chosen(scan: Scan, partitions: Sequence[Partition], connection: duckdb.DuckDBPyConnection) -> list[int]:
+    """The numbers of the partitions that the scan's predicates leave, in order."""
+    numbers = list(range(len(partitions)))
+    keys = [name for name, _ in scan.table.keys]
+    kinds = dict(scan.table.keys)
+    names = ", ".join(quote("key " + key) for key in keys)
     for predicate in scan.predicates:
-        if not partitions:
+        if not numbers:
             break
-        keys = [name for name, _ in scan.table.keys]
-        rows = ", ".join(
-            f"({position}, {', '.join(map(key_value, partition.values))})"
-            for position, partition in enumerate(partitions)
-        )
-        kinds = dict(scan.table.keys)
+        rows = ", ".join(f"({number}, {', '.join(map(key_value, partitions[number].values))})" for number in numbers)
         columns = ", ".join(
             f"CAST({quote('key ' + key)} AS {kinds[key].duckdb}) AS {quote(column)}"
             for column, key in predicate.columns.items()
         )
-        names = ", ".join(quote("key " + key) for key in keys)
-        source = f'(SELECT "position", {columns} FROM (VALUES {rows}) AS v("position", {names}))'
+        source = f'(SELECT "number", {columns} FROM (VALUES {rows}) AS v("number", {names}))'
         found = connection.execute(
-            f'SELECT "position" FROM {source} AS {quote(predicate.alias)} WHERE {predicate.sql}'
+            f'SELECT "number" FROM {source} AS {quote(predicate.alias)} WHERE {predicate.sql}'
         ).fetchall()
-        partitions = [partitions[position] for position in sorted(position for (position,) in found)]
-    return partitions
+        numbers = sorted(number for (number,) in found)
+    return numbers
