@@ -120,9 +120,9 @@ def plan(
     shared = f"rows_of_{scans[0].name}"
     every = [*table.all_columns, *HIDDEN_COLUMNS]
     kept = ", ".join([PARTITION, *(quote(name) for name, _ in every if name in needed)])
-    columns = ", ".join(quote(name) if name in needed else _null(name, kind) for name, kind in every)
+    shown = ", ".join(quote(name) if name in needed else _null(name, kind) for name, kind in every)
     views = [
-        f"CREATE TEMP VIEW {scan.name} AS SELECT {columns} FROM {shared} WHERE {_among(chosen[scan])}" for scan in scans
+        f"CREATE TEMP VIEW {scan.name} AS SELECT {shown} FROM {shared} WHERE {_among(chosen[scan])}" for scan in scans
     ]
     return Reading([f"CREATE TEMP TABLE {shared} AS SELECT {kept} FROM ({rows})", *views], scanned)
 
