@@ -33,6 +33,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,9 +44,22 @@ from pyspark.errors import ArithmeticException, DateTimeException, NumberFormatE
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from spark_jobs import drift, job, personal, records, references, stage_raw, storage, transforms, volume
+from spark_jobs import (
+    drift,
+    job,
+    next_step,
+    personal,
+    records,
+    references,
+    stage_raw,
+    storage,
+    transforms,
+    validate,
+    volume,
+)
 from spark_jobs.errors import DataError
 from spark_jobs.session import spark_session
+from spark_jobs.verdict import import_great_expectations
 
 STEP = "clean"
 MAX_REPEATED = 1_000_000
@@ -495,7 +509,7 @@ def run(parsed: argparse.Namespace) -> None:
 
 
 def clean_staged(arguments: Arguments) -> None:
-    """Clean the staged files of one date in a Spark session of its own."""
+    """Clean the staged files of one date in a Spark session of its own, which it leaves to the next step."""
     phases = job.Phases()
     contract = job.contract_of(arguments.dataset)
     with phases("check"):
@@ -506,7 +520,6 @@ def clean_staged(arguments: Arguments) -> None:
         with phases("references"):
             found = staged(context, arguments, files)
         clean_date(context, found, phases)
-    spark.stop()
 
 
 def add_options(arguments: argparse.ArgumentParser) -> None:
@@ -526,7 +539,8 @@ def main() -> None:
     }
     arguments = job.parser(STEP, **uris)
     add_options(arguments)
-    job.main(STEP, arguments, run)
+    serve_validate = partial(next_step.serve, validate.STEP, validate.main, import_great_expectations)
+    job.main(STEP, arguments, run, serve_validate)
 
 
 if __name__ == "__main__":

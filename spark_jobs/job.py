@@ -106,12 +106,19 @@ def versions(*packages: str) -> dict[str, str]:
     }
 
 
-def main(step: str, arguments: argparse.ArgumentParser, run: Callable[[argparse.Namespace], None]) -> None:
+def main(
+    step: str,
+    arguments: argparse.ArgumentParser,
+    run: Callable[[argparse.Namespace], None],
+    when_done: Callable[[], None] = lambda: None,
+) -> None:
     """Run a job and exit: 0 when it is done, 65 when the data is at fault, 71 when memory ran out, 75 when something
     else must come first, else 1.
 
     What went wrong is one line, in the file LAKE_ERROR_FILE when lake-worker asks for it there (spark-submit mixes a
     script's stderr into its stdout, so lake-worker prints the line), else on stderr.
+
+    :param when_done: called before the exit with 0.
     """
     parsed = arguments.parse_args()
     try:
@@ -132,6 +139,8 @@ def main(step: str, arguments: argparse.ArgumentParser, run: Callable[[argparse.
             Path(error_file).write_text(line, encoding="utf-8")
         else:
             sys.stderr.write(line)
+    else:
+        when_done()
     sys.exit(code)
 
 

@@ -61,10 +61,9 @@ def test_a_day_of_orders_from_raw_file_to_verdict(s3: Any, worker: Worker, tmp_p
     for row in bad.to_pylist():
         assert row["raw_row"] == lines[row["source_line"] - 1].decode(errors="backslashreplace")
 
-    # Measured by what was cleaned, though nothing that `validate` is told lies on this machine.
     code, output, errors = worker.said("spark-submit", "validate", ds, run)
     assert code == 0, errors
-    assert f"{len(content):,} bytes to work on: small mode" in output
+    assert "validate: in the Spark of the step before" in output
     verdict = worker.manifest("validate", ds, run)
     assert verdict["success"]
     assert verdict["docs"].endswith("/index.html")
@@ -73,9 +72,11 @@ def test_a_day_of_orders_from_raw_file_to_verdict(s3: Any, worker: Worker, tmp_p
 
     part = cleaned["output"]["files"][0]["key"]
     s3.put_object(Bucket="processed", Key=part, Body=b"something else")
-    code, error = worker.validate(ds, run)
+    # In a Spark of its own, measured by what was cleaned, though nothing that it is told lies on this machine.
+    code, output, errors = worker.said("spark-submit", "validate", ds, run)
     assert code == 1
-    assert "is not what clean wrote" in error
+    assert "is not what clean wrote" in errors
+    assert f"{len(content):,} bytes to work on: small mode" in output
 
 
 def test_a_batch_that_must_fail_ends_with_65_and_one_clear_line(worker: Worker) -> None:
