@@ -37,6 +37,8 @@ class Worker:
             "LAKE_WORKER_VENV": str(REPOSITORY / ".venvs" / "worker"),
             "LAKE_DATA_DIR": str(folder),
             "LAKE_SUBMISSION": SUBMISSION,
+            # Each job is measured from its start to its end, so none leaves its Spark to another.
+            "LAKE_NEXT_STEP_SECONDS": "0",
             "AWS_DEFAULT_REGION": "us-east-1",
         }
         # Each checkout knows which of its files the bundle has.

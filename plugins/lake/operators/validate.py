@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow.providers.amazon.aws.hooks.glue_catalog import GlueCatalogHook
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+from airflow.sdk import WeightRule
 from contract.dataset import Contract
 from contract.files import split_s3
 
@@ -16,8 +17,14 @@ from lake.operators.worker_job import WorkerJobOperator
 from lake.published import rows_before
 
 
+# More than the tasks after `clean` can weigh together.
+BEFORE_ANY_CLEAN = 1000
+
+
 class ValidateOperator(WorkerJobOperator):
     """Tell the job `validate` how many rows the dates before have, and run it.
+
+    In the pool it goes before every `clean`: the Spark of its run's waits for it, and only for a minute.
 
     Args:
         contract: the dataset.
@@ -27,6 +34,7 @@ class ValidateOperator(WorkerJobOperator):
     operator_extra_links = (DataDocsLink(),)
 
     def __init__(self, *, contract: Contract, history: str, arguments: Mapping[str, str], **kwargs: Any) -> None:
+        kwargs = {"weight_rule": WeightRule.ABSOLUTE, "priority_weight": BEFORE_ANY_CLEAN, **kwargs}
         super().__init__(job="validate", program="spark-submit", arguments={**arguments, "history": history}, **kwargs)
         self.contract = contract
 
