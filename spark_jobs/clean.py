@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -514,6 +515,9 @@ def clean_staged(arguments: Arguments) -> None:
     contract = job.contract_of(arguments.dataset)
     with phases("check"):
         files = input_files(arguments.input, contract)
+    if next_step.may_come():
+        # Here this process waits for Spark's; what validate needs takes as long.
+        threading.Thread(target=import_great_expectations, daemon=True).start()
     with phases("start_spark"):
         spark = spark_session(f"{STEP} {arguments.dataset} {arguments.ds}")
     with cleaning(spark, contract, arguments.references, arguments.personal_key) as context:
@@ -539,8 +543,7 @@ def main() -> None:
     }
     arguments = job.parser(STEP, **uris)
     add_options(arguments)
-    serve_validate = partial(next_step.serve, validate.STEP, validate.main, import_great_expectations)
-    job.main(STEP, arguments, run, serve_validate)
+    job.main(STEP, arguments, run, partial(next_step.serve, validate.STEP, validate.main))
 
 
 if __name__ == "__main__":

@@ -23,18 +23,20 @@ REQUEST_SECONDS = 10
 KILLED = 143
 
 
-def serve(step: str, main: Callable[[], None], prepare: Callable[[], Any]) -> None:
+def may_come() -> bool:
+    """Whether the next step can be done here."""
+    return "LAKE_SESSION" in os.environ and WAIT_SECONDS > 0
+
+
+def serve(step: str, main: Callable[[], None]) -> None:
     """Do the next step of this run here, if it comes within `WAIT_SECONDS`; it ends the process.
 
     :param step: its job.
     :param main: runs it, with the arguments in `sys.argv`, and exits.
-    :param prepare: what is worth doing while waiting for it.
     """
-    session = os.environ.get("LAKE_SESSION")
-    if not session or not WAIT_SECONDS:
+    if not may_come():
         return
-    with listen(Path(session), step) as listening:
-        threading.Thread(target=prepare, daemon=True).start()
+    with listen(Path(os.environ["LAKE_SESSION"]), step) as listening:
         request = accept(listening)
     if request:
         os.environ.update(request["environment"])

@@ -16,7 +16,6 @@ from lake.manifest import read_manifest, write_manifest
 from lake.operators.worker_job import WorkerJobOperator
 from lake.published import rows_before
 
-
 # More than the tasks after `clean` can weigh together.
 BEFORE_ANY_CLEAN = 1000
 

@@ -42,7 +42,7 @@ def step(arguments):
 
 step([launch.expanded(each) for each in sys.argv[3:]])
 if sys.argv[2] == 'clean':
-    next_step.serve('validate', lambda: step(sys.argv[1:]), lambda: None)
+    next_step.serve('validate', lambda: step(sys.argv[1:]))
 """
 
 HOST = f"""
