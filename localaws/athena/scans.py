@@ -90,7 +90,7 @@ def plan(
     table = scans[0].table
     whole = [Partition((), table.location, table.serde, table.columns)]
     partitions = catalog.partitions(table) if table.keys else whole
-    chosen = {scan: _chosen(scan, partitions, connection) for scan in scans}
+    chosen = _chosen(scans, partitions, connection)
     needed = set().union(*(used[scan] for scan in scans))
     groups: dict[tuple[Serde, str, tuple[Column, ...]], list[DataFile]] = {}
     sizes: dict[int, list[tuple[Serde, DataFile]]] = {}
@@ -122,7 +122,8 @@ def plan(
     kept = ", ".join([PARTITION, *(quote(name) for name, _ in every if name in needed)])
     shown = ", ".join(quote(name) if name in needed else _null(name, kind) for name, kind in every)
     views = [
-        f"CREATE TEMP VIEW {scan.name} AS SELECT {shown} FROM {shared} WHERE {_among(chosen[scan])}" for scan in scans
+        f"CREATE TEMP VIEW {scan.name} AS SELECT {shown} FROM {shared} WHERE {_among(chosen[scan], PARTITION)}"
+        for scan in scans
     ]
     return Reading([f"CREATE TEMP TABLE {shared} AS SELECT {kept} FROM ({rows})", *views], scanned)
 
@@ -156,33 +157,44 @@ def _null(name: str, kind: Type) -> str:
     return f"CAST(NULL AS {kind.duckdb}) AS {quote(name)}"
 
 
-def _among(numbers: Sequence[int]) -> str:
-    """A condition that a row is of one of these partitions, given in order: by ranges, as most are neighbours."""
+def _among(numbers: Sequence[int], column: str) -> str:
+    """A condition that a column is one of these numbers, given in order: by ranges, as most are neighbours."""
     if not numbers:
         return "false"
     gaps = [(before, after) for before, after in pairwise(numbers) if after != before + 1]
     firsts = [numbers[0], *(after for _, after in gaps)]
     lasts = [*(before for before, _ in gaps), numbers[-1]]
-    return " OR ".join(f"{PARTITION} BETWEEN {first} AND {last}" for first, last in zip(firsts, lasts, strict=True))
+    ranges = (f"{column} BETWEEN {first} AND {last}" for first, last in zip(firsts, lasts, strict=True))
+    return f"({' OR '.join(ranges)})"
 
 
-def _chosen(scan: Scan, partitions: Sequence[Partition], connection: duckdb.DuckDBPyConnection) -> list[int]:
-    """The numbers of the partitions that the scan's predicates leave, in order."""
-    numbers = list(range(len(partitions)))
-    keys = [name for name, _ in scan.table.keys]
-    kinds = dict(scan.table.keys)
-    names = ", ".join(quote("key " + key) for key in keys)
+def _chosen(
+    scans: Sequence[Scan], partitions: Sequence[Partition], connection: duckdb.DuckDBPyConnection
+) -> dict[Scan, list[int]]:
+    """The numbers of the partitions that the predicates of each scan of a table leave, in order."""
+    every = range(len(partitions))
+    if not partitions or not any(scan.predicates for scan in scans):
+        return {scan: list(every) for scan in scans}
+    kinds = scans[0].table.keys
+    names = ", ".join(quote("key " + key) for key, _ in kinds)
+    rows = ", ".join(f"({number}, {', '.join(map(key_value, partitions[number].values))})" for number in every)
+    typed = ", ".join(f"CAST({quote('key ' + key)} AS {kind.duckdb}) AS {quote('key ' + key)}" for key, kind in kinds)
+    table = f"partitions_of_{scans[0].name}"
+    connection.execute(
+        f'CREATE TEMP TABLE {table} AS SELECT "number", {typed} FROM (VALUES {rows}) AS v("number", {names})'
+    )
+    return {scan: _left(scan, table, every, connection) for scan in scans}
+
+
+def _left(scan: Scan, partitions: str, every: Sequence[int], connection: duckdb.DuckDBPyConnection) -> list[int]:
+    """The numbers of the partitions, which a table lists with their keys, that a scan's predicates leave."""
+    numbers = set(every)
     for predicate in scan.predicates:
-        if not numbers:
-            break
-        rows = ", ".join(f"({number}, {', '.join(map(key_value, partitions[number].values))})" for number in numbers)
-        columns = ", ".join(
-            f"CAST({quote('key ' + key)} AS {kinds[key].duckdb}) AS {quote(column)}"
-            for column, key in predicate.columns.items()
-        )
-        source = f'(SELECT "number", {columns} FROM (VALUES {rows}) AS v("number", {names}))'
+        columns = ", ".join(f"{quote('key ' + key)} AS {quote(column)}" for column, key in predicate.columns.items())
+        named = f'(SELECT "number", {columns} FROM {partitions}) AS {quote(predicate.alias)}'
+        # Of those that are left: on the others the predicate may fail.
         found = connection.execute(
-            f'SELECT "number" FROM {source} AS {quote(predicate.alias)} WHERE {predicate.sql}'
+            f'SELECT "number" FROM {named} WHERE {_among(sorted(numbers), quote("number"))} AND ({predicate.sql})'
         ).fetchall()
-        numbers = sorted(number for (number,) in found)
-    return numbers
+        numbers = {number for (number,) in found}
+    return sorted(numbers)
