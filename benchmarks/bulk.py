@@ -13,7 +13,8 @@ the median counts. Ratios are of wall time; a line says so where other processes
   as JSON lines, `bulk/parquet` as Parquet with columns of the contract's types: each also beside the one CSV file.
 - `validate`: of what `clean` has made of the CSV file, beside that `clean`.
 - `memory`: the peak of `clean` of the CSV file, beside that of a million rows (of a tenth, if it has fewer than ten).
-- `small`: `clean` and `validate` of 5,000 orders, where the start is most of it; at least 3 trials.
+- `small`: `clean` and `validate` of 5,000 orders, where the start is most of it, one after the other as in a run, where
+  the second takes over the Spark of the first; at least 3 trials.
 
 Before anything is measured, each build cleans and validates a few rows, so that lake-worker has its archive of Spark's
 classes. With `--against` another checkout, as of the build before, does the same in turn with this one, with this one's
@@ -113,7 +114,7 @@ class Bench:
         def duckdb() -> Cost:
             python = REPOSITORY / ".venvs" / "localaws" / "bin" / "python"
             command = [str(python), "-m", "benchmarks.peer_duckdb", kind, pattern, str(output)]
-            cost, said = measured(command, dict(os.environ))
+            cost, said = measured(command, environment=dict(os.environ))
             check_counts(json.loads(said.splitlines()[-1]), right, f"DuckDB of {form}")
             amounts.add(amount_of([output / "published.parquet"]))
             return cost
@@ -146,7 +147,7 @@ class Bench:
     def small(self) -> None:
         """Measure `clean` and `validate` of a small file."""
         self.stage("csv", SMALL_ROWS)
-        sides = self.sides(lambda worker: worker.clean(DS) + worker.validate(DS), "clean and validate")
+        sides = self.sides(lambda worker: worker.clean_and_validate(DS), "clean and validate")
         trials = max(self.trials, SMALL_TRIALS)
         self.tell("small", SMALL_ROWS, in_turn(sides, trials), trials=trials)
 

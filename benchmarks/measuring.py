@@ -142,13 +142,13 @@ class Peak:
                 self.bytes = max(self.bytes, sum(map(proportional_bytes, processes)))
 
 
-def measured(command: Sequence[str], environment: dict[str, str]) -> tuple[Cost, str]:
-    """What a command cost, and what it printed. Nothing else may have been started by this process.
+def measured(*commands: Sequence[str], environment: dict[str, str]) -> tuple[Cost, str]:
+    """What commands cost, one after the other, and what they printed. Nothing else may have been started here.
 
-    What it leaves behind is waited for, as its CPU seconds count, not its wall time. It begins with nothing left to
+    What they leave behind is waited for, as its CPU seconds count, not its wall time. They begin with nothing left to
     write to the disk.
 
-    Ends this program, with what the command said, where the command fails.
+    Ends this program, with what the commands said, where one fails.
     """
     # So that a process whose parent has ended becomes a child of this one, and its CPU seconds are known.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
@@ -157,18 +157,23 @@ def measured(command: Sequence[str], environment: dict[str, str]) -> tuple[Cost,
         busy = busy_seconds()
         with Peak() as peak:
             started = time.monotonic()
-            process = subprocess.Popen(  # noqa: S603 - our own command
-                command, env=environment, cwd=REPOSITORY, stdout=output, stderr=subprocess.STDOUT
-            )
-            _, status, usage = os.wait4(process.pid, 0)
+            codes, cpu = [], 0.0
+            for command in commands:
+                process = subprocess.Popen(  # noqa: S603 - our own command
+                    command, env=environment, cwd=REPOSITORY, stdout=output, stderr=subprocess.STDOUT
+                )
+                _, status, usage = os.wait4(process.pid, 0)
+                process.returncode = os.waitstatus_to_exitcode(status)
+                codes.append(process.returncode)
+                cpu += usage.ru_utime + usage.ru_stime
             wall = time.monotonic() - started
-            process.returncode = os.waitstatus_to_exitcode(status)
-        cpu = usage.ru_utime + usage.ru_stime + cpu_of_orphans()
+        cpu += cpu_of_orphans()
         others = max(busy_seconds() - busy - cpu, 0.0)
         output.seek(0)
         said = output.read()
-    if process.returncode:
-        sys.exit(f"{' '.join(command)} failed:\n{said[-4000:]}")
+    for command, code in zip(commands, codes, strict=True):
+        if code:
+            sys.exit(f"{' '.join(command)} failed:\n{said[-4000:]}")
     return Cost(wall, cpu, peak.bytes, others), said
 
 

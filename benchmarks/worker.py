@@ -37,8 +37,6 @@ class Worker:
             "LAKE_WORKER_VENV": str(REPOSITORY / ".venvs" / "worker"),
             "LAKE_DATA_DIR": str(folder),
             "LAKE_SUBMISSION": SUBMISSION,
-            # Each job is measured from its start to its end, so none leaves its Spark to another.
-            "LAKE_NEXT_STEP_SECONDS": "0",
             "AWS_DEFAULT_REGION": "us-east-1",
         }
         # Each checkout knows which of its files the bundle has.
@@ -91,26 +89,41 @@ class Worker:
         staged = {"files": described, "duplicate_files": []}
         (raw / "_manifest.json").write_text(json.dumps(staged), encoding="utf-8")
 
-    def job(self, job: str, ds: str, bundle: str | None = None, **options: str) -> Cost:
-        """What a job costs from its submission to its end, the start of Spark included."""
+    def command(self, job: str, ds: str, bundle: str | None = None, **options: str) -> list[str]:
+        """The command that runs a job."""
         options = {"dataset": self.dataset, "ds": ds, "run": RUN, **options}
         words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value)]
-        command = [str(self._command), bundle or self.bundle, "spark-submit", job, *words]
-        return measured(command, self._environment)[0]
+        return [str(self._command), bundle or self.bundle, "spark-submit", job, *words]
+
+    def job(self, job: str, ds: str, bundle: str | None = None, **options: str) -> Cost:
+        """What a job costs from its submission to its end, the start of Spark included, which it leaves to no other."""
+        alone = {**self._environment, "LAKE_NEXT_STEP_SECONDS": "0"}
+        return measured(self.command(job, ds, bundle, **options), environment=alone)[0]
 
     def clean(self, ds: str, bundle: str | None = None) -> Cost:
         """What cleaning a date costs."""
-        return self.job("clean", ds, bundle, manifest=self.manifest(ds, "clean"), **self.cleaning(ds))
+        return self.job("clean", ds, bundle, **self.of_clean(ds))
 
     def validate(self, ds: str) -> Cost:
         """What validating a cleaned date costs."""
-        return self.job(
-            "validate",
-            ds,
-            clean_manifest=self.manifest(ds, "clean"),
-            docs=self.uri("docs", ds),
-            manifest=self.manifest(ds, "validate"),
-        )
+        return self.job("validate", ds, **self.of_validate(ds))
+
+    def clean_and_validate(self, ds: str) -> Cost:
+        """What the two cost one after the other, as they come in a run."""
+        steps = self.command("clean", ds, **self.of_clean(ds)), self.command("validate", ds, **self.of_validate(ds))
+        return measured(*steps, environment=self._environment)[0]
+
+    def of_clean(self, ds: str) -> dict[str, str]:
+        """The options of cleaning a date."""
+        return {"manifest": self.manifest(ds, "clean"), **self.cleaning(ds)}
+
+    def of_validate(self, ds: str) -> dict[str, str]:
+        """The options of validating a cleaned date."""
+        return {
+            "clean_manifest": self.manifest(ds, "clean"),
+            "docs": self.uri("docs", ds),
+            "manifest": self.manifest(ds, "validate"),
+        }
 
     def cleaning(self, ds: str = "{ds}") -> dict[str, str]:
         """What the jobs that clean are told."""

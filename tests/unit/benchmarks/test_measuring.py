@@ -18,7 +18,7 @@ MEASURE = """
 import json, os, sys, time
 from benchmarks.measuring import measured
 started = time.monotonic()
-cost, said = measured([sys.executable, "-c", sys.argv[1]], dict(os.environ))
+cost, said = measured([sys.executable, "-c", sys.argv[1]], environment=dict(os.environ))
 print(json.dumps([cost.figures(), time.monotonic() - started]))
 """
 
