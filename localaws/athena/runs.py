@@ -176,7 +176,7 @@ class Run:
         self._save(".csv", body, columns, "text/csv")
 
     def _rows(self, relation: Relation) -> Iterator[tuple[Any, ...]]:
-        cursor = self.connection.execute(_readable(relation))
+        cursor = self.connection.execute(readable(relation))
         while batch := cursor.fetchmany(10_000):
             yield from batch
 
@@ -355,7 +355,7 @@ def _row_count() -> list[Column]:
     return [Column("rows", BIGINT)]
 
 
-def _readable(relation: Relation) -> str:
+def readable(relation: Relation) -> str:
     """The relation's SQL, with types that Python cannot hold as text."""
 
     def column(out: Output) -> str:

@@ -1,0 +1,184 @@
+"""Statements asked of the local Athena's compiler and engine, without a server, and beside Trino's answers."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from localaws.athena import types
+from localaws.athena.catalog import Table
+from localaws.athena.errors import QueryFailed, RequestRefused, from_engine
+from localaws.athena.expressions import MACROS
+from localaws.athena.queries import QueryCompiler, Session
+from localaws.athena.results import as_text
+from localaws.athena.runs import readable
+from localaws.athena.syntax import parse_query
+
+HERE = Path(__file__).parent
+NOW = dt.datetime(2026, 1, 15, 12, 30, 15)
+DATABASES = ("default", "bi", "tpch")
+SIMPLE_TYPES = {"string": "string", "int32": "int", "int64": "bigint", "double": "double", "bool": "boolean"}
+
+SAME, WRONG, TOO_LAX, REFUSED, ERROR_DIFFERS = "SAME", "WRONG", "TOO_LAX", "REFUSED", "ERROR_DIFFERS"
+CLASSES = (SAME, WRONG, TOO_LAX, REFUSED, ERROR_DIFFERS)
+"""How our answer stands to Trino's: the same; another; one where Trino refuses; none where Trino answers; a refusal of
+another kind."""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A statement, and Trino's answer: either columns, types and rows as text, or the name of an error."""
+
+    id: str
+    schema: str
+    sql: str
+    columns: list[str] = field(default_factory=list)
+    types: list[str] = field(default_factory=list)
+    rows: list[list[str | None]] = field(default_factory=list)
+    error: str = ""
+    message: str = ""
+
+    @property
+    def corpus(self) -> str:
+        return self.id.rpartition("-")[0]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A statement, the class of our answer, and what differs."""
+
+    statement: Statement
+    judgement: str
+    why: str = ""
+
+
+def statements() -> Iterator[Statement]:
+    """All statements of the corpus."""
+    for file in sorted((HERE / "statements").glob("*.jsonl")):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            yield Statement(**json.loads(line))
+
+
+def _hive(kind: pa.DataType) -> str:
+    """The type that a table's column of this Arrow type has in the catalog."""
+    if pa.types.is_decimal(kind):
+        return f"decimal({kind.precision},{kind.scale})"
+    if pa.types.is_date(kind):
+        return "date"
+    if pa.types.is_timestamp(kind):
+        return "timestamp"
+    if pa.types.is_map(kind):
+        return f"map<{_hive(kind.key_type)},{_hive(kind.item_type)}>"
+    if pa.types.is_list(kind):
+        return f"array<{_hive(kind.value_type)}>"
+    if pa.types.is_struct(kind):
+        return f"struct<{','.join(f'{member.name}:{_hive(member.type)}' for member in kind)}>"
+    return SIMPLE_TYPES[str(kind)]
+
+
+class Tables:
+    """A catalog of the corpus' tables, one Parquet file each."""
+
+    def has_database(self, name: str) -> bool:
+        return name in DATABASES
+
+    @cache  # noqa: B019 - one for the whole run
+    def table(self, database: str, name: str) -> Table | None:
+        file = HERE / "tables" / database / f"{name}.parquet"
+        if not file.exists():
+            return None
+        columns = [(column.name.lower(), types.from_hive(_hive(column.type))) for column in pq.read_schema(file)]
+        return Table(database, name, columns, [], {})
+
+
+class Athena:
+    """One engine for all statements."""
+
+    def __init__(self) -> None:
+        self.tables = Tables()
+        self.connection = duckdb.connect(config={"threads": 2})
+        for setting in ("disabled_optimizers = 'type_pushdown'", "ieee_floating_point_ops = true", "TimeZone = 'UTC'"):
+            self.connection.execute(f"SET {setting}")
+        for macro in MACROS:
+            self.connection.execute(macro)
+
+    def ask(self, sql: str, schema: str) -> tuple[list[str], list[str], list[list[str | None]]]:
+        """Names, types and rows as text.
+
+        Raises:
+            QueryFailed: as the query would.
+            RequestRefused: as the request would be.
+        """
+        session = Session(self.tables, NOW)  # type: ignore[arg-type] - what of a catalog a query asks for
+        relation = QueryCompiler(sql, schema, session).compile(parse_query(sql))
+        try:
+            for scan in session.scans:
+                file = HERE / "tables" / scan.table.database / f"{scan.table.name}.parquet"
+                casts = ", ".join(f'CAST("{name}" AS {kind.duckdb}) AS "{name}"' for name, kind in scan.table.columns)
+                view = f"CREATE OR REPLACE TEMP VIEW {scan.name} AS SELECT {casts} FROM read_parquet('{file}')"
+                self.connection.execute(view)
+            rows = self.connection.execute(readable(relation)).fetchall()
+        except duckdb.Error as error:
+            raise from_engine(error) from error
+        kinds = [out.type for out in relation.columns]
+        names = [out.name if out.name is not None else f"_col{i}" for i, out in enumerate(relation.columns)]
+        texts = [[as_text(value, kind) for value, kind in zip(row, kinds, strict=True)] for row in rows]
+        return names, [str(kind) for kind in kinds], texts
+
+    def judge(self, statement: Statement) -> Judged:
+        """Ask a statement, and set the answer beside Trino's."""
+        try:
+            names, kinds, rows = self.ask(statement.sql, statement.schema)
+        except Exception as refusal:
+            expected = isinstance(refusal, (QueryFailed, RequestRefused))
+            text = f"{refusal}" if expected else f"GENERIC_INTERNAL_ERROR: {type(refusal).__name__}: {refusal}"
+            code = "SYNTAX_ERROR" if isinstance(refusal, RequestRefused) else text.partition(":")[0]
+            if not statement.error:
+                return Judged(statement, REFUSED, text)
+            why = "" if code == statement.error else f"{refusal} for {statement.error}: {statement.message}"
+            return Judged(statement, ERROR_DIFFERS if why else SAME, why)
+        if statement.error:
+            return Judged(statement, TOO_LAX, f"{rows[:3]} for {statement.error}: {statement.message}")
+        for ours, right in ((names, statement.columns), (kinds, statement.types)):
+            if ours != right:
+                return Judged(statement, WRONG, f"{ours} for {right}")
+        if not _ordered(statement.sql):
+            rows, right_rows = (sorted(each, key=repr) for each in (rows, statement.rows))
+        else:
+            right_rows = statement.rows
+        if rows != right_rows:
+            differing = next(((a, b) for a, b in zip(rows, right_rows) if a != b), (len(rows), len(right_rows)))
+            return Judged(statement, WRONG, f"{differing[0]} for {differing[1]}")
+        return Judged(statement, SAME)
+
+
+def _ordered(sql: str) -> bool:
+    query = parse_query(sql)
+    return query.args.get("order") is not None
+
+
+def main() -> None:
+    """Print the classes by corpus, and what differs."""
+    athena = Athena()
+    judged = [athena.judge(statement) for statement in statements()]
+    for corpus in sorted({each.statement.corpus for each in judged}):
+        found = Counter(each.judgement for each in judged if each.statement.corpus == corpus)
+        print(f"{corpus:<14}", *(f"{name} {found[name]:<5}" for name in CLASSES))
+    print(f"{'all':<14}", *(f"{name} {count:<5}" for name, count in Counter(each.judgement for each in judged).items()))
+    for each in judged:
+        if each.judgement != SAME:
+            print(f"{each.judgement} {each.statement.id}: {each.statement.sql}\n    {each.why}")
+
+
+if __name__ == "__main__":
+    main()
