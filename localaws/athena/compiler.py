@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +19,7 @@ from localaws.athena.errors import QueryFailed, not_supported
 from localaws.athena.expressions import Typed, add, combine, divide, failure, modulus, multiply
 from localaws.athena.functions import Aggregate, Scalar
 from localaws.athena.scope import AmbiguousNameError, Scope
-from localaws.athena.syntax import position
+from localaws.athena.syntax import extent, position
 from localaws.athena.types import BIGINT, BOOLEAN, DATE, INTEGER, TIMESTAMP, TIMESTAMP_TZ, UNKNOWN, VARCHAR, Type, text
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ class ExpressionCompiler:
 
     def __init__(self, sql: str, queries: QueryCompiler, now: dt.datetime) -> None:
         self.sql, self.queries, self.now = sql, queries, now
+        self._parts = itertools.count()
 
     def fail(self, code: str, node: exp.Expr | None, message: str) -> QueryFailed:
         """The failure `code` at the place of `node`."""
@@ -92,13 +95,13 @@ class ExpressionCompiler:
             return replace(value.cast(kind), type=kind)
         if not _castable(source, kind):
             raise self.fail("TYPE_MISMATCH", node, f"Cannot cast {source} to {kind}")
-        if source.is_text and kind.is_integer:
-            sql = (
-                f"CASE WHEN regexp_full_match({sql}, '[+-]?[0-9]+') THEN {sql} END"
-                if safe
-                else f"athena_integer_text({sql}, '{kind}')"
-            )
-        elif source.is_text and kind.base == "date" and not safe:
+        if source.base == "json" or kind.base == "json":
+            return self._convert_json(value, kind, safe)
+        computed = self._computed_cast(value, kind)
+        if computed:
+            sql = f"CAST({computed} AS {kind.duckdb})"
+            return combine(f"TRY({sql})" if safe else sql, kind, (value,))
+        if source.is_text and kind.base == "date" and not safe:
             sql = f"athena_date_text({sql})"
         elif source.is_text and kind.base == "date":
             sql = f"CASE WHEN regexp_full_match({sql}, '\\s*[0-9]{{4,}}-[0-9]{{1,2}}-[0-9]{{1,2}}\\s*') THEN {sql} END"
@@ -106,16 +109,70 @@ class ExpressionCompiler:
             sql = f"round({sql})"
         elif kind.is_text and source.base.startswith("timestamp"):
             sql = _timestamp_text(sql, source)
-        elif source.base == "json" and kind.is_text:
-            sql = f"json_extract_string({sql}, '$')"
-        elif kind.base == "json":
-            return combine(f"to_json({sql})", kind, (value,))
-        elif kind.base == "row" and source.base == "row":
-            return combine(self._row_by_position(value, kind, node, safe), kind, (value,))
+        elif source.base == kind.base == "timestamp" and kind.args < source.args:
+            sql = _fewer_digits(sql, int(kind.args[0]))
+        elif source.base == kind.base and kind.base in ("row", "array", "map"):
+            whole = self._convert_parts(value, kind, node)
+            return combine(f"TRY({whole})" if safe else whole, kind, (value,))
         sql = f"{function}({sql} AS {kind.duckdb})"
         if kind.is_text and kind.args:
             sql = f"left({sql}, {kind.args[0]})"
+        if kind.base == "char":
+            sql = types.padded(sql, kind)
         return combine(sql, kind, (value,))
+
+    def _computed_cast(self, value: Typed, kind: Type) -> str:
+        """SQL that computes a CAST as Trino does where DuckDB does otherwise; nothing where they agree."""
+        source, sql = value.type, value.sql
+        if source.is_text:
+            bits = {"tinyint": 8, "smallint": 16, "integer": 32, "bigint": 64}
+            if kind.is_integer:
+                return f"athena_text_integer({sql}, {text(kind.base)}, {bits[kind.base]})"
+            if kind.is_decimal:
+                return f"athena_text_decimal({sql}, {kind.precision}, {kind.scale})"
+            if kind.base in ("double", "real", "boolean"):
+                return f"athena_text_{kind.base}({sql})"
+        if source.is_floating and kind.is_text and not kind.args:
+            return f"athena_{source.base}_text({sql})"
+        if source.is_floating and kind.is_decimal:
+            number = sql if source.base == "double" else f"CAST(CAST({sql} AS VARCHAR) AS DOUBLE)"
+            return f"athena_double_decimal({number}, {kind.precision}, {kind.scale})"
+        return ""
+
+    def _convert_json(self, value: Typed, kind: Type, safe: bool) -> Typed:
+        if kind.base == "json":
+            return combine(self._as_json(value), kind, (value,))
+        if kind.is_text:
+            sql = f"athena_json_text(CAST({value.sql} AS VARCHAR))"
+            return combine(f"TRY({sql})" if safe else sql, kind, (value,))
+        return combine(f"{'TRY_CAST' if safe else 'CAST'}({value.sql} AS {kind.duckdb})", kind, (value,))
+
+    def _as_json(self, value: Typed) -> str:
+        """A value as JSON: DuckDB names the fields of a row that has no names."""
+        if value.type.base != "row":
+            return f"to_json({value.sql})"
+        members = []
+        for index, (name, kind) in enumerate(value.type.args):
+            part = Typed(f"struct_extract({value.sql}, {text(name or f'field{index}')})", kind)
+            quoted = text(json.dumps(name, ensure_ascii=False) + ":")
+            members.append(f"{quoted} || coalesce(CAST({self._as_json(part)} AS VARCHAR), 'null')")
+        written = " || ',' || ".join(members)
+        return f"CASE WHEN {value.sql} IS NOT NULL THEN CAST('{{' || {written} || '}}' AS JSON) END"
+
+    def _convert_parts(self, value: Typed, kind: Type, node: exp.Expr) -> str:
+        """A row, array or map whose parts are cast, one by one."""
+        if kind.base == "row":
+            return self._row_by_position(value, kind, node, safe=False)
+        name = types.quote(f"part {next(self._parts)}")
+        if kind.base == "array":
+            part = self.convert(Typed(name, value.type.args[0]), kind.args[0], node)
+            return f"CAST(list_transform({value.sql}, lambda {name}: {part.sql}) AS {kind.duckdb})"
+        key, item = (
+            self.convert(Typed(f"struct_extract({name}, '{which}')", old), new, node).sql
+            for which, old, new in zip(("key", "value"), value.type.args, kind.args, strict=True)
+        )
+        entries = f"list_transform(map_entries({value.sql}), lambda {name}: struct_pack(k := {key}, v := {item}))"
+        return f"CAST(map_from_entries({entries}) AS {kind.duckdb})"
 
     def _row_by_position(self, value: Typed, kind: Type, node: exp.Expr, safe: bool) -> str:
         if len(kind.args) != len(value.type.args):
@@ -150,6 +207,9 @@ class ExpressionCompiler:
         return Typed(text(value), Type("varchar", (len(value),)), literal=value)
 
     def _hexstring(self, node: exp.HexString, scope: Scope) -> Typed:
+        start, _ = extent(node)
+        if self.sql[start : start + 2].lower() == "0x":
+            return self._literal(exp.Literal.number(str(int(str(node.this), 16))), scope)
         return Typed(f"unhex({text(str(node.this))})", types.VARBINARY)
 
     def _null(self, node: exp.Null, scope: Scope) -> Typed:
@@ -248,7 +308,10 @@ class ExpressionCompiler:
         interval = right if date is left else left
         if not interval.type.base.startswith("interval") or (symbol == "-" and date is right):
             raise self._cannot_apply(symbol, left, right, node)
-        return combine(f"CAST({date.sql} {symbol} {interval.sql} AS {date.type.duckdb})", date.type, (left, right))
+        kind = date.type
+        if kind.base.startswith("timestamp") and interval.type == types.INTERVAL_DAY:
+            kind = Type(kind.base, (max(3, int(kind.args[0])),))
+        return combine(f"CAST({date.sql} {symbol} {interval.sql} AS {kind.duckdb})", kind, (left, right))
 
     def _cannot_apply(self, symbol: str, left: Typed, right: Typed, node: exp.Expr) -> QueryFailed:
         return self.fail("TYPE_MISMATCH", node, f"Cannot apply operator: {left.type} {symbol} {right.type}")
@@ -280,13 +343,30 @@ class ExpressionCompiler:
 
     def _concatenate(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
         values = [self.compile(part, scope) for part in nodes]
+        kinds = ", ".join(str(value.type) for value in values)
+        refused = self.fail("FUNCTION_NOT_FOUND", node, f"Unexpected parameters ({kinds}) for function concat")
+        if all(value.type.base == "varbinary" for value in values):
+            return combine("(" + " || ".join(value.sql for value in values) + ")", types.VARBINARY, values)
         lists = [value for value in values if value.type.base == "array"]
-        kind = lists[0].type if lists else VARCHAR
+        if not lists and not any(value.type.base == "unknown" for value in values):
+            if not all(value.type.is_text for value in values):
+                raise refused
+            return combine("(" + " || ".join(value.sql for value in values) + ")", VARCHAR, values)
+        # What is no array is an element of one; to Trino a NULL beside no array is one too, of what is beside it.
+        element = UNKNOWN
         for value in values:
-            if types.common(value.type, kind) is None:
-                kinds = ", ".join(str(value.type) for value in values)
-                raise self.fail("TYPE_MISMATCH", node, f"Unexpected parameters ({kinds}) for function concat")
-        return combine("(" + " || ".join(value.cast(kind).sql for value in values) + ")", kind, values)
+            shared = types.common(element, value.type.args[0] if value in lists else value.type)
+            if shared is None:
+                raise refused
+            element = shared
+        kind = types.array(element)
+        parts = [
+            self.convert(value, kind, node).sql
+            if value in lists or value.type.base == "unknown"
+            else f"[{value.cast(element).sql}]"
+            for value in values
+        ]
+        return combine("(" + " || ".join(parts) + ")", kind, values)
 
     def _compare(self, node: exp.Binary, scope: Scope) -> Typed:
         symbol = _COMPARISONS[type(node)]
@@ -299,7 +379,43 @@ class ExpressionCompiler:
         kind = types.common(left.type, right.type)
         if kind is None:
             raise self._cannot_apply(symbol, left, right, node)
-        return combine(f"({left.cast(kind).sql} {symbol} {right.cast(kind).sql})", BOOLEAN, (left, right))
+        if kind.base in ("array", "map", "row") and symbol in ("=", "<>"):
+            equal = self._equal(left.cast(kind).sql, right.cast(kind).sql, kind)
+            return combine(equal if symbol == "=" else f"(NOT {equal})", BOOLEAN, (left, right))
+        sql = f"({left.cast(kind).sql} {symbol} {right.cast(kind).sql})"
+        greater, other = (right, left) if symbol in ("<", "<=") else (left, right)
+        if symbol in _COMPARISONS.values() and greater.type.is_floating and greater.literal is None:
+            # To DuckDB NaN is greater than all numbers, and equal to itself.
+            sql = _unless_nan(sql, symbol, greater.sql, other.sql)
+        return combine(sql, BOOLEAN, (left, right))
+
+    def _equal(self, left: str, right: str, kind: Type) -> str:
+        """Whether two values are equal; NULL where a part that is NULL decides."""
+        missing = f"{left} IS NULL OR {right} IS NULL"
+        if kind.base == "array":
+            at = types.quote(f"part {next(self._parts)}")
+            each = self._equal(f"list_extract({left}, {at})", f"list_extract({right}, {at})", kind.args[0])
+            pairs = f"list_transform(range(1, len({left}) + 1), lambda {at}: {each})"
+            same = f"WHEN len({left}) <> len({right}) THEN false ELSE NOT athena_contains({pairs}, false)"
+        elif kind.base == "row":
+            names = (text(name or f"field{index}") for index, (name, _) in enumerate(kind.args))
+            fields = (
+                self._equal(f"struct_extract({left}, {name})", f"struct_extract({right}, {name})", part)
+                for name, (_, part) in zip(names, kind.args, strict=True)
+            )
+            same = f"ELSE {' AND '.join(fields)}"
+        elif kind.base == "map":
+            key = types.quote(f"part {next(self._parts)}")
+            values = (f"map_extract_value({side}, {key})" for side in (left, right))
+            each = f"CASE WHEN map_contains({right}, {key}) THEN {self._equal(*values, kind.args[1])} ELSE false END"
+            pairs = f"list_transform(map_keys({left}), lambda {key}: {each})"
+            same = (
+                f"WHEN cardinality({left}) <> cardinality({right}) THEN false ELSE NOT athena_contains({pairs}, false)"
+            )
+        else:
+            equal = f"({left} = {right})"
+            return _unless_nan(equal, "=", left, right) if kind.is_floating else equal
+        return f"CASE WHEN {missing} THEN NULL {same} END"
 
     _eq = _neq = _lt = _lte = _gt = _gte = _compare
 
@@ -495,11 +611,10 @@ class ExpressionCompiler:
         name = {"BOTH": "trim", "LEADING": "ltrim", "TRAILING": "rtrim"}[side]
         if node.args.get("expression") is None:
             return self._scalar(name, [node.this], node, scope)
-        value, characters = (
-            self.coerce(self.compile(part, scope), VARCHAR, node, "TRIM needs text")
-            for part in (node.this, node.expression)
-        )
-        return combine(f"{name}({value.sql}, {characters.sql})", VARCHAR, (value, characters))
+        value, characters = (self.compile(part, scope) for part in (node.this, node.expression))
+        written = value.type if value.type.is_text else VARCHAR
+        value, characters = (self.coerce(part, VARCHAR, node, "TRIM needs text") for part in (value, characters))
+        return combine(f"{name}({value.sql}, {characters.sql})", written, (value, characters))
 
     def _substring(self, node: exp.Substring, scope: Scope) -> Typed:
         parts = [node.this, node.args.get("start"), node.args.get("length")]
@@ -692,12 +807,26 @@ class ExpressionCompiler:
         sql = f"list_extract(list_transform([{folded}], lambda {types.quote(final)}: {result.sql}), 1)"
         return combine(sql, result.type, (values, initial, step, result))
 
+    def _call_array_join(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
+        values = [self.compile(part, scope) for part in nodes]
+        if len(values) not in (2, 3) or values[0].type.base != "array":
+            raise self._unexpected("array_join", nodes, node, scope)
+        listed, separator, *missing = values
+        texts = self.convert(listed, types.array(VARCHAR), node).sql
+        if missing:
+            texts = f"list_transform({texts}, lambda x: coalesce(x, {missing[0].sql}))"
+        return combine(
+            f"coalesce(array_to_string({texts}, {separator.sql}), CASE WHEN {texts} IS NOT NULL THEN '' END)",
+            VARCHAR,
+            values,
+        )
+
     def _call_grouping(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
         if not nodes:
             raise self.fail("SYNTAX_ERROR", node, "The 'grouping' function must have at least one argument")
         values = [self.compile(part, scope) for part in nodes]
-        sql = f"CAST(grouping({', '.join(value.sql for value in values)}) AS BIGINT)"
-        return combine(sql, BIGINT, values, bare=(), aggregate=True, pure=False)
+        sql = f"CAST(grouping({', '.join(value.sql for value in values)}) AS INTEGER)"
+        return combine(sql, INTEGER, values, bare=(), aggregate=True, pure=False)
 
     def _scalar(self, name: str, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
         function = functions.SCALAR.get(name)
@@ -795,9 +924,26 @@ class ExpressionCompiler:
         if any(argument is None for argument in accepted):
             raise self.fail("FUNCTION_NOT_FOUND", node, f"Unexpected parameters ({kinds}) for function {name}")
         arguments = [argument for argument in accepted if argument is not None]
+        if "L" in function.parameters:
+            arguments = self._of_one_element(
+                arguments, letters, node, f"Unexpected parameters ({kinds}) for function {name}"
+            )
         if "c" in function.parameters and arguments:
             arguments = self.alike(arguments, node, f"Unexpected parameters ({kinds}) for function {name}")
         return arguments
+
+    def _of_one_element(self, values: list[Typed], letters: list[str], node: exp.Expr, message: str) -> list[Typed]:
+        """Arrays and elements of one type."""
+        element = UNKNOWN
+        for value, letter in zip(values, letters, strict=False):
+            shared = types.common(element, value.type.args[0] if letter[0] == "L" and value.type.args else value.type)
+            if shared is None:
+                raise self.fail("FUNCTION_NOT_FOUND", node, message)
+            element = shared
+        return [
+            self.convert(value, types.array(element), node) if letter[0] == "L" else value.cast(element)
+            for value, letter in zip(values, letters, strict=False)
+        ]
 
     def _unexpected(self, name: str, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> QueryFailed:
         """The failure of a call with too few or too many arguments."""
@@ -822,7 +968,7 @@ def _accept(letter: str, value: Typed) -> Typed | None:
     accepts = {
         "n": kind.is_numeric, "i": kind.is_integer, "d": kind.is_numeric,
         "s": kind.is_text, "k": kind.is_text, "t": kind.is_temporal, "b": kind.base == "boolean",
-        "l": kind.base == "array", "m": kind.base == "map", "x": kind.base == "varbinary",
+        "l": kind.base == "array", "L": kind.base == "array", "m": kind.base == "map", "x": kind.base == "varbinary",
         "j": kind.base == "json" or kind.is_text,
     }  # fmt: skip
     if not accepts.get(letter, True):
@@ -832,7 +978,16 @@ def _accept(letter: str, value: Typed) -> Typed | None:
     return value.cast(types.DOUBLE) if letter == "d" else value
 
 
+def _unless_nan(sql: str, symbol: str, greater: str, other: str) -> str:
+    """A comparison that is false (`<>`: true) when its greater side is NaN, and NULL when the other is NULL."""
+    if symbol == "<>":
+        return f"({sql} OR ({other} IS NOT NULL AND isnan({greater})))"
+    return f"({sql} AND ({other} IS NULL OR NOT isnan({greater})))"
+
+
 def _castable(source: Type, kind: Type) -> bool:
+    if source.base == "unknown":
+        return True
     if source.base == kind.base and source.base not in ("array", "map"):
         return True
     if source.base == kind.base:
@@ -847,6 +1002,12 @@ def _castable(source: Type, kind: Type) -> bool:
     if source.is_temporal:
         return kind.is_temporal
     return (source.is_numeric or source.base in simple) and (kind.is_numeric or kind.base in simple)
+
+
+def _fewer_digits(sql: str, digits: int) -> str:
+    """A timestamp rounded to so many digits of a second."""
+    unit = 10 ** (6 - digits)
+    return f"make_timestamp(CAST(floor((epoch_us({sql}) + {unit // 2}) / {unit}) AS BIGINT) * {unit})"
 
 
 def _timestamp_text(sql: str, kind: Type) -> str:

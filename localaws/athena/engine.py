@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 from ministack.services import s3
 
+from localaws.athena import computed
 from localaws.athena.expressions import MACROS
 from localaws.settings import STATE
 
@@ -39,18 +40,27 @@ def _instance() -> duckdb.DuckDBPyConnection:
             "autoload_known_extensions": False,
         },
     )
+    prepare(instance)
     for setting in (
-        "disabled_optimizers = 'type_pushdown'",  # it turns TRY_CAST over a CSV file into CAST
-        "ieee_floating_point_ops = true",
-        "TimeZone = 'UTC'",
         f"allowed_directories = ['{SCRATCH}', '{Path(s3.DATA_DIR)}']",
         "enable_external_access = false",
     ):
         instance.execute(f"SET GLOBAL {setting}")
-    for macro in MACROS:
-        instance.execute(macro)
     instance.execute("SET GLOBAL lock_configuration = true")
     return instance
+
+
+def prepare(instance: duckdb.DuckDBPyConnection) -> None:
+    """Let a DuckDB compute as the compiled SQL expects it to."""
+    for setting in (
+        "disabled_optimizers = 'type_pushdown'",  # it turns TRY_CAST over a CSV file into CAST
+        "ieee_floating_point_ops = true",
+        "TimeZone = 'UTC'",
+    ):
+        instance.execute(f"SET GLOBAL {setting}")
+    computed.install(instance)
+    for macro in MACROS:
+        instance.execute(macro)
 
 
 def clear_scratch() -> None:

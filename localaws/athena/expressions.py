@@ -66,6 +66,8 @@ class Typed:
         """Itself as `kind`; the caller knows that the conversion is allowed."""
         if self.type == kind:
             return self
+        if kind.base == "char" and self.type != kind:
+            return replace(self, type=kind, sql=types.padded(self.sql, kind))
         if self.type.duckdb == kind.duckdb:
             return replace(self, type=kind)
         return replace(self, sql=f"CAST({self.sql} AS {kind.duckdb})", type=kind)
@@ -157,13 +159,18 @@ MACROS = (
     """CREATE MACRO athena_divide(a, b) AS (a // b) + CASE
        WHEN a % b <> 0 AND abs(a % b) >= abs(b) - abs(a % b) THEN CASE WHEN (a < 0) = (b < 0) THEN 1 ELSE -1 END
        ELSE 0 END""",
-    # Strict, as Trino casts text: no blanks, no fraction, no exponent. What comes out otherwise cannot be cast.
-    """CREATE MACRO athena_integer_text(x, t) AS CASE WHEN x IS NULL OR regexp_full_match(x, '[+-]?[0-9]+') THEN x
-       ELSE 'INVALID_CAST_ARGUMENT: Cannot cast ''' || x || ''' to ' || t END""",
     # Trino's rank: the value after the first floor(n * share), and the last one for a share of 1.
     f"""CREATE MACRO athena_percentile(listed, n, share) AS list_extract(list_sort(listed, 'ASC', 'NULLS LAST'), CASE
        WHEN share BETWEEN 0 AND 1 THEN CAST(least(floor(n * share) + 1, n) AS BIGINT) WHEN share IS NOT NULL
        THEN {failure("'INVALID_FUNCTION_ARGUMENT: Percentile must be between 0 and 1'")} END)""",
+    # Arrays: NULL where an element that is NULL may be the one.
+    """CREATE MACRO athena_contains(l, x) AS CASE WHEN list_contains(l, x) THEN true
+       WHEN l IS NULL OR x IS NULL OR list_count(l) < len(l) THEN NULL ELSE false END""",
+    "CREATE MACRO athena_has(l, x) AS CASE WHEN x IS NULL THEN list_count(l) < len(l) ELSE list_contains(l, x) END",
+    """CREATE MACRO athena_distinct(l) AS list_filter(l, lambda x, i: CASE WHEN x IS NULL
+       THEN list_count(l[1:i - 1]) = i - 1 ELSE list_position(l, x) = i END)""",
+    """CREATE MACRO athena_overlap(a, b) AS CASE WHEN list_has_any(list_filter(a, lambda x: x IS NOT NULL), b) THEN true
+       WHEN a IS NULL OR b IS NULL OR list_count(a) < len(a) OR list_count(b) < len(b) THEN NULL ELSE false END""",
     """CREATE MACRO athena_date_text(x) AS
        CASE WHEN x IS NULL OR regexp_full_match(x, '\\s*[+-]?[0-9]{4,}-[0-9]{1,2}-[0-9]{1,2}\\s*') THEN x
        ELSE 'INVALID_CAST_ARGUMENT: Value cannot be cast to date: ' || x END""",

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from localaws.athena import types
+from localaws.athena import computed, types
 from localaws.athena.errors import QueryFailed, not_supported
 from localaws.athena.expressions import Typed, divide, failure, modulus, scaled, unscaled
 from localaws.athena.formats import from_joda, from_mysql
@@ -42,7 +42,8 @@ class Scalar:
 
     Attributes:
         parameters: one letter for each parameter, separated by blanks, followed by ``?`` (optional) or ``*`` (any
-            number): n number, i integer, d double, s text, t date or timestamp, b boolean, l array,
+            number): n number, i integer, d double, s text, t date or timestamp, b boolean, l array, L array whose
+            elements get one type with those of the other L and with e, an element,
             m map, x binary, j JSON or text, k constant text, c values of one common type, a anything, f lambda.
         returns: its type, or a function of the arguments that gives it.
         sql: a template with ``{0}``, ``{1}`` for the arguments, or a function of the arguments.
@@ -64,8 +65,20 @@ class Aggregate:
     sql: str | Callable[[Arguments, Render], str]
 
 
+MAX_LENGTH = 2**31 - 2
+
+
 def _first(arguments: Arguments) -> Type:
     return arguments[0].type
+
+
+def _list_of_first(arguments: Arguments) -> Type:
+    return array(_first(arguments))
+
+
+def _times(factor: int, arguments: Arguments) -> int | None:
+    length = _length(_first(arguments))
+    return None if length is None else factor * length
 
 
 def _constant(argument: Typed, function: str) -> str:
@@ -102,6 +115,11 @@ def _round(arguments: Arguments) -> str:
     return f"round({value.sql}, CAST({arguments[1].sql} AS INTEGER))"
 
 
+def _truncated(arguments: Arguments) -> Type:
+    kind = _first(arguments)
+    return decimal(max(1, kind.precision - kind.scale), 0) if kind.is_decimal and len(arguments) == 1 else kind
+
+
 def _truncate(arguments: Arguments) -> str:
     kind = _first(arguments)
     if not kind.is_decimal or len(arguments) == 1:
@@ -135,28 +153,47 @@ def _replace(arguments: Arguments) -> str:
 
 
 def _substring(arguments: Arguments) -> str:
-    # Trino gives '' for a start beyond the text or 0; DuckDB counts 0 as one before the start.
+    # Trino gives '' for a start beyond the text or 0, and for a length below 1; DuckDB counts from there.
     value, start, *length = (argument.sql for argument in arguments)
     call = f"substring({value}, {start}{''.join(', ' + n for n in length)})"
-    return f"CASE WHEN {start} = 0 OR {start} < -length({value}) THEN '' ELSE {call} END"
+    none = "".join(f" OR {n} <= 0" for n in length)
+    return f"CASE WHEN {value} IS NULL THEN NULL WHEN {start} = 0 OR {start} < -length({value}){none} THEN '' ELSE {call} END"
 
 
-def _regex_replacement(arguments: Arguments) -> str:
-    value, pattern = arguments[0].sql, arguments[1].sql
+def _computed(name: str, *defaults: str) -> Callable[[Arguments], str]:
+    """A function in Python, with what its last parameters are when they are not given."""
+    wanted = next(len(one.parameters) for one in computed.FUNCTIONS if one.name == f"athena_{name}")
+
+    def write(arguments: Arguments) -> str:
+        given = [argument.sql for argument in arguments]
+        missing = wanted - len(given)
+        return f"athena_{name}({', '.join([*given, *defaults[len(defaults) - missing :]])})"
+
+    return write
+
+
+def _length(kind: Type) -> int | None:
+    return int(kind.args[0]) if kind.args else None
+
+
+def _text_of(length: int | None) -> Type:
+    return VARCHAR if length is None or length > MAX_LENGTH else Type("varchar", (length,))
+
+
+def _replaced_type(arguments: Arguments) -> Type:
+    """As long as a replacement at every place makes it. Source: Trino's StringFunctions.replace."""
     if len(arguments) == 2:
-        return f"regexp_replace({value}, {pattern}, '', 'g')"
-    replacement = _constant(arguments[2], "regexp_replace")
-    replacement = re.sub(r"\$(\d)", r"\\\1", replacement.replace("\\", "\\\\"))
-    return f"regexp_replace({value}, {pattern}, {text(replacement)}, 'g')"
+        return _first(arguments)
+    value, replacement = _length(arguments[0].type), _length(arguments[2].type)
+    return _text_of(None if value is None or replacement is None else value + replacement * (value + 1))
 
 
-def _regex_extract(arguments: Arguments) -> str:
-    value, pattern = arguments[0].sql, arguments[1].sql
-    group = arguments[2].sql if len(arguments) == 3 else "0"
-    return (
-        f"CASE WHEN regexp_matches({value}, {pattern}) "
-        f"THEN regexp_extract({value}, {pattern}, CAST({group} AS INTEGER)) END"
-    )
+def _regex_replaced_type(arguments: Arguments) -> Type:
+    """Source: Trino's RegexpFunctions.regexpReplace."""
+    if len(arguments) == 2:
+        return _first(arguments)
+    value, replacement = _length(arguments[0].type), _length(arguments[2].type)
+    return _text_of(None if value is None or replacement is None else value + value * replacement // 2 * (value + 1))
 
 
 def _printf(arguments: Arguments) -> str:
@@ -236,27 +273,6 @@ def _element_at(arguments: Arguments) -> str:
     return f"list_extract({arguments[0].sql}, {arguments[1].sql})"
 
 
-def _json_scalar(arguments: Arguments) -> str:
-    value, path = f"CAST({arguments[0].sql} AS VARCHAR)", arguments[1].sql
-    return (
-        f"CASE WHEN json_valid({value}) AND json_type({value}, {path}) NOT IN ('OBJECT', 'ARRAY', 'NULL') "
-        f"THEN json_extract_string({value}, {path}) END"
-    )
-
-
-def _json_value(arguments: Arguments) -> str:
-    value = f"CAST({arguments[0].sql} AS VARCHAR)"
-    return f"CASE WHEN json_valid({value}) THEN json_extract({value}, {arguments[1].sql}) END"
-
-
-def _json_size(arguments: Arguments) -> str:
-    value, path = f"CAST({arguments[0].sql} AS VARCHAR)", arguments[1].sql
-    return (
-        f"CASE json_type({value}, {path}) WHEN 'ARRAY' THEN json_array_length({value}, {path}) "
-        f"WHEN 'OBJECT' THEN length(json_keys({value}, {path})) ELSE 0 END"
-    )
-
-
 def _call(name: str) -> Callable[[Arguments], str]:
     return lambda arguments: f"{name}({', '.join(argument.sql for argument in arguments)})"
 
@@ -267,6 +283,12 @@ def _sequence_type(arguments: Arguments) -> Type:
 
 def _sequence(arguments: Arguments) -> str:
     first, last, *step = (argument.sql for argument in arguments)
+    if step and arguments[2].type == types.INTERVAL_YEAR:
+        # By so many months from the first one: from the one before, the 31st would stay the 29th for ever.
+        months = f"(datepart('year', {step[0]}) * 12 + datepart('month', {step[0]}))"
+        count = f"(abs(date_diff('month', {first}, {last})) // abs({months}) + 1)"
+        every = f"list_transform(range({count}), lambda i: {first} + to_months(CAST(i * {months} AS INTEGER)))"
+        return f"list_filter({every}, lambda d: CASE WHEN {months} > 0 THEN d <= {last} ELSE d >= {last} END)"
     if _first(arguments).is_temporal:
         return f"generate_series({first}, {last}, {step[0] if step else 'INTERVAL 1 DAY'})"
     by = step[0] if step else f"CASE WHEN {first} <= {last} THEN 1 ELSE -1 END"
@@ -283,7 +305,7 @@ SCALAR: dict[str, Scalar] = {
     "ceiling": Scalar("n", _whole, "ceil({0})"),
     "floor": Scalar("n", _whole, "floor({0})"),
     "round": Scalar("n i?", _rounded, _round),
-    "truncate": Scalar("n i?", lambda a: _whole(a) if len(a) == 1 else _first(a), _truncate),
+    "truncate": Scalar("n i?", _truncated, _truncate),
     "sign": Scalar("n", lambda a: decimal(1, 0) if _first(a).is_decimal else _first(a), "sign({0})"),
     "mod": Scalar("n n", lambda a: _modulus(a).type, lambda a: _modulus(a).sql),
     "power": Scalar("d d", DOUBLE, "pow({0}, {1})"),
@@ -325,21 +347,21 @@ SCALAR: dict[str, Scalar] = {
     "length": Scalar("s", BIGINT, "length({0})"),
     "char_length": Scalar("s", BIGINT, "length({0})"),
     "character_length": Scalar("s", BIGINT, "length({0})"),
-    "lower": Scalar("s", VARCHAR, "lower({0})"),
-    "upper": Scalar("s", VARCHAR, "upper({0})"),
-    "trim": Scalar("s", VARCHAR, "trim({0}, E' \\t\\n\\r\\f')"),
-    "ltrim": Scalar("s", VARCHAR, "ltrim({0}, E' \\t\\n\\r\\f')"),
-    "rtrim": Scalar("s", VARCHAR, "rtrim({0}, E' \\t\\n\\r\\f')"),
-    "reverse": Scalar("s", VARCHAR, "reverse({0})"),
-    "replace": Scalar("s s s?", VARCHAR, _replace),
-    "substring": Scalar("s i i?", VARCHAR, _substring),
-    "substr": Scalar("s i i?", VARCHAR, _substring),
+    "lower": Scalar("s", _first, "athena_lower({0})"),
+    "upper": Scalar("s", _first, "athena_upper({0})"),
+    "trim": Scalar("s", _first, "trim({0}, E' \\t\\n\\r\\f')"),
+    "ltrim": Scalar("s", _first, "ltrim({0}, E' \\t\\n\\r\\f')"),
+    "rtrim": Scalar("s", _first, "rtrim({0}, E' \\t\\n\\r\\f')"),
+    "reverse": Scalar("s", _first, "reverse({0})"),
+    "replace": Scalar("s s s?", _replaced_type, _replace),
+    "substring": Scalar("s i i?", _first, _substring),
+    "substr": Scalar("s i i?", _first, _substring),
     "strpos": Scalar("s s", BIGINT, "strpos({0}, {1})"),
     "starts_with": Scalar("s s", BOOLEAN, "starts_with({0}, {1})"),
     "ends_with": Scalar("s s", BOOLEAN, "ends_with({0}, {1})"),
-    "split": Scalar("s s", array(VARCHAR), "string_split({0}, {1})"),
+    "split": Scalar("s s", _list_of_first, "string_split({0}, {1})"),
     "split_part": Scalar(
-        "s s i", VARCHAR, "CASE WHEN {2} <= len(string_split({0}, {1})) THEN split_part({0}, {1}, {2}) END"
+        "s s i", _first, "CASE WHEN {2} <= len(string_split({0}, {1})) THEN split_part({0}, {1}, {2}) END"
     ),
     "lpad": Scalar("s i s", VARCHAR, _pad("l")),
     "rpad": Scalar("s i s", VARCHAR, _pad("r")),
@@ -350,15 +372,13 @@ SCALAR: dict[str, Scalar] = {
     "hamming_distance": Scalar("s s", BIGINT, "hamming({0}, {1})"),
     "concat_ws": Scalar("s s*", VARCHAR, _call("concat_ws")),
     "format": Scalar("k a*", VARCHAR, _printf),
-    "regexp_like": Scalar("s s", BOOLEAN, "regexp_matches({0}, {1})"),
-    "regexp_extract": Scalar("s s i?", VARCHAR, _regex_extract),
-    "regexp_extract_all": Scalar(
-        "s s i?", array(VARCHAR),
-        lambda a: f"regexp_extract_all({a[0].sql}, {a[1].sql}, CAST({a[2].sql if a[2:] else 0} AS INTEGER))",
-    ),
-    "regexp_replace": Scalar("s s s?", VARCHAR, _regex_replacement),
-    "regexp_split": Scalar("s s", array(VARCHAR), "regexp_split_to_array({0}, {1})"),
-    "regexp_count": Scalar("s s", BIGINT, "len(regexp_extract_all({0}, {1}))"),
+    "regexp_like": Scalar("s s", BOOLEAN, _computed("regexp_like")),
+    "regexp_extract": Scalar("s s i?", _first, _computed("regexp_extract", "0")),
+    "regexp_extract_all": Scalar("s s i?", _list_of_first, _computed("regexp_extract_all", "0")),
+    "regexp_replace": Scalar("s s s?", _regex_replaced_type, _computed("regexp_replace", "''")),
+    "regexp_split": Scalar("s s", _list_of_first, _computed("regexp_split")),
+    "regexp_count": Scalar("s s", BIGINT, _computed("regexp_count")),
+    "regexp_position": Scalar("s s i? i?", types.INTEGER, _computed("regexp_position", "1", "1")),
     "md5": Scalar("x", VARBINARY, "unhex(md5({0}))"),
     "sha1": Scalar("x", VARBINARY, "unhex(sha1({0}))"),
     "sha256": Scalar("x", VARBINARY, "unhex(sha256({0}))"),
@@ -368,9 +388,9 @@ SCALAR: dict[str, Scalar] = {
     "from_base64": Scalar("s", VARBINARY, "from_base64({0})"),
     "to_utf8": Scalar("s", VARBINARY, "encode({0})"),
     "from_utf8": Scalar("x", VARCHAR, "decode({0})"),
-    "uuid": Scalar("", VARCHAR, "CAST(uuid() AS VARCHAR)", pure=False),
-    "url_encode": Scalar("s", VARCHAR, "url_encode({0})"),
-    "url_decode": Scalar("s", VARCHAR, "url_decode({0})"),
+    "uuid": Scalar("", types.UUID, "uuid()", pure=False),
+    "url_encode": Scalar("s", lambda a: _text_of(_times(12, a)), _computed("url_encode")),
+    "url_decode": Scalar("s", _first, _computed("url_decode")),
     # Dates and times
     "date": Scalar("a", DATE, lambda a: f"athena_date_text({a[0].sql})" if _first(a).is_text else a[0].sql),
     "year": _part("year"),
@@ -395,7 +415,7 @@ SCALAR: dict[str, Scalar] = {
     "date_add": Scalar("k i t", lambda a: a[2].type, _date_add),
     "date_diff": Scalar("k t t", BIGINT, _date_diff),
     "date_format": Scalar("t k", VARCHAR, _strftime(from_mysql, "date_format")),
-    "date_parse": Scalar("s k", TIMESTAMP, _strptime(from_mysql, "date_parse")),
+    "date_parse": Scalar("s s", TIMESTAMP, _computed("date_parse")),
     "format_datetime": Scalar("t k", VARCHAR, _strftime(from_joda, "format_datetime")),
     "parse_datetime": Scalar("s k", TIMESTAMP_TZ, _strptime(from_joda, "parse_datetime")),
     "from_iso8601_date": Scalar("s", DATE, "CAST(athena_date_text({0}) AS DATE)"),
@@ -411,35 +431,47 @@ SCALAR: dict[str, Scalar] = {
     "to_unixtime": Scalar("t", DOUBLE, "epoch({0})"),
     # Arrays, maps, JSON
     "cardinality": Scalar("a", BIGINT, lambda a: f"{'cardinality' if _first(a).base == 'map' else 'len'}({a[0].sql})"),
-    "contains": Scalar("l a", BOOLEAN, "list_contains({0}, {1})"),
+    "contains": Scalar("L e", BOOLEAN, "athena_contains({0}, {1})"),
     "element_at": Scalar("a a", _element, _element_at),
-    "array_distinct": Scalar("l", _first, "list_distinct({0})"),
+    "array_distinct": Scalar("l", _first, "athena_distinct({0})"),
     "array_sort": Scalar("l", _first, "list_sort({0}, 'ASC', 'NULLS LAST')"),
-    "array_max": Scalar("l", _element, "list_max({0})"),
-    "array_min": Scalar("l", _element, "list_min({0})"),
-    "array_position": Scalar("l a", BIGINT, "coalesce(list_position({0}, {1}), 0)"),
-    "array_join": Scalar("l s", VARCHAR, "array_to_string({0}, {1})"),
-    "array_intersect": Scalar("l l", _first, "list_intersect({0}, {1})"),
-    "array_remove": Scalar("l a", _first, "list_filter({0}, lambda x: x <> {1})"),
-    "arrays_overlap": Scalar("l l", BOOLEAN, "list_has_any({0}, {1})"),
+    "array_max": Scalar("l", _element, "CASE WHEN list_count({0}) = len({0}) THEN list_max({0}) END"),
+    "array_min": Scalar("l", _element, "CASE WHEN list_count({0}) = len({0}) THEN list_min({0}) END"),
+    "array_position": Scalar(
+        "L e", BIGINT, "CASE WHEN {0} IS NOT NULL AND {1} IS NOT NULL THEN coalesce(list_position({0}, {1}), 0) END"
+    ),
+    "array_intersect": Scalar("L L", _first, "list_filter(athena_distinct({0}), lambda x: athena_has({1}, x))"),
+    "array_union": Scalar("L L", _first, "athena_distinct(({0} || {1}))"),
+    "array_except": Scalar("L L", _first, "list_filter(athena_distinct({0}), lambda x: NOT athena_has({1}, x))"),
+    "array_remove": Scalar(
+        "L e", _first, "CASE WHEN {1} IS NOT NULL THEN list_filter({0}, lambda x: x IS DISTINCT FROM {1}) END"
+    ),
+    "arrays_overlap": Scalar("L L", BOOLEAN, "athena_overlap({0}, {1})"),
     "flatten": Scalar("l", _element, "flatten({0})"),
     "slice": Scalar("l i i", _first, "list_slice({0}, {1}, {1} + {2} - 1)"),
     "sequence": Scalar("a a a?", _sequence_type, _sequence),
     "repeat": Scalar("a i", lambda a: array(_first(a)), "list_transform(range({1}), lambda x: {0})"),
     "map_keys": Scalar("m", lambda a: array(_first(a).args[0]), "map_keys({0})"),
     "map_values": Scalar("m", lambda a: array(_first(a).args[1]), "map_values({0})"),
-    "json_extract": Scalar("j s", JSON, _json_value),
-    "json_extract_scalar": Scalar("j s", VARCHAR, _json_scalar),
-    "json_parse": Scalar("s", JSON, "CAST({0} AS JSON)"),
+    "json_extract": Scalar("j s", JSON, "athena_json_extract(CAST({0} AS VARCHAR), {1})"),
+    "json_extract_scalar": Scalar(
+        "j s", lambda a: _first(a) if _first(a).is_text else VARCHAR,
+        "athena_json_extract_scalar(CAST({0} AS VARCHAR), {1})",
+    ),
+    "json_parse": Scalar("s", JSON, _computed("json_parse")),
     "json_format": Scalar("j", VARCHAR, "CAST({0} AS VARCHAR)"),
-    "json_array_length": Scalar("j", BIGINT, "json_array_length({0})"),
-    "json_size": Scalar("j s", BIGINT, _json_size),
+    "json_array_length": Scalar("j", BIGINT, "athena_json_array_length(CAST({0} AS VARCHAR))"),
+    "json_array_contains": Scalar(
+        "j a", BOOLEAN, "athena_json_array_contains(CAST({0} AS VARCHAR), CAST(to_json({1}) AS VARCHAR))"
+    ),
+    "json_size": Scalar("j s", BIGINT, "athena_json_size(CAST({0} AS VARCHAR), {1})"),
+    "is_json_scalar": Scalar("j", BOOLEAN, "athena_is_json_scalar(CAST({0} AS VARCHAR))"),
     # Lambdas
     "transform": Scalar("l f", lambda a: array(a[1].type), "list_transform({0}, {1})"),
     "filter": Scalar("l f", _first, "list_filter({0}, {1})"),
-    "any_match": Scalar("l f", BOOLEAN, "list_bool_or(list_transform({0}, {1}))"),
-    "all_match": Scalar("l f", BOOLEAN, "coalesce(list_bool_and(list_transform({0}, {1})), true)"),
-    "none_match": Scalar("l f", BOOLEAN, "NOT coalesce(list_bool_or(list_transform({0}, {1})), false)"),
+    "any_match": Scalar("l f", BOOLEAN, "athena_contains(list_transform({0}, {1}), true)"),
+    "all_match": Scalar("l f", BOOLEAN, "NOT athena_contains(list_transform({0}, {1}), false)"),
+    "none_match": Scalar("l f", BOOLEAN, "NOT athena_contains(list_transform({0}, {1}), true)"),
     # The rest
     "typeof": Scalar("a", VARCHAR, lambda a: text(str(_first(a)))),
 }  # fmt: skip
@@ -513,12 +545,36 @@ def _map_agg(arguments: Arguments, render: Render) -> str:
     return f"map_from_entries({render('list', f'struct_pack(k := {key.sql}, v := {value.sql})')})"
 
 
+def _extreme(name: str) -> Callable[[Arguments, Render], str]:
+    """Of doubles NaN is neither the least nor the greatest, unless there is nothing else."""
+
+    def write(arguments: Arguments, render: Render) -> str:
+        sqls = [argument.sql for argument in arguments]
+        if not _first(arguments).is_floating or len(arguments) > 1:
+            return render(name, *sqls)
+        return f"coalesce({render(name, f'CASE WHEN NOT isnan({sqls[0]}) THEN {sqls[0]} END')}, {render(name, *sqls)})"
+
+    return write
+
+
+def _real_or_double(arguments: Arguments) -> Type:
+    return DOUBLE if any(argument.type.base == "double" for argument in arguments) else REAL
+
+
+def _of_pairs(name: str) -> Callable[[Arguments, Render], str]:
+    def write(arguments: Arguments, render: Render) -> str:
+        found = render(name, *(argument.cast(DOUBLE).sql for argument in arguments))
+        return f"CASE WHEN NOT isnan({found}) THEN {found} END"
+
+    return write
+
+
 AGGREGATE: dict[str, Aggregate] = {
     "count": Aggregate("a?", BIGINT, "count"),
     "sum": Aggregate("n", _summed, "sum"),
     "avg": Aggregate("n", _averaged, _average),
-    "min": Aggregate("a i?", _nth(1), "min"),
-    "max": Aggregate("a i?", _nth(1), "max"),
+    "min": Aggregate("a i?", _nth(1), _extreme("min")),
+    "max": Aggregate("a i?", _nth(1), _extreme("max")),
     "count_if": Aggregate("b", BIGINT, lambda a, render: render("count", f"CASE WHEN {a[0].sql} THEN true END")),
     "bool_and": Aggregate("b", BOOLEAN, "bool_and"),
     "bool_or": Aggregate("b", BOOLEAN, "bool_or"),
@@ -536,9 +592,9 @@ AGGREGATE: dict[str, Aggregate] = {
     "variance": Aggregate("d", DOUBLE, "var_samp"),
     "var_samp": Aggregate("d", DOUBLE, "var_samp"),
     "var_pop": Aggregate("d", DOUBLE, "var_pop"),
-    "corr": Aggregate("d d", DOUBLE, "corr"),
-    "covar_samp": Aggregate("d d", DOUBLE, "covar_samp"),
-    "covar_pop": Aggregate("d d", DOUBLE, "covar_pop"),
+    "corr": Aggregate("n n", _real_or_double, _of_pairs("corr")),
+    "covar_samp": Aggregate("n n", _real_or_double, _of_pairs("covar_samp")),
+    "covar_pop": Aggregate("n n", _real_or_double, _of_pairs("covar_pop")),
     "histogram": Aggregate("a", lambda a: Type("map", (_first(a), BIGINT)), "histogram"),
     "map_agg": Aggregate("a a", lambda a: Type("map", (a[0].type, a[1].type)), _map_agg),
     "listagg": Aggregate("s s?", VARCHAR, "string_agg"),

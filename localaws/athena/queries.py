@@ -225,13 +225,13 @@ class QueryCompiler:
             if isinstance(item, exp.Star):
                 if not scope.fields:
                     raise self._fail("SYNTAX_ERROR", item, "SELECT * not allowed in queries without FROM clause")
-                items += [(one.name, self._field(one, scope)) for one in scope.fields if not _hidden(one)]
+                items += [(one.name or None, self._field(one, scope)) for one in scope.fields if not _hidden(one)]
             elif isinstance(item, exp.Column) and isinstance(item.this, exp.Star):
                 qualifier = ".".join(part.name.lower() for part in item.parts[:-1])
                 found = [one for one in scope.fields if qualifier in one.relations and not _hidden(one)]
                 if not found:
                     raise self._fail("SYNTAX_ERROR", item, f"Unable to resolve reference {qualifier}")
-                items += [(one.name, self._field(one, scope)) for one in found]
+                items += [(one.name or None, self._field(one, scope)) for one in found]
             else:
                 items.append((_name_of(item), self.expressions.compile(item.unalias(), scope)))
         return items
@@ -470,7 +470,7 @@ class QueryCompiler:
         qualifiers = (name, f"{database}.{name}", f"awsdatacatalog.{database}.{name}") if database else (name,)
         fields = [
             Field(
-                columns[index] if columns else (out.name or f"_col{index}").lower(),
+                columns[index] if columns else (out.name or "").lower(),
                 qualifiers if name else (), alias, out.column, out.type, out.uses, out.origin,
             )
             for index, out in enumerate(relation.columns)
@@ -726,8 +726,11 @@ def _direction(term: exp.Expr) -> str:
 def _name_of(item: exp.Expr) -> str | None:
     if isinstance(item, exp.Alias):
         return item.alias
-    if isinstance(item, (exp.Column, exp.Dot)):
-        return item.name if isinstance(item, exp.Column) else item.expression.name
+    if isinstance(item, exp.Column):
+        return item.name
+    # A field of a row has a name where all that leads to it has one.
+    if isinstance(item, exp.Dot) and _name_of(item.this) is not None:
+        return item.expression.name
     return None
 
 

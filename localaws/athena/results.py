@@ -55,7 +55,7 @@ def as_text(value: Any, kind: Type) -> str | None:
     if kind.base == "timestamp":
         digits = int(kind.args[0])
         fraction = f"{value.microsecond:06d}"[:digits].ljust(digits, "0")
-        return f"{value:%Y-%m-%d %H:%M:%S}" + (f".{fraction}" if digits else "")
+        return f"{value.year:04d}-{value:%m-%d %H:%M:%S}" + (f".{fraction}" if digits else "")
     if kind.base == "varbinary":
         return " ".join(f"{byte:02x}" for byte in value)
     if kind.base == "interval day to second":

@@ -362,7 +362,11 @@ def readable(relation: Relation) -> str:
         name = quote(out.column)
         if out.type.base == "timestamp with time zone":
             return f"strftime({name}, '%Y-%m-%d %H:%M:%S.%g') || ' UTC'"
-        if out.type.base in ("interval year to month", "time"):
+        if out.type.base == "interval year to month":
+            months = f"(datepart('year', {name}) * 12 + datepart('month', {name}))"
+            sign = f"CASE WHEN {months} < 0 THEN '-' ELSE '' END"
+            return f"{sign} || (abs({months}) // 12) || '-' || (abs({months}) % 12)"
+        if out.type.base == "time":
             return f"CAST({name} AS VARCHAR)"
         return name
 

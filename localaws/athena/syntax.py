@@ -86,18 +86,18 @@ def fill_parameters(sql: str, parameters: list[str]) -> str:
 
 def position(sql: str, node: exp.Expr | None) -> str:
     """Where a part of the statement begins, as ``line 1:8``."""
-    start, _ = _extent(node)
+    start, _ = extent(node)
     line = sql.count("\n", 0, start) + 1
     return f"line {line}:{start - sql.rfind(chr(10), 0, start)}"
 
 
 def written(sql: str, node: exp.Expr) -> str:
     """A part of the statement as it was written, from its first name or literal to its last."""
-    start, end = _extent(node)
+    start, end = extent(node)
     return sql[start:end] or sql
 
 
-def _extent(node: exp.Expr | None) -> tuple[int, int]:
+def extent(node: exp.Expr | None) -> tuple[int, int]:
     """Offsets of a part's first name or literal, and of the end of its last; its parent's when it has none."""
     while node is not None:
         places = [part.meta for part in node.walk() if "start" in part.meta]

@@ -119,6 +119,11 @@ def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def padded(sql: str, kind: Type) -> str:
+    """Text as a value of type char(n), which is always n long."""
+    return f"rpad({sql}, {kind.args[0]}, ' ')"
+
+
 def text(value: str) -> str:
     """A SQL string literal."""
     return "'" + value.replace("'", "''") + "'"
@@ -130,6 +135,7 @@ _DUCKDB = {
     "real": "FLOAT", "double": "DOUBLE", "varchar": "VARCHAR", "char": "VARCHAR", "varbinary": "BLOB", "date": "DATE",
     "time": "TIME", "timestamp": "TIMESTAMP", "timestamp with time zone": "TIMESTAMPTZ", "json": "JSON",
     "interval day to second": "INTERVAL", "interval year to month": "INTERVAL", "unknown": "VARCHAR",
+    "uuid": "UUID",
 }  # fmt: skip
 _HIVE = {
     "boolean": "boolean", "tinyint": "tinyint", "smallint": "smallint", "integer": "int", "bigint": "bigint",
@@ -144,6 +150,7 @@ DOUBLE, REAL, VARCHAR, VARBINARY = Type("double"), Type("real"), Type("varchar")
 DATE, TIMESTAMP, TIME = Type("date"), Type("timestamp", (3,)), Type("time")
 TIMESTAMP_TZ = Type("timestamp with time zone", (3,))
 JSON, UNKNOWN = Type("json"), Type("unknown")
+UUID = Type("uuid")
 INTERVAL_DAY, INTERVAL_YEAR = Type("interval day to second"), Type("interval year to month")
 
 
@@ -172,6 +179,8 @@ def common(left: Type, right: Type) -> Type | None:
         return right
     if left.is_numeric and right.is_numeric:
         return common_number(left, right)
+    if left.is_text and right.is_text and "char" in (left.base, right.base) and left.args and right.args:
+        return Type("char", (max(left.args[0], right.args[0]),))
     if left.is_text and right.is_text:
         lengths = [kind.args[0] for kind in (left, right) if kind.args]
         return Type("varchar", (max(lengths),)) if len(lengths) == 2 else VARCHAR
@@ -271,8 +280,10 @@ def from_sql(node: exp.DataType) -> Type | None:
         return None
     if kind == exp.DType.DECIMAL:
         return Type("decimal", (*numbers, 0)[:2] if numbers else (38, 0))
-    if kind in (exp.DType.VARCHAR, exp.DType.CHAR):
-        return Type("varchar" if kind == exp.DType.VARCHAR else "char", numbers)
+    if kind == exp.DType.VARCHAR:
+        return Type("varchar", numbers)
+    if kind == exp.DType.CHAR:
+        return Type("char", numbers or (1,))
     if kind == exp.DType.TIMESTAMP:
         return Type("timestamp", numbers or (3,))
     if kind == exp.DType.TIMESTAMPTZ:

@@ -17,10 +17,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from localaws.athena import types
+from localaws.athena import engine, types
 from localaws.athena.catalog import Table
 from localaws.athena.errors import QueryFailed, RequestRefused, from_engine
-from localaws.athena.expressions import MACROS
 from localaws.athena.queries import QueryCompiler, Session
 from localaws.athena.results import as_text
 from localaws.athena.runs import readable
@@ -109,10 +108,7 @@ class Athena:
     def __init__(self) -> None:
         self.tables = Tables()
         self.connection = duckdb.connect(config={"threads": 2})
-        for setting in ("disabled_optimizers = 'type_pushdown'", "ieee_floating_point_ops = true", "TimeZone = 'UTC'"):
-            self.connection.execute(f"SET {setting}")
-        for macro in MACROS:
-            self.connection.execute(macro)
+        engine.prepare(self.connection)
 
     def ask(self, sql: str, schema: str) -> tuple[list[str], list[str], list[list[str | None]]]:
         """Names, types and rows as text.

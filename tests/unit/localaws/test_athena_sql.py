@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localaws.athena import types
+from localaws.athena import engine, types
 from localaws.athena.catalog import Table
 from localaws.athena.errors import QueryFailed, RequestRefused, from_engine
-from localaws.athena.expressions import MACROS
 from localaws.athena.queries import QueryCompiler, Session
 from localaws.athena.syntax import parse_query
 
@@ -47,10 +46,7 @@ class OneTable:
 @pytest.fixture(scope="module")
 def connection():
     connection = duckdb.connect(config={"threads": 1})
-    for setting in ("disabled_optimizers = 'type_pushdown'", "ieee_floating_point_ops = true", "TimeZone = 'UTC'"):
-        connection.execute(f"SET {setting}")
-    for macro in MACROS:
-        connection.execute(macro)
+    engine.prepare(connection)
     names = ", ".join(name for name, _ in COLUMNS + KEYS)
     casts = ", ".join(f"CAST({name} AS {kind.duckdb}) AS {name}" for name, kind in COLUMNS + KEYS)
     for number in range(6):

@@ -1,0 +1,552 @@
+"""What DuckDB computes otherwise than Trino: functions in Python that the engine calls for each value.
+
+Each raises `Failed` for a value that Trino fails on; TRY gives NULL for it. Unless its NULL rule says otherwise, one with
+a NULL among its arguments is not called, and the answer is NULL. `functions.py` says which of Trino's functions use which.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import inspect
+import json
+import math
+import struct
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache, wraps
+from typing import Any, get_type_hints
+from urllib.parse import quote_plus, unquote_plus
+
+import duckdb
+import regex
+
+from localaws.athena import dates
+from localaws.athena.failed import Failed
+
+_SQL_TYPES = {
+    str: "VARCHAR", int: "BIGINT", float: "DOUBLE", bool: "BOOLEAN", bytes: "BLOB", list[str]: "VARCHAR[]",
+    dt.datetime: "TIMESTAMP", dt.date: "DATE",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Computed:
+    """A function of the engine.
+
+    Attributes:
+        name: by which SQL calls it.
+        parameters: DuckDB's types.
+        returns: DuckDB's type.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    parameters: list[str]
+    returns: str
+
+
+FUNCTIONS: list[Computed] = []
+"""All of them, by their place in this file."""
+
+
+def computed(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let the engine call a function, as `athena_` and its name; its annotations give the types."""
+    hints = get_type_hints(function)
+    names = list(inspect.signature(function).parameters)
+    returns = _sql_type(hints["return"])
+    FUNCTIONS.append(Computed(f"athena_{function.__name__}", function, [_sql_type(hints[n]) for n in names], returns))
+    return function
+
+
+def _sql_type(hint: Any) -> str:
+    optional = getattr(hint, "__args__", None)
+    return _SQL_TYPES[hint] if hint in _SQL_TYPES else _SQL_TYPES[optional[0]]
+
+
+def install(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make all of them known to an engine."""
+    for one in FUNCTIONS:
+        connection.create_function(
+            one.name, _unless_missing(one.function), one.parameters, one.returns, null_handling="special"
+        )  # type: ignore[call-overload]
+
+
+def _unless_missing(function: Callable[..., Any]) -> Callable[..., Any]:
+    """NULL where an argument is; DuckDB itself does so only for functions that never give NULL."""
+
+    @wraps(function)
+    def wrapped(*values: Any) -> Any:
+        return None if None in values else function(*values)
+
+    return wrapped
+
+
+# Numbers as text, and text as numbers
+
+
+@computed
+def double_text(value: float) -> str:
+    """A double as CAST to varchar writes it: the shortest digits that are the value, in scientific notation."""
+    return _scientific(repr(value), value)
+
+
+@computed
+def real_text(value: float) -> str:
+    """A real, in the same way."""
+    packed = struct.pack("f", value)
+    shortest = (f"{value:.{digits}g}" for digits in range(1, 10))
+    return _scientific(next(text for text in shortest if struct.pack("f", float(text)) == packed), value)
+
+
+def _scientific(shortest: str, value: float) -> str:
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    sign, digits, exponent = Decimal(shortest).as_tuple()
+    written = "".join(map(str, digits)).rstrip("0") or "0"
+    power = int(exponent) + len(digits) - 1 if value else 0
+    return f"{'-' * sign}{written[0]}.{written[1:] or '0'}E{power}"
+
+
+def _java_trimmed(text: str) -> str:
+    return text.strip("".join(map(chr, range(33))))
+
+
+_DOUBLE = regex.compile(
+    r"[+-]?(?:NaN|Infinity|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[fFdD]?)|[+-]?0[xX][0-9a-fA-F.]+[pP][+-]?[0-9]+[fFdD]?"
+)
+
+
+@computed
+def text_double(text: str) -> str:
+    """Text as Java's Double.parseDouble reads it; as text, for DuckDB takes a NaN from Python for NULL."""
+    return repr(_parsed_double(text))
+
+
+def _parsed_double(text: str) -> float:
+    trimmed = _java_trimmed(text)
+    if not _DOUBLE.fullmatch(trimmed):
+        raise Failed("INVALID_CAST_ARGUMENT", f"Cannot cast '{text}' to DOUBLE")
+    if "x" in trimmed.lower():
+        return float.fromhex(trimmed.rstrip("fFdD") if "p" in trimmed.lower() else trimmed)
+    return float(trimmed.rstrip("fFdD"))
+
+
+@computed
+def text_real(text: str) -> str:
+    """Text as a real; beyond its range it is infinite."""
+    try:
+        value = _parsed_double(text)
+    except Failed:
+        raise Failed("INVALID_CAST_ARGUMENT", f"Cannot cast '{text}' to REAL") from None
+    try:
+        struct.pack("f", value)
+    except OverflowError:
+        value = math.copysign(math.inf, value)
+    return repr(value)
+
+
+_DECIMAL = regex.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+
+
+@computed
+def text_decimal(text: str, precision: int, scale: int) -> str:
+    """Text as Java's BigDecimal reads it, rounded half up to `scale` digits, as digits that DuckDB casts."""
+    if not _DECIMAL.fullmatch(text):
+        raise Failed(
+            "INVALID_CAST_ARGUMENT",
+            f"Cannot cast VARCHAR '{text}' to DECIMAL({precision}, {scale}). Value is not a number.",
+        )
+    return _decimal(Decimal(text), f"VARCHAR '{text}'", precision, scale)
+
+
+@computed
+def double_decimal(value: float, precision: int, scale: int) -> str:
+    """A double as a decimal, by its shortest digits."""
+    if not math.isfinite(value):
+        raise Failed("INVALID_CAST_ARGUMENT", f"Cannot cast DOUBLE '{value}' to DECIMAL({precision}, {scale})")
+    return _decimal(Decimal(repr(value)), f"DOUBLE '{value}'", precision, scale)
+
+
+def _decimal(value: Decimal, told: str, precision: int, scale: int) -> str:
+    try:
+        rounded = value.quantize(Decimal(1).scaleb(-scale), rounding="ROUND_HALF_UP", context=_WIDE)
+    except InvalidOperation:
+        rounded = None
+    if rounded is None or abs(rounded) >= Decimal(10) ** (precision - scale):
+        why = "Value too large." if told.startswith("VARCHAR") else ""
+        raise Failed("INVALID_CAST_ARGUMENT", f"Cannot cast {told} to DECIMAL({precision}, {scale}). {why}".rstrip(" "))
+    return f"{rounded:f}"
+
+
+_WIDE = __import__("decimal").Context(prec=400)
+
+
+@computed
+def text_boolean(text: str) -> bool:
+    """Text as a boolean."""
+    known = {"t": True, "true": True, "1": True, "f": False, "false": False, "0": False}
+    if text.lower() not in known:
+        raise Failed("INVALID_CAST_ARGUMENT", f"Cannot cast '{text}' to BOOLEAN")
+    return known[text.lower()]
+
+
+@computed
+def text_integer(text: str, kind: str, bits: int) -> int:
+    """Text as an integer of so many bits."""
+    trimmed = _java_trimmed(text)
+    if regex.fullmatch(r"[+-]?\d+", trimmed) and -(1 << bits - 1) <= int(trimmed) < 1 << bits - 1:
+        return int(trimmed)
+    raise Failed("INVALID_CAST_ARGUMENT", f"Cannot cast '{text}' to {kind.upper()}")
+
+
+# Text
+
+
+@computed
+def upper(text: str) -> str:
+    """Each character in upper case, where that is one character."""
+    return text.upper() if text.isascii() else "".join(c.upper() if len(c.upper()) == 1 else c for c in text)
+
+
+@computed
+def lower(text: str) -> str:
+    """Each character in lower case, where that is one character."""
+    return text.lower() if text.isascii() else "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+
+
+@computed
+def url_encode(text: str) -> str:
+    """Text as a value of a query string."""
+    return quote_plus(text, safe="-_.*").replace("~", "%7E")
+
+
+@computed
+def url_decode(text: str) -> str:
+    """The value that a query string stands for."""
+    if regex.search(r"%(?![0-9a-fA-F]{2})", text):
+        raise Failed("INVALID_FUNCTION_ARGUMENT", f"Invalid URL encoding: {text}")
+    return unquote_plus(text)
+
+
+@computed
+def normalize(text: str, form: str) -> str:
+    """Text in a normal form of Unicode."""
+    return unicodedata.normalize(form, text)  # type: ignore[arg-type]
+
+
+# Regular expressions, in Java's syntax
+
+
+@lru_cache(maxsize=1000)
+def _pattern(written: str) -> regex.Pattern[str]:
+    try:
+        return regex.compile(_python_syntax(written), regex.VERSION0 | regex.ASCII)
+    except regex.error as error:
+        raise Failed("INVALID_FUNCTION_ARGUMENT", f"{error}: {written}") from None
+
+
+def _python_syntax(written: str) -> str:
+    # $ is the end of the text or before a last line break in both; \Z and \z are Java's names for what Python has otherwise.
+    return regex.sub(r"\\(?:([Zz])|(.))", lambda m: {"Z": r"(?=\n?\Z)", "z": r"\Z"}.get(m[1]) or m[0], written)
+
+
+def _matches(text: str, pattern: str, start: int = 0) -> Iterator[regex.Match[str]]:
+    """The matches one after the other; after an empty one Java goes on a character further, Python tries there again."""
+    compiled = _pattern(pattern)
+    while start <= len(text) and (found := compiled.search(text, pos=start)):
+        yield found
+        start = found.end() + (found.end() == found.start())
+
+
+def _require_group(pattern: str, group: int) -> None:
+    groups = _pattern(pattern).groups
+    if group < 0:
+        raise Failed("INVALID_FUNCTION_ARGUMENT", "Group cannot be negative")
+    if group > groups:
+        raise Failed("INVALID_FUNCTION_ARGUMENT", f"Pattern has {groups} groups. Cannot access group {group}")
+
+
+@computed
+def regexp_like(text: str, pattern: str) -> bool:
+    """Whether a pattern occurs."""
+    return _pattern(pattern).search(text) is not None
+
+
+@computed
+def regexp_extract(text: str, pattern: str, group: int) -> str | None:
+    """A group of the first match; NULL where it took no part."""
+    _require_group(pattern, group)
+    found = _pattern(pattern).search(text)
+    return None if found is None else found.group(group)
+
+
+@computed
+def regexp_extract_all(text: str, pattern: str, group: int) -> list[str]:
+    """A group of every match."""
+    _require_group(pattern, group)
+    return [found.group(group) for found in _matches(text, pattern)]
+
+
+@computed
+def regexp_split(text: str, pattern: str) -> list[str]:
+    """The text between matches."""
+    pieces, end = [], 0
+    for found in _matches(text, pattern):
+        pieces.append(text[end : found.start()])
+        end = found.end()
+    return [*pieces, text[end:]]
+
+
+@computed
+def regexp_count(text: str, pattern: str) -> int:
+    """The number of matches."""
+    return sum(1 for _ in _matches(text, pattern))
+
+
+@computed
+def regexp_position(text: str, pattern: str, start: int, occurrence: int) -> int:
+    """Where the n-th match from a position on begins, counted from 1; -1 where there is none."""
+    if start < 1:
+        raise Failed("INVALID_FUNCTION_ARGUMENT", "start position cannot be smaller than 1")
+    if occurrence < 1:
+        raise Failed("INVALID_FUNCTION_ARGUMENT", "occurrence cannot be smaller than 1")
+    found = list(_matches(text, pattern, start - 1))
+    return found[occurrence - 1].start() + 1 if len(found) >= occurrence else -1
+
+
+@computed
+def regexp_replace(text: str, pattern: str, replacement: str) -> str:
+    """Every match replaced; `$1` and `${name}` stand for groups, and a backslash takes the next character as it is."""
+    compiled = _pattern(pattern)
+    parts = _replacement(replacement)
+
+    def replaced(found: regex.Match[str]) -> str:
+        written = ""
+        for literal, group in parts:
+            written += literal
+            if group is not None:
+                if (
+                    isinstance(group, int)
+                    and group > compiled.groups
+                    or isinstance(group, str)
+                    and group not in compiled.groupindex
+                ):
+                    raise Failed(
+                        "INVALID_FUNCTION_ARGUMENT", f"Illegal replacement sequence: unknown group {{ {group} }}"
+                    )
+                written += found.group(group) or ""
+        return written
+
+    pieces, end = [], 0
+    for found in _matches(text, pattern):
+        pieces += [text[end : found.start()], replaced(found)]
+        end = found.end()
+    return "".join([*pieces, text[end:]])
+
+
+@lru_cache(maxsize=1000)
+def _replacement(written: str) -> list[tuple[str, int | str | None]]:
+    parts: list[tuple[str, int | str | None]] = []
+    literal, at = "", 0
+    while at < len(written):
+        if written[at] == "\\":
+            if at + 1 == len(written):
+                raise Failed("INVALID_FUNCTION_ARGUMENT", f"Illegal replacement sequence: {written}")
+            literal += written[at + 1]
+            at += 2
+        elif written[at] == "$":
+            found = regex.match(r"\$(?:(\d)|\{(\w+)\})", written, pos=at)
+            if not found:
+                raise Failed("INVALID_FUNCTION_ARGUMENT", f"Illegal replacement sequence: {written}")
+            parts.append((literal, int(found[1]) if found[1] else found[2]))
+            literal, at = "", found.end()
+        else:
+            literal += written[at]
+            at += 1
+    return [*parts, (literal, None)]
+
+
+# JSON
+
+
+class _Number(str):
+    """A number of a JSON text, as it is written."""
+
+
+def _first_of_each(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in members:
+        found.setdefault(name, value)
+    return found
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_first_of_each,
+    parse_float=_Number,
+    parse_int=_Number,
+    parse_constant=lambda name: _refuse(name),
+)
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(name)
+
+
+@lru_cache(maxsize=200)
+def _parsed(text: str) -> Any:
+    try:
+        return _DECODER.decode(text)
+    except (ValueError, RecursionError):
+        raise Failed("INVALID_FUNCTION_ARGUMENT", f"Cannot convert value to JSON: '{text}'") from None
+
+
+def _written(value: Any, *, ordered: bool) -> str:
+    """JSON without blanks; members in order where they are of type json, numbers as Java writes them."""
+    if isinstance(value, _Number):
+        if regex.fullmatch(r"-?[0-9]+", value):
+            return str(int(value))
+        number = float(value)
+        return _java_double(number)
+    if isinstance(value, dict):
+        members = sorted(value.items()) if ordered else value.items()
+        return "{" + ",".join(f"{_quoted(k)}:{_written(v, ordered=ordered)}" for k, v in members) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(_written(item, ordered=ordered) for item in value) + "]"
+    if isinstance(value, str):
+        return _quoted(value)
+    return {True: "true", False: "false", None: "null"}[value]
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _java_double(value: float) -> str:
+    if value == 0 or 1e-3 <= abs(value) < 1e7:
+        plain = f"{Decimal(repr(value)).normalize():f}"
+        return plain if "." in plain else f"{plain}.0"
+    return _scientific(repr(value), value)
+
+
+@lru_cache(maxsize=1000)
+def _path(written: str) -> tuple[str | int, ...]:
+    """The steps of a JSON path.
+
+    Source: Trino's JsonPathTokenizer.
+    """
+    steps: list[str | int] = []
+    at = 1
+    if not written.startswith("$"):
+        raise Failed("INVALID_FUNCTION_ARGUMENT", f"Invalid JSON path: '{written}'")
+    step = regex.compile(r"""\.([\w:-]+)|\[(-?\d+)\]|\["((?:[^"\\]|\\["\\])*)"\]|\.?\[?'([^']*)'\]?|\[([\w:-]+)\]""")
+    while at < len(written):
+        found = step.match(written, pos=at)
+        if not found or found[4] is not None:
+            raise Failed("INVALID_FUNCTION_ARGUMENT", f"Invalid JSON path: '{written}'")
+        if found[2] is not None:
+            steps.append(int(found[2]))
+        else:
+            steps.append(found[1] or found[5] or regex.sub(r"\\(.)", r"\1", found[3] or ""))
+        at = found.end()
+    return tuple(steps)
+
+
+_MISSING = object()
+
+
+def _extracted(text: str, path: str) -> Any:
+    """What a path leads to; `_MISSING` where there is nothing, and where the text is no JSON."""
+    steps = _path(path)
+    try:
+        value = _parsed(text)
+    except Failed:
+        return _MISSING
+    for step in steps:
+        if isinstance(value, dict):
+            value = value.get(str(step), _MISSING)
+        elif isinstance(value, list) and str(step).lstrip("-").isdigit():
+            value = value[int(step)] if -len(value) <= int(step) < len(value) else _MISSING
+        else:
+            return _MISSING
+        if value is _MISSING:
+            return _MISSING
+    return value
+
+
+@computed
+def json_parse(text: str) -> str:
+    """Text as a value of type json, whose members are in order."""
+    return _written(_parsed(text), ordered=True)
+
+
+@computed
+def json_extract(text: str, path: str) -> str | None:
+    """What a path leads to, as JSON."""
+    value = _extracted(text, path)
+    return None if value is _MISSING else _written(value, ordered=False)
+
+
+@computed
+def json_extract_scalar(text: str, path: str) -> str | None:
+    """The text, number (as written) or boolean that a path leads to, as text."""
+    value = _extracted(text, path)
+    if value is _MISSING or value is None or isinstance(value, (dict, list)):
+        return None
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@computed
+def json_array_length(text: str) -> int | None:
+    """How many elements an array has; NULL of anything else."""
+    value = _extracted(text, "$")
+    return len(value) if isinstance(value, list) else None
+
+
+@computed
+def json_size(text: str, path: str) -> int | None:
+    """How many members or elements lie where a path leads; 0 of anything that has none."""
+    value = _extracted(text, path)
+    if value is _MISSING:
+        return None
+    return len(value) if isinstance(value, (dict, list)) else 0
+
+
+@computed
+def json_text(text: str) -> str | None:
+    """A value of type json as CAST to varchar gives it."""
+    value = _parsed(text)
+    if isinstance(value, (dict, list)):
+        raise Failed("INVALID_CAST_ARGUMENT", f"Cannot cast '{text}' to VARCHAR")
+    if value is None:
+        return None
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@computed
+def is_json_scalar(text: str) -> bool:
+    """Whether JSON is neither an array nor an object."""
+    return not isinstance(_parsed(text), (dict, list))
+
+
+@computed
+def json_array_contains(text: str, wanted: str) -> bool | None:
+    """Whether an array has an element, which is given as JSON."""
+    value, sought = _extracted(text, "$"), _parsed(wanted)
+    if not isinstance(value, list):
+        return None
+    if isinstance(sought, _Number):
+        return any(isinstance(item, _Number) and float(item) == float(sought) for item in value)
+    return any(type(item) is type(sought) and item == sought for item in value)
+
+
+# Dates
+
+
+@computed
+def date_parse(text: str, pattern: str) -> dt.datetime:
+    """Text by MySQL's specifiers as a timestamp."""
+    return dates.parse_mysql(text, pattern)
