@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from localaws.athena import functions, types
+from localaws.athena import functions, types, zones
 from localaws.athena.errors import QueryFailed, not_supported
 from localaws.athena.expressions import Typed, add, combine, divide, failure, modulus, multiply
 from localaws.athena.functions import Aggregate, Scalar
@@ -97,6 +97,14 @@ class ExpressionCompiler:
             raise self.fail("TYPE_MISMATCH", node, f"Cannot cast {source} to {kind}")
         if source.base == "json" or kind.base == "json":
             return self._convert_json(value, kind, safe)
+        if kind.base == "timestamp with time zone" and source.is_text:
+            return self._text_with_zone(value, kind, node, safe)
+        if source.base == "timestamp with time zone" and kind.is_text:
+            return combine(self._zoned_text(value), kind, (value,))
+        if source.base == "timestamp with time zone" and kind.base != source.base:
+            return self.convert(zones.local(value), kind, node, safe)
+        if source.base == kind.base == "timestamp with time zone":
+            return replace(value, type=types.zoned(int(kind.args[0]), source.zone))
         computed = self._computed_cast(value, kind)
         if computed:
             sql = f"CAST({computed} AS {kind.duckdb})"
@@ -120,6 +128,27 @@ class ExpressionCompiler:
         if kind.base == "char":
             sql = types.padded(sql, kind)
         return combine(sql, kind, (value,))
+
+    def _text_with_zone(self, value: Typed, kind: Type, node: exp.Expr, safe: bool) -> Typed:
+        digits = int(kind.args[0])
+        if value.literal is None:
+            # Of a column of text every value may have a zone of its own.
+            sql = f"timezone('UTC', CAST(athena_text_utc({value.sql}) AS TIMESTAMP))"
+            return combine(f"TRY({sql})" if safe else sql, types.zoned(digits, types.UTC), (value,))
+        found = zones.divided(value.literal)
+        if found is None and not safe:
+            message = f"Value cannot be cast to timestamp with time zone: {value.literal}"
+            raise QueryFailed(f"INVALID_CAST_ARGUMENT: {message}")
+        if found is None:
+            return Typed(f"CAST(NULL AS {kind.duckdb})", kind)
+        written, zone = found
+        sql = zones.instant_sql(f"{'TRY_CAST' if safe else 'CAST'}({text(written)} AS TIMESTAMP)", zone)
+        return Typed(sql, types.zoned(digits, zone))
+
+    def _zoned_text(self, value: Typed) -> str:
+        if value.type.zone == types.SEVERAL_ZONES:
+            raise not_supported("text of values of several time zones")
+        return f"({_timestamp_text(zones.local(value).sql, value.type)} || {text(' ' + value.type.zone)})"
 
     def _computed_cast(self, value: Typed, kind: Type) -> str:
         """SQL that computes a CAST as Trino does where DuckDB does otherwise; nothing where they agree."""
@@ -310,7 +339,10 @@ class ExpressionCompiler:
             raise self._cannot_apply(symbol, left, right, node)
         kind = date.type
         if kind.base.startswith("timestamp") and interval.type == types.INTERVAL_DAY:
-            kind = Type(kind.base, (max(3, int(kind.args[0])),))
+            kind = Type(kind.base, (max(3, int(kind.args[0])), *kind.args[1:]))
+        elif kind.zone != types.UTC:
+            sql = zones.instant_sql(f"({zones.local(date).sql} {symbol} {interval.sql})", kind.zone)
+            return combine(sql, kind, (left, right))
         return combine(f"CAST({date.sql} {symbol} {interval.sql} AS {kind.duckdb})", kind, (left, right))
 
     def _cannot_apply(self, symbol: str, left: Typed, right: Typed, node: exp.Expr) -> QueryFailed:
@@ -593,10 +625,60 @@ class ExpressionCompiler:
     def _attimezone(self, node: exp.AtTimeZone, scope: Scope) -> Typed:
         value = self.compile(node.this, scope)
         zone = node.args["zone"]
-        known = isinstance(zone, exp.Literal) and zone.name.upper() in ("UTC", "GMT", "Z")
-        if not known or not value.type.base.startswith("timestamp"):
-            raise not_supported(f"{position(self.sql, node)}: AT TIME ZONE other than 'UTC'")
-        return value.cast(TIMESTAMP_TZ)
+        return self._in_zone(value, zone, node)
+
+    def _in_zone(self, value: Typed, zone: exp.Expr, node: exp.Expr) -> Typed:
+        """An instant with the zone that a text constant names; a timestamp without one is of UTC."""
+        if not (isinstance(zone, exp.Literal) and zone.is_string):
+            raise not_supported(f"{position(self.sql, node)}: a time zone that is not a constant")
+        name = zones.named(zone.name)
+        if name is None:
+            raise self.fail("INVALID_FUNCTION_ARGUMENT", node, f"'{zone.name}' is not a valid time zone")
+        if not value.type.base.startswith("timestamp"):
+            raise self.fail(
+                "TYPE_MISMATCH", node, "Type of value must be a time or timestamp with or without time zone"
+            )
+        digits = int(value.type.args[0])
+        return replace(value.cast(types.zoned(digits, types.UTC)), type=types.zoned(digits, name), literal=None)
+
+    def _call_at_timezone(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
+        if len(nodes) != 2:
+            raise self._unexpected("at_timezone", nodes, node, scope)
+        return self._in_zone(self.compile(nodes[0], scope), nodes[1], node)
+
+    def _call_with_timezone(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
+        if len(nodes) != 2:
+            raise self._unexpected("with_timezone", nodes, node, scope)
+        value = self.compile(nodes[0], scope)
+        zoned = self._in_zone(value, nodes[1], node)
+        return replace(zoned, sql=zones.instant_sql(value.sql, zoned.type.zone))
+
+    def _call_from_unixtime(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
+        moment = self._scalar("from_unixtime", nodes[:1], node, scope)
+        return moment if len(nodes) == 1 else self._in_zone(moment, nodes[1], node)
+
+    def _call_from_iso8601_timestamp(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
+        value = self.compile(nodes[0], scope) if len(nodes) == 1 else None
+        if value is None or not value.type.is_text:
+            raise self._unexpected("from_iso8601_timestamp", nodes, node, scope)
+        if value.literal is None:
+            return combine(f"timezone('UTC', athena_iso_utc({value.sql}))", TIMESTAMP_TZ, (value,))
+        found = zones.iso_8601(value.literal)
+        if found is None:
+            raise self.fail("INVALID_FUNCTION_ARGUMENT", node, f'Invalid format: "{value.literal}"')
+        return zones.constant(*found, 3)
+
+    def _call_timezone_hour(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
+        return self._offset(nodes, node, scope, "timezone_hour", "({0} // 60)")
+
+    def _call_timezone_minute(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
+        return self._offset(nodes, node, scope, "timezone_minute", "({0} % 60)")
+
+    def _offset(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope, name: str, part: str) -> Typed:
+        value = self.compile(nodes[0], scope) if len(nodes) == 1 else None
+        if value is None or value.type.base != "timestamp with time zone":
+            raise self._unexpected(name, nodes, node, scope)
+        return combine(part.format(zones.offset_of(value)), BIGINT, (value,))
 
     # Functions with a syntax of their own
 
@@ -834,10 +916,15 @@ class ExpressionCompiler:
             raise self.fail("FUNCTION_NOT_FOUND", node, f"Function '{name}' not registered")
         arguments = self._arguments(name, function, nodes, node, scope)
         kind = function.returns(arguments) if callable(function.returns) else function.returns
+        local = arguments
+        if name not in functions.OF_INSTANTS and not functions.of_hours(name, arguments):
+            local = [zones.local(argument) if argument.type.zone != types.UTC else argument for argument in arguments]
         if callable(function.sql):
-            sql = function.sql(arguments)
+            sql = function.sql(local)
         else:
-            sql = function.sql.format(*(argument.sql for argument in arguments))
+            sql = function.sql.format(*(argument.sql for argument in local))
+        if kind.base == "timestamp with time zone" and kind.zone != types.UTC and local is not arguments:
+            sql = zones.instant_sql(sql, kind.zone)
         sql = f"CAST({sql} AS {kind.duckdb})"
         return combine(sql, kind, arguments, pure=function.pure and all(argument.pure for argument in arguments))
 
@@ -1011,7 +1098,5 @@ def _fewer_digits(sql: str, digits: int) -> str:
 
 
 def _timestamp_text(sql: str, kind: Type) -> str:
-    digits = int(kind.args[0]) if kind.args else 3
-    pattern = "%Y-%m-%d %H:%M:%S" + {0: "", 3: ".%g"}.get(digits, ".%f")
-    zone = " || ' UTC'" if kind.base == "timestamp with time zone" else ""
-    return f"(strftime({sql}, '{pattern}'){zone})"
+    """The clock time of a timestamp as text, without a zone."""
+    return f"athena_timestamp_text({sql}, {int(kind.args[0]) if kind.args else 3})"

@@ -22,7 +22,7 @@ from urllib.parse import quote_plus, unquote_plus
 import duckdb
 import regex
 
-from localaws.athena import dates
+from localaws.athena import dates, zones
 from localaws.athena.failed import Failed
 
 _SQL_TYPES = {
@@ -244,14 +244,32 @@ def normalize(text: str, form: str) -> str:
 @lru_cache(maxsize=1000)
 def _pattern(written: str) -> regex.Pattern[str]:
     try:
-        return regex.compile(_python_syntax(written), regex.VERSION0 | regex.ASCII)
+        return regex.compile(_python_syntax(written), regex.VERSION0)
     except regex.error as error:
         raise Failed("INVALID_FUNCTION_ARGUMENT", f"{error}: {written}") from None
 
 
+_CLASSES = {"w": "a-zA-Z0-9_", "d": "0-9", "s": r" \t\n\x0B\f\r"}
+"""What stands for these of Java, whose classes know ASCII only."""
+
+
 def _python_syntax(written: str) -> str:
-    # $ is the end of the text or before a last line break in both; \Z and \z are Java's names for what Python has otherwise.
-    return regex.sub(r"\\(?:([Zz])|(.))", lambda m: {"Z": r"(?=\n?\Z)", "z": r"\Z"}.get(m[1]) or m[0], written)
+    """A pattern of Java as one of Python."""
+    result, inside, at = "", False, 0
+    while at < len(written):
+        character, following = written[at], written[at + 1 : at + 2]
+        if character == "\\" and following:
+            if following.lower() in _CLASSES and not (inside and following.isupper()):
+                listed = _CLASSES[following.lower()]
+                result += listed if inside else f"[{'^' * following.isupper()}{listed}]"
+            else:
+                result += {"Z": r"(?=\n?\Z)", "z": r"\Z"}.get(following, f"\\{following}")
+            at += 2
+            continue
+        inside = character == "[" or (inside and character != "]")
+        result += character
+        at += 1
+    return result
 
 
 def _matches(text: str, pattern: str, start: int = 0) -> Iterator[regex.Match[str]]:
@@ -544,6 +562,30 @@ def json_array_contains(text: str, wanted: str) -> bool | None:
 
 
 # Dates
+
+
+@computed
+def text_utc(text: str) -> str:
+    """Text as a timestamp of UTC, without the zone."""
+    found = zones.divided(text)
+    if found is None:
+        raise Failed("INVALID_CAST_ARGUMENT", f"Value cannot be cast to timestamp with time zone: {text}")
+    return _of_utc(*found, text)
+
+
+@computed
+def iso_utc(text: str) -> dt.datetime:
+    """ISO 8601 text as a timestamp of UTC."""
+    found = zones.iso_8601(text)
+    if found is None:
+        raise Failed("INVALID_FUNCTION_ARGUMENT", f'Invalid format: "{text}"')
+    return _of_utc(*found, text)
+
+
+def _of_utc(moment: Any, zone: str, text: str) -> Any:
+    if zone != "UTC":
+        raise Failed("NOT_SUPPORTED", f"a zone in text that is not a constant: {text}")
+    return moment
 
 
 @computed

@@ -163,6 +163,10 @@ MACROS = (
     f"""CREATE MACRO athena_percentile(listed, n, share) AS list_extract(list_sort(listed, 'ASC', 'NULLS LAST'), CASE
        WHEN share BETWEEN 0 AND 1 THEN CAST(least(floor(n * share) + 1, n) AS BIGINT) WHEN share IS NOT NULL
        THEN {failure("'INVALID_FUNCTION_ARGUMENT: Percentile must be between 0 and 1'")} END)""",
+    """CREATE MACRO athena_timestamp_text(t, digits) AS CASE WHEN t IS NOT NULL THEN
+       CASE WHEN year(t) > 9999 THEN '+' || year(t) WHEN year(t) < 0 THEN '-' || lpad(CAST(-year(t) AS VARCHAR), 4, '0')
+       ELSE lpad(CAST(year(t) AS VARCHAR), 4, '0') END || strftime(t, '-%m-%d %H:%M:%S')
+       || CASE WHEN digits > 0 THEN '.' || rpad(left(strftime(t, '%f'), digits), digits, '0') ELSE '' END END""",
     # Arrays: NULL where an element that is NULL may be the one.
     """CREATE MACRO athena_contains(l, x) AS CASE WHEN list_contains(l, x) THEN true
        WHEN l IS NULL OR x IS NULL OR list_count(l) < len(l) THEN NULL ELSE false END""",

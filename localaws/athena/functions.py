@@ -298,6 +298,16 @@ def _sequence(arguments: Arguments) -> str:
     return f"generate_series({first}, {end}, {by})"
 
 
+OF_INSTANTS = ("to_unixtime", "typeof", "greatest", "least", "to_iso8601")
+"""Functions to which the zone of a timestamp is no matter; the others are about what the clocks there show."""
+
+
+def of_hours(name: str, arguments: Arguments) -> bool:
+    """Whether a call counts hours, or less, which pass whatever the clocks show."""
+    units = ("hour", "minute", "second", "millisecond")
+    return name in ("date_diff", "date_add") and str(arguments[0].literal).lower() in units
+
+
 SCALAR: dict[str, Scalar] = {
     # Numbers
     "abs": Scalar("n", _first, "abs({0})"),
@@ -392,6 +402,7 @@ SCALAR: dict[str, Scalar] = {
     "url_encode": Scalar("s", lambda a: _text_of(_times(12, a)), _computed("url_encode")),
     "url_decode": Scalar("s", _first, _computed("url_decode")),
     # Dates and times
+    "current_timezone": Scalar("", VARCHAR, "'UTC'"),
     "date": Scalar("a", DATE, lambda a: f"athena_date_text({a[0].sql})" if _first(a).is_text else a[0].sql),
     "year": _part("year"),
     "month": _part("month"),
@@ -419,7 +430,6 @@ SCALAR: dict[str, Scalar] = {
     "format_datetime": Scalar("t k", VARCHAR, _strftime(from_joda, "format_datetime")),
     "parse_datetime": Scalar("s k", TIMESTAMP_TZ, _strptime(from_joda, "parse_datetime")),
     "from_iso8601_date": Scalar("s", DATE, "CAST(athena_date_text({0}) AS DATE)"),
-    "from_iso8601_timestamp": Scalar("s", TIMESTAMP_TZ, "CAST({0} AS TIMESTAMPTZ)"),
     "to_iso8601": Scalar(
         "t", VARCHAR,
         lambda a: (

@@ -52,7 +52,7 @@ def as_text(value: Any, kind: Type) -> str | None:
         return _float(value, kind)
     if kind.is_decimal:
         return f"{value:.{kind.scale}f}"
-    if kind.base == "timestamp":
+    if kind.base == "timestamp" and not isinstance(value, str):
         digits = int(kind.args[0])
         fraction = f"{value.microsecond:06d}"[:digits].ljust(digits, "0")
         return f"{value.year:04d}-{value:%m-%d %H:%M:%S}" + (f".{fraction}" if digits else "")

@@ -25,7 +25,8 @@ from localaws.athena.queries import Output, QueryCompiler, Relation, Session
 from localaws.athena.results import Column, text_columns, write_csv, write_metadata
 from localaws.athena.scans import Scan
 from localaws.athena.storage import Storage
-from localaws.athena.types import BIGINT, quote
+from localaws.athena.types import BIGINT, SEVERAL_ZONES, quote
+from localaws.athena.zones import local_sql
 
 logger = logging.getLogger("athena")
 
@@ -361,7 +362,12 @@ def readable(relation: Relation) -> str:
     def column(out: Output) -> str:
         name = quote(out.column)
         if out.type.base == "timestamp with time zone":
-            return f"strftime({name}, '%Y-%m-%d %H:%M:%S.%g') || ' UTC'"
+            if out.type.zone == SEVERAL_ZONES:
+                raise not_supported("values of several time zones in one column")
+            local = local_sql(name, out.type.zone)
+            return f"athena_timestamp_text({local}, {out.type.args[0]}) || ' {out.type.zone}'"
+        if out.type.base == "timestamp":
+            return f"athena_timestamp_text({name}, {out.type.args[0]})"
         if out.type.base == "interval year to month":
             months = f"(datepart('year', {name}) * 12 + datepart('month', {name}))"
             sign = f"CASE WHEN {months} < 0 THEN '-' ELSE '' END"

@@ -12,6 +12,7 @@ from sqlglot import exp
 from localaws.athena.errors import not_supported
 
 MAX_PRECISION = 38
+UTC, SEVERAL_ZONES = "UTC", "several zones"
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,11 @@ class Type:
         if self.base == "timestamp with time zone":
             return f"timestamp({self.args[0]}) with time zone" if self.args else self.base
         return f"{self.base}({', '.join(map(str, self.args))})" if self.args else self.base
+
+    @property
+    def zone(self) -> str:
+        """The zone of a timestamp with time zone, which Trino keeps with each value."""
+        return str(self.args[1]) if len(self.args) > 1 else UTC
 
     @property
     def precision(self) -> int:
@@ -159,6 +165,11 @@ def decimal(precision: int, scale: int) -> Type:
     return Type("decimal", (min(MAX_PRECISION, precision), scale))
 
 
+def zoned(digits: int, zone: str) -> Type:
+    """A timestamp with time zone, of values that are all of one zone."""
+    return Type("timestamp with time zone", (digits,) if zone == UTC else (digits, zone))
+
+
 def array(element: Type) -> Type:
     return Type("array", (element,))
 
@@ -184,6 +195,9 @@ def common(left: Type, right: Type) -> Type | None:
     if left.is_text and right.is_text:
         lengths = [kind.args[0] for kind in (left, right) if kind.args]
         return Type("varchar", (max(lengths),)) if len(lengths) == 2 else VARCHAR
+    if left.base == right.base == "timestamp with time zone":
+        zone = left.zone if left.zone == right.zone else SEVERAL_ZONES
+        return zoned(max(left.args[0], right.args[0]), zone)
     if left.is_temporal and right.is_temporal:
         ranks = ("date", "timestamp", "timestamp with time zone")
         return max(left, right, key=lambda kind: (ranks.index(kind.base), kind.args))
