@@ -218,6 +218,10 @@ class ExpressionCompiler:
         written = node.this
         if node.is_string:
             return Typed(text(written), Type("varchar", (len(written),)), literal=written)
+        if re.fullmatch(r"\d+", written) and int(written) > 2**63 - (0 if isinstance(node.parent, exp.Neg) else 1):
+            raise self.fail("SYNTAX_ERROR", node, f"Invalid numeric literal: {written}")
+        if written == str(2**63):
+            return Typed(f"CAST({written} AS HUGEINT)", BIGINT, literal=written)
         if re.fullmatch(r"\d+", written):
             kind = INTEGER if int(written) <= _MAX_INTEGER else BIGINT
             return Typed(f"CAST({written} AS {kind.duckdb})", kind, literal=written)
@@ -592,8 +596,24 @@ class ExpressionCompiler:
     def _cast_as(self, node: exp.Cast, scope: Scope, safe: bool) -> Typed:
         kind = types.from_sql(node.to)
         if kind is None:
-            raise self.fail("TYPE_NOT_FOUND", node, f"Unknown type: {node.to.sql(dialect='trino').lower()}")
+            raise self.fail("TYPE_MISMATCH", node, f"Unknown type: {node.to.sql(dialect='trino').lower()}")
+        if kind.is_decimal and not 1 <= kind.precision <= types.MAX_PRECISION:
+            message = f"DECIMAL precision must be in range [1, 38]: {kind.precision}"
+            raise self.fail("INVALID_FUNCTION_ARGUMENT", node, message)
+        if kind.is_decimal and kind.scale > kind.precision:
+            message = f"DECIMAL scale must be in range [0, precision ({kind.precision})]: {kind.scale}"
+            raise self.fail("INVALID_FUNCTION_ARGUMENT", node, message)
+        if self._is_literal_of_type(node) and not _is_moment(node.this.name, kind):
+            named = kind.base.partition(" ")[0].upper()
+            raise self.fail("INVALID_LITERAL", node, f"'{node.this.name}' is not a valid {named} literal")
         return self.convert(self.compile(node.this, scope), kind, node, safe)
+
+    def _is_literal_of_type(self, node: exp.Cast) -> bool:
+        """Whether it is written DATE '...' or the like, and no CAST: then what is wrong is found before it runs."""
+        if not (isinstance(node.this, exp.Literal) and node.this.is_string):
+            return False
+        start, _ = extent(node.this)
+        return re.search(r"\b(date|timestamp)\s*$", self.sql[:start], re.IGNORECASE) is not None
 
     def _parsejson(self, node: exp.ParseJSON, scope: Scope) -> Typed:
         return self._scalar("json_parse", [node.this], node, scope)
@@ -1089,6 +1109,17 @@ def _castable(source: Type, kind: Type) -> bool:
     if source.is_temporal:
         return kind.is_temporal
     return (source.is_numeric or source.base in simple) and (kind.is_numeric or kind.base in simple)
+
+
+def _is_moment(written: str, kind: Type) -> bool:
+    """Whether text is a day, and maybe a time, that exists."""
+    found = zones.divided(written)
+    numbers = [int(number) for number in re.findall(r"\d+", found[0].partition(".")[0])] if found else []
+    try:
+        dt.datetime(numbers[0] % 400 or 400, *numbers[1:])  # type: ignore[arg-type] - a year of four centuries like it
+    except (ValueError, TypeError, IndexError):
+        return False
+    return kind.base != "date" or len(numbers) == 3
 
 
 def _fewer_digits(sql: str, digits: int) -> str:

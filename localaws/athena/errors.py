@@ -66,6 +66,20 @@ _ENGINE_ERRORS: tuple[tuple[str, str], ...] = (
         r"Could not cast value ['\"]?(?P<value>.*?)['\"]? to (?P<type>.+)",
         "INVALID_CAST_ARGUMENT: Cannot cast '{value}' to {type}",
     ),
+    (
+        r"Type \w+(?:\(.*?\))? with value (?P<value>\S+) can't be cast because the value is out of range for the destination "
+        r"type (?P<type>\w+)",
+        "NUMERIC_VALUE_OUT_OF_RANGE: Out of range for {type}: {value}",
+    ),
+    (r"Map keys can not be NULL", "INVALID_FUNCTION_ARGUMENT: map key cannot be null"),
+    (r"Map keys must be unique", "INVALID_FUNCTION_ARGUMENT: Duplicate map keys are not allowed"),
+    (r"map key list does not align", "INVALID_FUNCTION_ARGUMENT: Key and value arrays must be the same length"),
+    (r"Insufficient padding", "INVALID_FUNCTION_ARGUMENT: Padding string must not be empty"),
+    (
+        r"Window \w+ \w+ expression cannot be",
+        "INVALID_WINDOW_FRAME: Window frame offset value must not be negative or null",
+    ),
+    (r"Argument for ntile must be greater", "INVALID_FUNCTION_ARGUMENT: Buckets must be greater than 0"),
     (r"Malformed JSON|Invalid JSON", "HIVE_CURSOR_ERROR: Row is not a valid JSON Object"),
 )
 

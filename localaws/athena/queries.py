@@ -170,7 +170,7 @@ class QueryCompiler:
                 typed = self.expressions.boolean(condition, scope, "WHERE clause")
                 if typed.aggregate or typed.window:
                     raise self._fail(
-                        "SYNTAX_ERROR",
+                        "EXPRESSION_NOT_SCALAR",
                         condition,
                         "WHERE clause cannot contain aggregations, window functions or grouping operations",
                     )
@@ -224,13 +224,13 @@ class QueryCompiler:
                 raise self._fail("SYNTAX_ERROR", item, "* takes neither EXCEPT nor REPLACE")
             if isinstance(item, exp.Star):
                 if not scope.fields:
-                    raise self._fail("SYNTAX_ERROR", item, "SELECT * not allowed in queries without FROM clause")
+                    raise self._fail("COLUMN_NOT_FOUND", item, "SELECT * not allowed in queries without FROM clause")
                 items += [(one.name or None, self._field(one, scope)) for one in scope.fields if not _hidden(one)]
             elif isinstance(item, exp.Column) and isinstance(item.this, exp.Star):
                 qualifier = ".".join(part.name.lower() for part in item.parts[:-1])
                 found = [one for one in scope.fields if qualifier in one.relations and not _hidden(one)]
                 if not found:
-                    raise self._fail("SYNTAX_ERROR", item, f"Unable to resolve reference {qualifier}")
+                    raise self._fail("TABLE_NOT_FOUND", item, f"Unable to resolve reference {qualifier}")
                 items += [(one.name or None, self._field(one, scope)) for one in found]
             else:
                 items.append((_name_of(item), self.expressions.compile(item.unalias(), scope)))
@@ -246,19 +246,25 @@ class QueryCompiler:
             return "", []
         keys: list[Typed] = []
 
-        def key(part: exp.Expr) -> str:
-            if isinstance(part, (exp.Paren, exp.Tuple)):
+        def key(part: exp.Expr, of_sets: bool = False) -> str:
+            if isinstance(part, exp.Tuple) or (isinstance(part, exp.Paren) and not of_sets):
                 inner = [part.this] if isinstance(part, exp.Paren) else part.expressions
-                return f"({', '.join(map(key, inner))})"
+                return f"({', '.join(key(each, of_sets) for each in inner)})"
             for kind, word in ((exp.GroupingSets, "GROUPING SETS"), (exp.Rollup, "ROLLUP"), (exp.Cube, "CUBE")):
                 if isinstance(part, kind):
-                    return f"{word} ({', '.join(map(key, part.expressions))})"
+                    return f"{word} ({', '.join(key(each, True) for each in part.expressions)})"
+            if of_sets and isinstance(part, exp.Paren):
+                return f"({key(part.this, True)})"
+            if of_sets and not isinstance(part, (exp.Column, exp.Dot)):
+                written = part.sql(dialect="trino")
+                message = f"GROUP BY expression must be a column reference: {written}"
+                raise self._fail("INVALID_COLUMN_REFERENCE", part, message)
             if isinstance(part, exp.Literal) and not part.is_string:
                 part = self._ordinal(part, node.expressions, "GROUP BY").unalias()
             typed = self.expressions.compile(part, scope)
             if typed.aggregate or typed.window:
                 raise self._fail(
-                    "SYNTAX_ERROR",
+                    "EXPRESSION_NOT_SCALAR",
                     part,
                     "GROUP BY clause cannot contain aggregations, window functions or grouping operations",
                 )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from typing import ClassVar
 
-from sqlglot import exp, parse
+from sqlglot import exp
 from sqlglot.dialects.trino import Trino
 from sqlglot.errors import ParseError, TokenError
 from sqlglot.parsers.trino import TrinoParser
 from sqlglot.tokens import TokenType
 
+from localaws.athena import foreign
 from localaws.athena.errors import MalformedQuery
 
 _KEPT_PARSERS = ("CAST", "TRY_CAST", "EXTRACT", "TRIM", "SUBSTRING", "POSITION", "LISTAGG")
@@ -45,7 +46,8 @@ def parse_query(sql: str) -> exp.Expr:
         MalformedQuery: when it does not parse, with line and column.
     """
     try:
-        statements = [statement for statement in parse(sql, dialect=AthenaSql) if statement is not None]
+        tokens = AthenaSql().tokenize(sql)
+        statements = [statement for statement in AthenaSql().parser().parse(tokens, sql) if statement is not None]
     except ParseError as error:
         first = error.errors[0]
         near = first.get("highlight") or ""
@@ -59,6 +61,7 @@ def parse_query(sql: str) -> exp.Expr:
         raise MalformedQuery("Only one sql statement is allowed. Got: " + sql)
     if not isinstance(statements[0], (exp.Query, exp.Values)):
         raise MalformedQuery(f"Queries of this type are not supported: {sql.split()[0].upper()}")
+    foreign.refuse(sql, tokens, statements[0])
     return statements[0]
 
 

@@ -1,0 +1,120 @@
+"""What the parser takes from other dialects, and Trino's grammar does not have: refused where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from sqlglot import exp
+from sqlglot.tokens import Token, TokenType
+
+from localaws.athena.errors import MalformedQuery, QueryFailed
+
+_OPERATORS = ("::", "<=>", "==", "~", "|", "&", "^")
+_UNITS = ("YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND")
+_TYPES = frozenset(
+    "numeric number dec long text string datetime datetime2 timestamptz timestamp_ntz unsigned signed float float4 "
+    "float8 int2 int4 int8 int64 float64 byte bytes blob clob bool bit nvarchar nchar varchar2 character variant object "
+    "money serial mediumint mediumtext longtext tinytext struct list bignumeric hugeint".split()
+)
+"""Names of types that the parser knows, and Trino does not."""
+
+_NODES = (
+    exp.ILike, exp.RegexpLike, exp.RegexpILike, exp.Glob, exp.IntDiv, exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseXor,
+    exp.BitwiseNot, exp.BitwiseLeftShift, exp.BitwiseRightShift, exp.JSONExtract, exp.JSONExtractScalar, exp.PropertyEQ,
+    exp.WithinGroup, exp.Concat, exp.Pivot, exp.Lock, exp.SimilarTo,
+)  # fmt: skip
+_ARGUMENTS = {
+    exp.Select: ("locks", "kind", "hint"), exp.Union: ("by_name",), exp.Distinct: ("on",), exp.CTE: ("materialized",),
+    exp.Between: ("symmetric",), exp.In: ("unnest",), exp.Limit: ("this",), exp.Group: ("rollup", "cube"),
+}  # fmt: skip
+_COMPARISONS = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Is)
+
+
+def refuse(sql: str, tokens: Sequence[Token], tree: exp.Expr) -> None:
+    """Refuse a statement with a part that is not of Trino's grammar.
+
+    Raises:
+        MalformedQuery: with the place of it.
+        QueryFailed: for a type that Trino does not have.
+    """
+    for token in _out_of_place(tokens):
+        raise MalformedQuery(f"{_place(sql, token.start)}: mismatched input '{sql[token.start : token.end + 1]}'")
+    for token in _intervals_without_unit(tokens):
+        raise QueryFailed(f"TYPE_NOT_FOUND: {_place(sql, token.start)}: Unknown resolvedType: interval")
+    for token in _unknown_types(tokens):
+        raise QueryFailed(f"TYPE_MISMATCH: {_place(sql, token.start)}: Unknown type: {token.text.lower()}")
+    for node in tree.walk():
+        foreign = isinstance(node, _NODES) or any(node.args.get(name) for name in _ARGUMENTS.get(type(node), ()))
+        if foreign or (isinstance(node, _COMPARISONS) and isinstance(node.this, _COMPARISONS)):
+            raise MalformedQuery(f"{_place(sql, _start(node))}: mismatched input in '{node.sql(dialect='trino')}'")
+        if isinstance(node, exp.Join) and _lacks_condition(sql, node):
+            raise MalformedQuery(f"{_place(sql, _start(node))}: mismatched input. Expecting: 'ON', 'USING'")
+        if isinstance(node, exp.Select) and not node.expressions:
+            raise MalformedQuery(f"{_place(sql, len(sql))}: mismatched input '<EOF>'")
+
+
+def _place(sql: str, start: int) -> str:
+    return f"line {sql.count(chr(10), 0, start) + 1}:{start - sql.rfind(chr(10), 0, start)}"
+
+
+def _start(node: exp.Expr) -> int:
+    return min((part.meta["start"] for part in node.walk() if "start" in part.meta), default=0)
+
+
+def _out_of_place(tokens: Sequence[Token]) -> Iterator[Token]:
+    """The first token of each thing that Trino does not take."""
+    words = [token.text.upper() if token.token_type != TokenType.STRING else "" for token in tokens]
+    for index, (token, word) in enumerate(zip(tokens, words, strict=True)):
+        following = tokens[index + 1] if index + 1 < len(tokens) else None
+        ends = following is None or words[index + 1] in ("FROM", ")")
+        text_follows = following is not None and following.token_type == TokenType.STRING
+        if word in _OPERATORS and token.token_type not in (TokenType.IDENTIFIER, TokenType.VAR):
+            yield token
+        elif word == "," and ends:
+            yield following or token
+        elif word == "AS" and text_follows and following:
+            yield following
+        elif word == "IS" and following:
+            after = index + 2 if words[index + 1] == "NOT" else index + 1
+            if words[after : after + 1] not in (["NULL"], ["DISTINCT"]):
+                yield tokens[min(after, len(tokens) - 1)]
+        elif word == "LIMIT" and words[index + 2 : index + 3] == [","]:
+            yield tokens[index + 2]
+        elif (
+            word == "EXTRACT"
+            and words[index + 1 : index + 2] == ["("]
+            and tokens[index + 2].token_type == TokenType.STRING
+        ):
+            yield tokens[index + 2]
+
+
+def _intervals_without_unit(tokens: Sequence[Token]) -> Iterator[Token]:
+    for index, token in enumerate(tokens[:-1]):
+        value = index + 2 if tokens[index + 1].text in ("-", "+") else index + 1
+        is_interval = token.token_type == TokenType.INTERVAL and tokens[value].token_type == TokenType.STRING
+        if (
+            is_interval
+            and [word.text.upper() for word in tokens[value + 1 : value + 2] if word.text.upper() in _UNITS] == []
+        ):
+            yield token
+
+
+def _unknown_types(tokens: Sequence[Token]) -> Iterator[Token]:
+    """The names of foreign types in CASTs."""
+    opened: list[bool] = []
+    for before, token in pairwise(tokens):
+        if token.token_type == TokenType.L_PAREN:
+            opened.append(before.text.upper() in ("CAST", "TRY_CAST"))
+        elif token.token_type == TokenType.R_PAREN and opened:
+            opened.pop()
+        elif before.token_type == TokenType.ALIAS and opened and opened[-1] and token.text.lower() in _TYPES:
+            yield token
+
+
+def _lacks_condition(sql: str, join: exp.Join) -> bool:
+    """Whether it is a JOIN, and no comma or CROSS JOIN, with neither ON nor USING."""
+    if join.args.get("on") is not None or join.args.get("using") or join.kind or join.args.get("method"):
+        return False
+    before = sql[: _start(join)].rstrip(" \t\r\n(").upper()
+    return before.endswith("JOIN")
