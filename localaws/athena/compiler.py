@@ -909,6 +909,77 @@ class ExpressionCompiler:
         sql = f"list_extract(list_transform([{folded}], lambda {types.quote(final)}: {result.sql}), 1)"
         return combine(sql, result.type, (values, initial, step, result))
 
+    def _call_format_datetime(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
+        if len(nodes) != 2:
+            raise self._unexpected("format_datetime", nodes, node, scope)
+        value, pattern = (self.compile(part, scope) for part in nodes)
+        if not value.type.is_temporal or not pattern.type.is_text:
+            raise self._unexpected("format_datetime", nodes, node, scope)
+        zoned = value.type.base == "timestamp with time zone"
+        zone, offset = (value.type.zone, zones.offset_of(value)) if zoned else ("", "0")
+        moment = f"CAST({zones.local(value).sql} AS TIMESTAMP)"
+        sql = f"athena_format_datetime({moment}, {pattern.sql}, {text(zone)}, {offset})"
+        return combine(sql, VARCHAR, (value, pattern))
+
+    def _call_reverse(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
+        value = self.compile(nodes[0], scope) if len(nodes) == 1 else None
+        if value is not None and value.type.base == "array":
+            return combine(f"list_reverse({value.sql})", value.type, (value,))
+        return self._scalar("reverse", nodes, node, scope)
+
+    def _entries(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope, name: str) -> tuple[Typed, str, Typed]:
+        """A map, a name for one of its entries, and the body of a lambda of key and value for that entry."""
+        value = self.compile(nodes[0], scope) if len(nodes) == 2 else None
+        wanted = isinstance(nodes[-1], exp.Lambda) and len(nodes[-1].expressions) == 2
+        if value is None or value.type.base != "map" or not wanted:
+            raise self._unexpected(name, nodes, node, scope)
+        entry = types.quote(f"part {next(self._parts)}")
+        sides = zip(nodes[1].expressions, ("key", "value"), value.type.args, strict=True)
+        bound = {part.name.lower(): Typed(f"struct_extract({entry}, '{side}')", kind) for part, side, kind in sides}
+        return value, entry, self.compile(nodes[1].this, replace(scope, aliases={**scope.aliases, **bound}))
+
+    def _call_map_filter(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
+        value, entry, body = self._entries(nodes, node, scope, "map_filter")
+        sql = f"map_from_entries(list_filter(map_entries({value.sql}), lambda {entry}: {body.sql}))"
+        return combine(sql, value.type, (value, body))
+
+    def _call_transform_values(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
+        value, entry, body = self._entries(nodes, node, scope, "transform_values")
+        pair = f"struct_pack(k := struct_extract({entry}, 'key'), v := {body.sql})"
+        kind = Type("map", (value.type.args[0], body.type))
+        sql = f"map_from_entries(list_transform(map_entries({value.sql}), lambda {entry}: {pair}))"
+        return combine(f"CAST({sql} AS {kind.duckdb})", kind, (value, body))
+
+    def _call_transform_keys(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
+        value, entry, body = self._entries(nodes, node, scope, "transform_keys")
+        pair = f"struct_pack(k := {body.sql}, v := struct_extract({entry}, 'value'))"
+        kind = Type("map", (body.type, value.type.args[1]))
+        sql = f"map_from_entries(list_transform(map_entries({value.sql}), lambda {entry}: {pair}))"
+        return combine(f"CAST({sql} AS {kind.duckdb})", kind, (value, body))
+
+    def _call_zip_with(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
+        values = [self.compile(part, scope) for part in nodes[:2]]
+        wanted = len(nodes) == 3 and isinstance(nodes[2], exp.Lambda) and len(nodes[2].expressions) == 2
+        if not wanted or any(value.type.base != "array" for value in values):
+            raise self._unexpected("zip_with", nodes, node, scope)
+        at = types.quote(f"part {next(self._parts)}")
+        bound = {
+            part.name.lower(): Typed(f"list_extract({value.sql}, {at})", value.type.args[0])
+            for part, value in zip(nodes[2].expressions, values, strict=True)
+        }
+        body = self.compile(nodes[2].this, replace(scope, aliases={**scope.aliases, **bound}))
+        first, second = values
+        positions = f"range(1, greatest(len({first.sql}), len({second.sql})) + 1)"
+        sql = f"CASE WHEN {first.sql} IS NOT NULL AND {second.sql} IS NOT NULL THEN list_transform({positions}, lambda {at}: {body.sql}) END"
+        return combine(sql, types.array(body.type), (*values, body))
+
+    def _call_zip(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
+        values = [self.compile(part, scope) for part in nodes]
+        if len(values) < 2 or any(value.type.base != "array" for value in values):
+            raise self._unexpected("zip", nodes, node, scope)
+        kind = types.array(Type("row", tuple(("", value.type.args[0]) for value in values)))
+        return combine(f"CAST(list_zip({', '.join(value.sql for value in values)}) AS {kind.duckdb})", kind, values)
+
     def _call_array_join(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
         values = [self.compile(part, scope) for part in nodes]
         if len(values) not in (2, 3) or values[0].type.base != "array":

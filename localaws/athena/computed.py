@@ -7,17 +7,20 @@ a NULL among its arguments is not called, and the answer is NULL. `functions.py`
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import hmac
 import inspect
 import json
 import math
 import struct
 import unicodedata
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache, wraps
 from typing import Any, get_type_hints
-from urllib.parse import quote_plus, unquote_plus
+from urllib.parse import parse_qsl, quote_plus, unquote, unquote_plus, urlsplit
 
 import duckdb
 import regex
@@ -592,3 +595,153 @@ def _of_utc(moment: Any, zone: str, text: str) -> Any:
 def date_parse(text: str, pattern: str) -> dt.datetime:
     """Text by MySQL's specifiers as a timestamp."""
     return dates.parse_mysql(text, pattern)
+
+
+@computed
+def date_format(moment: dt.datetime, pattern: str) -> str:
+    """A timestamp by MySQL's specifiers."""
+    return dates.format_mysql(moment, pattern)
+
+
+@computed
+def format_datetime(moment: dt.datetime, pattern: str, zone: str, offset: int) -> str:
+    """What clocks show, by Joda-Time's letters; a zone of no name is that of a timestamp without one."""
+    return dates.format_joda(moment, pattern, zone, offset)
+
+
+@computed
+def human_readable_seconds(seconds: float) -> str:
+    """Seconds as weeks, days and so on."""
+    left = abs(int(seconds))
+    parts = []
+    for unit, size in (("week", 604800), ("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1)):
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count} {unit}{'s' * (count != 1)}")
+    return ", ".join(parts) or "0 seconds"
+
+
+# More text
+
+
+@computed
+def format_number(number: int) -> str:
+    """A number with a unit of thousands."""
+    for unit, size in (("Q", 10**15), ("T", 10**12), ("B", 10**9), ("M", 10**6), ("K", 10**3)):
+        if abs(number) >= size:
+            value = Decimal(number) / size
+            digits = max(0, 2 - value.adjusted())
+            rounded = value.quantize(Decimal(1).scaleb(-digits), rounding="ROUND_HALF_UP")
+            return f"{rounded.normalize():f}{unit}"
+    return str(number)
+
+
+@computed
+def split_limited(text: str, separator: str, limit: int) -> list[str]:
+    """Text split into so many pieces at most."""
+    if limit < 1:
+        raise Failed("INVALID_FUNCTION_ARGUMENT", "Limit must be positive")
+    if not separator:
+        raise Failed("INVALID_FUNCTION_ARGUMENT", "The delimiter may not be the empty string")
+    return text.split(separator, limit - 1)
+
+
+@computed
+def split(text: str, separator: str) -> list[str]:
+    """Text split at every separator."""
+    return split_limited(text, separator, 1 << 31)
+
+
+@computed
+def strpos(text: str, sought: str, instance: int) -> int:
+    """Where the n-th occurrence begins, counted from the end for a negative n; 0 where there is none."""
+    if instance == 0:
+        raise Failed("INVALID_FUNCTION_ARGUMENT", "'instance' must be a positive or negative number.")
+    at = -1 if instance > 0 else len(text)
+    for _ in range(abs(instance)):
+        at = text.find(sought, at + 1) if instance > 0 else text.rfind(sought, 0, max(at + len(sought) - 1, 0))
+        if at < 0:
+            return 0
+    return at + 1
+
+
+@computed
+def luhn_check(text: str) -> bool:
+    """Whether the last digit is the check digit of the others."""
+    if not text.isdigit():
+        raise Failed("INVALID_FUNCTION_ARGUMENT", "Input contains non-digit characters")
+    doubled = [int(digit) * (1 + index % 2) for index, digit in enumerate(reversed(text))]
+    return sum(value - 9 * (value > 9) for value in doubled) % 10 == 0
+
+
+@computed
+def url_part(url: str, part: str) -> str | None:
+    """The protocol, host, path, query or fragment of a URL."""
+    try:
+        found = urlsplit(url)
+    except ValueError:
+        return None
+    if regex.search(r"[\s<>\"{}|\\^`]", url):
+        return None
+    known = {"protocol": found.scheme, "host": found.hostname or "", "path": unquote(found.path)}
+    return known[part] if part in known else unquote({"query": found.query, "fragment": found.fragment}[part])
+
+
+@computed
+def url_port(url: str) -> int | None:
+    """The port of a URL that tells one."""
+    try:
+        return urlsplit(url).port
+    except ValueError:
+        return None
+
+
+@computed
+def url_parameter(url: str, name: str) -> str | None:
+    """The first parameter of that name in a URL's query."""
+    return next((value for key, value in parse_qsl(urlsplit(url).query, keep_blank_values=True) if key == name), None)
+
+
+@computed
+def from_base(text: str, base: int) -> int:
+    """A number by its digits of a base."""
+    try:
+        return int(text, base)
+    except ValueError:
+        raise Failed("INVALID_FUNCTION_ARGUMENT", f"Not a valid base-{base} number: {text}") from None
+
+
+@computed
+def to_base(number: int, base: int) -> str:
+    """The digits of a number in a base."""
+    if not 2 <= base <= 36:
+        raise Failed("INVALID_FUNCTION_ARGUMENT", "Radix must be between 2 and 36")
+    digits, left = "", abs(number)
+    while left or not digits:
+        left, digit = divmod(left, base)
+        digits = "0123456789abcdefghijklmnopqrstuvwxyz"[digit] + digits
+    return "-" * (number < 0) + digits
+
+
+@computed
+def decoded(binary: bytes, replacement: str) -> str:
+    """Bytes as text, with a replacement for each that is none."""
+    return binary.decode("utf-8", errors="replace").replace("\ufffd", replacement)
+
+
+@computed
+def crc32(binary: bytes) -> int:
+    """The checksum of ZIP."""
+    return zlib.crc32(binary)
+
+
+@computed
+def digest(binary: bytes, name: str) -> bytes:
+    """A hash by its name."""
+    return hashlib.new(name, binary).digest()
+
+
+@computed
+def hmac_digest(binary: bytes, key: bytes, name: str) -> bytes:
+    """A keyed hash by its name."""
+    return hmac.new(key, binary, name).digest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -105,3 +106,105 @@ def _moment(told: dict[str, str]) -> dt.datetime:
         hour = hour % 12 + 12
     fraction = int(told.get("fraction", "0").ljust(6, "0")[:6]) // 1000 * 1000
     return dt.datetime.combine(day, dt.time(hour, int(told.get("minute", 0)), int(told.get("second", 0)), fraction))
+
+
+_MYSQL: dict[str, Callable[[dt.datetime], str]] = {
+    "%a": lambda t: _DAYS[t.weekday()][:3].title(), "%b": lambda t: _MONTHS[t.month - 1][:3].title(),
+    "%c": lambda t: str(t.month), "%d": lambda t: f"{t.day:02d}", "%e": lambda t: str(t.day),
+    "%f": lambda t: f"{t.microsecond:06d}", "%H": lambda t: f"{t.hour:02d}", "%h": lambda t: f"{_hour12(t):02d}",
+    "%I": lambda t: f"{_hour12(t):02d}", "%i": lambda t: f"{t.minute:02d}", "%j": lambda t: f"{_day_of_year(t):03d}",
+    "%k": lambda t: str(t.hour), "%l": lambda t: str(_hour12(t)), "%M": lambda t: _MONTHS[t.month - 1].title(),
+    "%m": lambda t: f"{t.month:02d}", "%p": lambda t: "PM" if t.hour >= 12 else "AM",
+    "%S": lambda t: f"{t.second:02d}", "%s": lambda t: f"{t.second:02d}", "%v": lambda t: f"{t.isocalendar().week:02d}",
+    "%W": lambda t: _DAYS[t.weekday()].title(), "%x": lambda t: f"{t.isocalendar().year:04d}",
+    "%Y": lambda t: f"{t.year:04d}", "%y": lambda t: f"{t.year % 100:02d}",
+}  # fmt: skip
+
+
+def _hour12(moment: dt.datetime) -> int:
+    return moment.hour % 12 or 12
+
+
+def _day_of_year(moment: dt.datetime) -> int:
+    return moment.timetuple().tm_yday
+
+
+def format_mysql(moment: dt.datetime, pattern: str) -> str:
+    """A timestamp by MySQL's specifiers.
+
+    Raises:
+        Failed: for a specifier that Trino does not take.
+    """
+    for short, long in _SHORT.items():
+        pattern = pattern.replace(short, long)
+
+    def part(found: regex.Match[str]) -> str:
+        if found[0] in _REFUSED:
+            raise Failed("INVALID_FUNCTION_ARGUMENT", f"{found[0]} not supported in date format string")
+        write = _MYSQL.get(found[0])
+        return write(moment) if write else found[0][1:]
+
+    return str(regex.sub(r"%.", part, pattern, flags=regex.DOTALL))
+
+
+def format_joda(moment: dt.datetime, pattern: str, zone: str, offset: int) -> str:
+    """What clocks show, by Joda-Time's letters.
+
+    Args:
+        moment: what they show.
+        pattern: letters; text in apostrophes stands for itself.
+        zone: the zone's name; none for a timestamp without one.
+        offset: minutes by which the zone is ahead of UTC.
+
+    Raises:
+        Failed: for a letter that Joda-Time does not have.
+
+    Source: https://www.joda.org/joda-time/apidocs/org/joda/time/format/DateTimeFormat.html
+    """
+    result = []
+    at = 0
+    for found in regex.finditer(r"'((?:[^']|'')*)'|(([A-Za-z])\3*)|[^A-Za-z']+", pattern):
+        at = found.end()
+        if found[2]:
+            result.append(_joda_field(moment, found[3], len(found[2]), zone, offset))
+        elif found[0].startswith("'"):
+            result.append(found[1].replace("''", "'") or "'")
+        else:
+            result.append(found[0])
+    if at != len(pattern):
+        raise Failed("INVALID_FUNCTION_ARGUMENT", f"Illegal pattern component: {pattern[at:]}")
+    return "".join(result)
+
+
+def _joda_field(moment: dt.datetime, letter: str, count: int, zone: str, offset: int) -> str:
+    week = moment.isocalendar()
+    numbers = {
+        "C": moment.year // 100, "y": moment.year, "Y": moment.year, "x": week.year, "w": week.week, "e": week.weekday,
+        "D": _day_of_year(moment), "d": moment.day, "K": moment.hour % 12, "h": _hour12(moment), "H": moment.hour,
+        "k": moment.hour or 24, "m": moment.minute, "s": moment.second,
+    }  # fmt: skip
+    if letter in "yYx" and count == 2:
+        return f"{numbers[letter] % 100:02d}"
+    if letter == "M":
+        name = _MONTHS[moment.month - 1].title()
+        return str(moment.month).zfill(count) if count < 3 else name if count > 3 else name[:3]
+    if letter == "E":
+        name = _DAYS[moment.weekday()].title()
+        return name if count > 3 else name[:3]
+    if letter in numbers:
+        return str(numbers[letter]).zfill(count)
+    if letter == "S":
+        return f"{moment.microsecond:06d}".ljust(count, "0")[:count]
+    if letter == "a":
+        return "PM" if moment.hour >= 12 else "AM"
+    if letter == "G":
+        return "AD" if moment.year > 0 else "BC"
+    if letter in "zZ":
+        if not zone:
+            message = "format_datetime for TIMESTAMP type, cannot use 'Z' nor 'z' in format, as this type does not contain TZ information"  # fmt: skip
+            raise Failed("INVALID_FUNCTION_ARGUMENT", message)
+        if letter == "z" or count > 2:
+            return zone
+        sign, (hours, minutes) = "-" if offset < 0 else "+", divmod(abs(offset), 60)
+        return f"{sign}{hours:02d}{':' * (count == 2)}{minutes:02d}"
+    raise Failed("INVALID_FUNCTION_ARGUMENT", f"Illegal pattern component: {letter * count}")

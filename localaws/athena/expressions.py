@@ -167,6 +167,8 @@ MACROS = (
        CASE WHEN year(t) > 9999 THEN '+' || year(t) WHEN year(t) < 0 THEN '-' || lpad(CAST(-year(t) AS VARCHAR), 4, '0')
        ELSE lpad(CAST(year(t) AS VARCHAR), 4, '0') END || strftime(t, '-%m-%d %H:%M:%S')
        || CASE WHEN digits > 0 THEN '.' || rpad(left(strftime(t, '%f'), digits), digits, '0') ELSE '' END END""",
+    # Of a population, as Trino's is; DuckDB's is of a sample.
+    """CREATE MACRO athena_skewness(x) AS skewness(x) * (count(x) - 2) / sqrt(count(x) * (count(x) - 1))""",
     # Arrays: NULL where an element that is NULL may be the one.
     """CREATE MACRO athena_contains(l, x) AS CASE WHEN list_contains(l, x) THEN true
        WHEN l IS NULL OR x IS NULL OR list_count(l) < len(l) THEN NULL ELSE false END""",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from localaws.athena import computed, types
 from localaws.athena.errors import QueryFailed, not_supported
 from localaws.athena.expressions import Typed, divide, failure, modulus, scaled, unscaled
-from localaws.athena.formats import from_joda, from_mysql
+from localaws.athena.formats import from_joda
 from localaws.athena.types import (
     BIGINT,
     BOOLEAN,
@@ -243,12 +243,6 @@ def _date_trunc(arguments: Arguments) -> str:
     return f"date_trunc('{_unit(unit, value, 'date_trunc')}', {value.sql})"
 
 
-def _strftime(convert: Callable[[str], str], function: str) -> Callable[[Arguments], str]:
-    return lambda arguments: (
-        f"strftime({arguments[0].sql}, {text(convert(_constant(arguments[1], function)))})"
-    )  # fmt: skip
-
-
 def _strptime(convert: Callable[[str], str], function: str) -> Callable[[Arguments], str]:
     return lambda arguments: (
         f"strptime({arguments[0].sql}, {text(convert(_constant(arguments[1], function)))})"
@@ -271,6 +265,43 @@ def _element_at(arguments: Arguments) -> str:
     if _first(arguments).base == "map":
         return f"map_extract_value({arguments[0].sql}, {arguments[1].cast(_first(arguments).args[0]).sql})"
     return f"list_extract({arguments[0].sql}, {arguments[1].sql})"
+
+
+def _text_length(arguments: Arguments) -> str:
+    kind = _first(arguments)
+    if kind.base == "varbinary":
+        return f"octet_length({arguments[0].sql})"
+    if not kind.is_text and kind.base != "unknown":
+        raise QueryFailed(f"FUNCTION_NOT_FOUND: Unexpected parameters ({kind}) for function length")
+    return f"length({arguments[0].sql})"
+
+
+def _concat_ws(arguments: Arguments) -> str:
+    separator, *values = arguments
+    if len(values) == 1 and values[0].type.base == "array":
+        return f"array_to_string({values[0].sql}, {separator.sql})"
+    return _call("concat_ws")(arguments)
+
+
+def _map_of_text(arguments: Arguments) -> Type:  # noqa: ARG001 - of whatever it is made
+    return Type("map", (VARCHAR, VARCHAR))
+
+
+def _split_to_map(arguments: Arguments) -> str:
+    value, entries, pairs = (argument.sql for argument in arguments)
+    pair = f"struct_pack(k := split_part(e, {pairs}, 1), v := split_part(e, {pairs}, 2))"
+    return f"map_from_entries(list_transform(string_split({value}, {entries}), lambda e: {pair}))"
+
+
+def _random_type(arguments: Arguments) -> Type:
+    return _first(arguments) if arguments else DOUBLE
+
+
+def _random(arguments: Arguments) -> str:
+    if not arguments:
+        return "random()"
+    low, high = ("0", arguments[0].sql) if len(arguments) == 1 else (arguments[0].sql, arguments[1].sql)
+    return f"CAST(floor({low} + random() * ({high} - {low})) AS BIGINT)"
 
 
 def _call(name: str) -> Callable[[Arguments], str]:
@@ -328,6 +359,13 @@ SCALAR: dict[str, Scalar] = {
     "log2": Scalar("d", DOUBLE, "log2({0})"),
     "log10": Scalar("d", DOUBLE, "log10({0})"),
     "pi": Scalar("", DOUBLE, "pi()"),
+    "e": Scalar("", DOUBLE, "exp(1)"),
+    **{name: Scalar("d", DOUBLE, f"{name}({{0}})") for name in ("acos", "asin", "atan", "sinh", "cosh", "tanh")},
+    "atan2": Scalar("d d", DOUBLE, "atan2({0}, {1})"),
+    "from_base": Scalar("s i", BIGINT, _computed("from_base")),
+    "to_base": Scalar("i i", VARCHAR, _computed("to_base")),
+    "bitwise_left_shift": Scalar("i i", _first, "CASE WHEN {1} >= 64 THEN 0 ELSE ({0} << {1}) END"),
+    "bitwise_right_shift": Scalar("i i", _first, "CASE WHEN {1} >= 64 THEN 0 ELSE ({0} >> {1}) END"),
     "sin": Scalar("d", DOUBLE, "sin({0})"),
     "cos": Scalar("d", DOUBLE, "cos({0})"),
     "tan": Scalar("d", DOUBLE, "tan({0})"),
@@ -338,8 +376,8 @@ SCALAR: dict[str, Scalar] = {
     "is_infinite": Scalar("d", BOOLEAN, "isinf({0})"),
     "nan": Scalar("", DOUBLE, "'NaN'::DOUBLE"),
     "infinity": Scalar("", DOUBLE, "'Infinity'::DOUBLE"),
-    "rand": Scalar("", DOUBLE, "random()", pure=False),
-    "random": Scalar("", DOUBLE, "random()", pure=False),
+    "rand": Scalar("n? n?", _random_type, _random, pure=False),
+    "random": Scalar("n? n?", _random_type, _random, pure=False),
     "bitwise_and": Scalar("i i", BIGINT, "({0} & {1})"),
     "bitwise_or": Scalar("i i", BIGINT, "({0} | {1})"),
     "bitwise_xor": Scalar("i i", BIGINT, "xor({0}, {1})"),
@@ -354,7 +392,17 @@ SCALAR: dict[str, Scalar] = {
         "ELSE CAST(floor(({0} - {1}) / ({2} - {1}) * {3}) AS BIGINT) + 1 END",
     ),
     # Text
-    "length": Scalar("s", BIGINT, "length({0})"),
+    "length": Scalar("a", BIGINT, _text_length),
+    "format_number": Scalar("i", VARCHAR, _computed("format_number")),
+    "human_readable_seconds": Scalar("d", VARCHAR, _computed("human_readable_seconds")),
+    "luhn_check": Scalar("s", BOOLEAN, _computed("luhn_check")),
+    **{
+        f"url_extract_{part}": Scalar("s", _first, f"athena_url_part({{0}}, '{part}')")
+        for part in ("protocol", "host", "path", "query", "fragment")
+    },
+    "url_extract_port": Scalar("s", BIGINT, _computed("url_port")),
+    "url_extract_parameter": Scalar("s s", _first, _computed("url_parameter")),
+    "split_to_map": Scalar("s s s", _map_of_text, _split_to_map),
     "char_length": Scalar("s", BIGINT, "length({0})"),
     "character_length": Scalar("s", BIGINT, "length({0})"),
     "lower": Scalar("s", _first, "athena_lower({0})"),
@@ -366,10 +414,13 @@ SCALAR: dict[str, Scalar] = {
     "replace": Scalar("s s s?", _replaced_type, _replace),
     "substring": Scalar("s i i?", _first, _substring),
     "substr": Scalar("s i i?", _first, _substring),
-    "strpos": Scalar("s s", BIGINT, "strpos({0}, {1})"),
+    "strpos": Scalar("s s i?", BIGINT, _computed("strpos", "1")),
+    "index": Scalar("s s", BIGINT, "strpos({0}, {1})"),
     "starts_with": Scalar("s s", BOOLEAN, "starts_with({0}, {1})"),
     "ends_with": Scalar("s s", BOOLEAN, "ends_with({0}, {1})"),
-    "split": Scalar("s s", _list_of_first, "string_split({0}, {1})"),
+    "split": Scalar(
+        "s s i?", _list_of_first, lambda a: _computed("split_limited" if len(a) == 3 else "split")(a)
+    ),
     "split_part": Scalar(
         "s s i", _first, "CASE WHEN {2} <= len(string_split({0}, {1})) THEN split_part({0}, {1}, {2}) END"
     ),
@@ -380,7 +431,7 @@ SCALAR: dict[str, Scalar] = {
     "translate": Scalar("s s s", VARCHAR, "translate({0}, {1}, {2})"),
     "levenshtein_distance": Scalar("s s", BIGINT, "levenshtein({0}, {1})"),
     "hamming_distance": Scalar("s s", BIGINT, "hamming({0}, {1})"),
-    "concat_ws": Scalar("s s*", VARCHAR, _call("concat_ws")),
+    "concat_ws": Scalar("s a*", VARCHAR, _concat_ws),
     "format": Scalar("k a*", VARCHAR, _printf),
     "regexp_like": Scalar("s s", BOOLEAN, _computed("regexp_like")),
     "regexp_extract": Scalar("s s i?", _first, _computed("regexp_extract", "0")),
@@ -392,12 +443,18 @@ SCALAR: dict[str, Scalar] = {
     "md5": Scalar("x", VARBINARY, "unhex(md5({0}))"),
     "sha1": Scalar("x", VARBINARY, "unhex(sha1({0}))"),
     "sha256": Scalar("x", VARBINARY, "unhex(sha256({0}))"),
+    "sha512": Scalar("x", VARBINARY, "athena_digest({0}, 'sha512')"),
+    "crc32": Scalar("x", BIGINT, _computed("crc32")),
+    **{
+        f"hmac_{name}": Scalar("x x", VARBINARY, f"athena_hmac_digest({{0}}, {{1}}, '{name}')")
+        for name in ("md5", "sha1", "sha256", "sha512")
+    },
     "to_hex": Scalar("x", VARCHAR, "hex({0})"),
     "from_hex": Scalar("s", VARBINARY, "unhex({0})"),
     "to_base64": Scalar("x", VARCHAR, "to_base64({0})"),
     "from_base64": Scalar("s", VARBINARY, "from_base64({0})"),
     "to_utf8": Scalar("s", VARBINARY, "encode({0})"),
-    "from_utf8": Scalar("x", VARCHAR, "decode({0})"),
+    "from_utf8": Scalar("x s?", VARCHAR, _computed("decoded", "'\ufffd'")),
     "uuid": Scalar("", types.UUID, "uuid()", pure=False),
     "url_encode": Scalar("s", lambda a: _text_of(_times(12, a)), _computed("url_encode")),
     "url_decode": Scalar("s", _first, _computed("url_decode")),
@@ -425,9 +482,8 @@ SCALAR: dict[str, Scalar] = {
     "date_trunc": Scalar("k t", lambda a: a[1].type, _date_trunc),
     "date_add": Scalar("k i t", lambda a: a[2].type, _date_add),
     "date_diff": Scalar("k t t", BIGINT, _date_diff),
-    "date_format": Scalar("t k", VARCHAR, _strftime(from_mysql, "date_format")),
+    "date_format": Scalar("t s", VARCHAR, "athena_date_format(CAST({0} AS TIMESTAMP), {1})"),
     "date_parse": Scalar("s s", TIMESTAMP, _computed("date_parse")),
-    "format_datetime": Scalar("t k", VARCHAR, _strftime(from_joda, "format_datetime")),
     "parse_datetime": Scalar("s k", TIMESTAMP_TZ, _strptime(from_joda, "parse_datetime")),
     "from_iso8601_date": Scalar("s", DATE, "CAST(athena_date_text({0}) AS DATE)"),
     "to_iso8601": Scalar(
@@ -458,6 +514,15 @@ SCALAR: dict[str, Scalar] = {
     ),
     "arrays_overlap": Scalar("L L", BOOLEAN, "athena_overlap({0}, {1})"),
     "flatten": Scalar("l", _element, "flatten({0})"),
+    "shuffle": Scalar("l", _first, "list_sort({0})", pure=False),
+    "contains_sequence": Scalar(
+        "L L", BOOLEAN,
+        "CASE WHEN {0} IS NOT NULL AND {1} IS NOT NULL THEN len({1}) = 0 OR "
+        "list_contains(list_transform(range(1, len({0}) - len({1}) + 2), lambda i: {0}[i:i + len({1}) - 1] = {1}), true) END",
+    ),
+    "map_entries": Scalar("m", lambda a: array(Type("row", tuple(("", kind) for kind in _first(a).args))), "map_entries({0})"),
+    "map_from_entries": Scalar("l", lambda a: Type("map", tuple(kind for _, kind in _element(a).args)), "map_from_entries({0})"),
+    "map_concat": Scalar("m m", _first, "map_concat({0}, {1})"),
     "slice": Scalar("l i i", _first, "list_slice({0}, {1}, {1} + {2} - 1)"),
     "sequence": Scalar("a a a?", _sequence_type, _sequence),
     "repeat": Scalar("a i", lambda a: array(_first(a)), "list_transform(range({1}), lambda x: {0})"),
@@ -608,6 +673,12 @@ AGGREGATE: dict[str, Aggregate] = {
     "histogram": Aggregate("a", lambda a: Type("map", (_first(a), BIGINT)), "histogram"),
     "map_agg": Aggregate("a a", lambda a: Type("map", (a[0].type, a[1].type)), _map_agg),
     "listagg": Aggregate("s s?", VARCHAR, "string_agg"),
+    "regr_slope": Aggregate("n n", _real_or_double, _of_pairs("regr_slope")),
+    "regr_intercept": Aggregate("n n", _real_or_double, _of_pairs("regr_intercept")),
+    "skewness": Aggregate("d", DOUBLE, "athena_skewness"),
+    "kurtosis": Aggregate("d", DOUBLE, "kurtosis"),
+    "geometric_mean": Aggregate("d", DOUBLE, lambda a, render: f"exp({render('avg', f'ln({a[0].sql})')})"),
+    "bitwise_xor_agg": Aggregate("i", BIGINT, "bit_xor"),
     "bitwise_and_agg": Aggregate("i", BIGINT, "bit_and"),
     "bitwise_or_agg": Aggregate("i", BIGINT, "bit_or"),
 }
