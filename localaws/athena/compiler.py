@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from localaws.athena.queries import QueryCompiler
 
 _COMPARISONS = {exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
+_EXTRACTED = (
+    "YEAR", "QUARTER", "MONTH", "WEEK", "DAY", "DAY_OF_MONTH", "DAY_OF_WEEK", "DOW", "DAY_OF_YEAR", "DOY",
+    "YEAR_OF_WEEK", "YOW", "HOUR", "MINUTE", "SECOND", "TIMEZONE_MINUTE", "TIMEZONE_HOUR",
+)  # fmt: skip
 _MAX_INTEGER = 2**31 - 1
 
 
@@ -109,12 +113,21 @@ class ExpressionCompiler:
         if computed:
             sql = f"CAST({computed} AS {kind.duckdb})"
             return combine(f"TRY({sql})" if safe else sql, kind, (value,))
-        if source.is_text and kind.base == "date" and not safe:
+        if source.is_text and kind.base == "timestamp":
+            sql = f"athena_text_timestamp({sql})"
+            sql = f"TRY({sql})" if safe else sql
+        elif not source.is_text and source.base != "char" and kind.base == "varchar" and kind.args:
+            whole = self.convert(value, VARCHAR, node, safe)
+            fitting = f"athena_fitting({whole.sql}, {kind.args[0]})"
+            return combine(f"TRY({fitting})" if safe else fitting, kind, (value,))
+        elif source.is_text and kind.base == "date" and not safe:
             sql = f"athena_date_text({sql})"
         elif source.is_text and kind.base == "date":
             sql = f"CASE WHEN regexp_full_match({sql}, '\\s*[0-9]{{4,}}-[0-9]{{1,2}}-[0-9]{{1,2}}\\s*') THEN {sql} END"
         elif source.is_floating and kind.is_integer:
             sql = f"round({sql})"
+        elif source == types.INTERVAL_DAY:
+            return combine(f"athena_interval_text({sql})", kind, (value,))
         elif kind.is_text and source.base.startswith("timestamp"):
             sql = _timestamp_text(sql, source)
         elif source.base == kind.base == "timestamp" and kind.args < source.args:
@@ -315,13 +328,17 @@ class ExpressionCompiler:
         right = right.cast(left.type) if right.type.base == "unknown" else right
         interval = next((side for side in (left, right) if side.type.base.startswith("interval")), None)
         if interval is not None:
+            number = right if interval is left else left
             fits = (
                 left.type == right.type
                 if symbol in "+-"
-                else symbol == "*" and left.type.is_integer ^ right.type.is_integer
+                else number.type.is_numeric and (symbol == "*" or (symbol == "/" and interval is left))
             )
             if not fits:
                 raise self._cannot_apply(symbol, left, right, node)
+            if symbol in "*/" and interval.type == types.INTERVAL_DAY:
+                seconds = f"(epoch({interval.sql}) {symbol} CAST({number.sql} AS DOUBLE))"
+                return combine(f"to_milliseconds(round({seconds} * 1000))", interval.type, (left, right))
             return combine(f"({left.sql} {symbol} {right.sql})", interval.type, (left, right))
         if not (left.type.is_numeric and right.type.is_numeric):
             raise self._cannot_apply(symbol, left, right, node)
@@ -342,6 +359,11 @@ class ExpressionCompiler:
         if not interval.type.base.startswith("interval") or (symbol == "-" and date is right):
             raise self._cannot_apply(symbol, left, right, node)
         kind = date.type
+        if kind.base == "date" and interval.type == types.INTERVAL_DAY:
+            wrong = failure("'INVALID_FUNCTION_ARGUMENT: Cannot add hour, minutes or seconds to a date'")
+            seconds = f"epoch({interval.sql})"
+            days = f"CASE WHEN {seconds} % 86400 <> 0 THEN {wrong} ELSE CAST({seconds} // 86400 AS BIGINT) END"
+            return combine(f"CAST({date.sql} {symbol} to_days(CAST({days} AS INTEGER)) AS DATE)", kind, (left, right))
         if kind.base.startswith("timestamp") and interval.type == types.INTERVAL_DAY:
             kind = Type(kind.base, (max(3, int(kind.args[0])), *kind.args[1:]))
         elif kind.zone != types.UTC:
@@ -390,6 +412,9 @@ class ExpressionCompiler:
             return combine("(" + " || ".join(value.sql for value in values) + ")", VARCHAR, values)
         # What is no array is an element of one; to Trino a NULL beside no array is one too, of what is beside it.
         element = UNKNOWN
+        if not lists and any(value.type == VARCHAR for value in values):
+            message = "Could not choose a best candidate operator. Explicit type casts must be added."
+            raise self.fail("AMBIGUOUS_FUNCTION_CALL", node, message)
         for value in values:
             shared = types.common(element, value.type.args[0] if value in lists else value.type)
             if shared is None:
@@ -703,6 +728,15 @@ class ExpressionCompiler:
     # Functions with a syntax of their own
 
     def _extract(self, node: exp.Extract, scope: Scope) -> Typed:
+        if node.name.upper() not in _EXTRACTED:
+            raise self.fail(
+                "SYNTAX_ERROR", node, f"Invalid EXTRACT field {node.name}, valid fields are: {', '.join(_EXTRACTED)}"
+            )
+        if (
+            node.name.upper() in ("HOUR", "MINUTE", "SECOND")
+            and self.compile(node.expression, scope).type.base == "date"
+        ):
+            raise self.fail("TYPE_MISMATCH", node, f"Cannot extract {node.name.upper()} from date")
         name = {"DOW": "day_of_week", "DOY": "day_of_year", "YOW": "year_of_week"}.get(
             node.name.upper(), node.name.lower()
         )
@@ -909,6 +943,43 @@ class ExpressionCompiler:
         sql = f"list_extract(list_transform([{folded}], lambda {types.quote(final)}: {result.sql}), 1)"
         return combine(sql, result.type, (values, initial, step, result))
 
+    def _call_format(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
+        if len(nodes) < 2:
+            raise self._unexpected("format", nodes, node, scope)
+        pattern, *values = [self.compile(part, scope) for part in nodes]
+        letters, texts = "", []
+        for value in values:
+            kind = value.type
+            if kind.base in ("array", "map", "row"):
+                raise self.fail("NOT_SUPPORTED", node, f"Type not supported for formatting: {kind}")
+            letters += "i" if kind.is_integer else "m" if kind.is_decimal else "d" if kind.is_floating else "s"
+            texts.append(f"CAST({value.sql} AS VARCHAR)" if kind.is_numeric else self.convert(value, VARCHAR, node).sql)
+        sql = f"athena_format({pattern.sql}, [{', '.join(texts)}], {text(letters)})"
+        return combine(sql, VARCHAR, (pattern, *values))
+
+    def _call_normalize(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
+        form = nodes[1].name.upper() if len(nodes) == 2 and isinstance(nodes[1], exp.Column) else "NFC"
+        if len(nodes) not in (1, 2) or form not in ("NFC", "NFD", "NFKC", "NFKD"):
+            raise self.fail("SYNTAX_ERROR", node, "normalize takes a text and NFC, NFD, NFKC or NFKD")
+        value = self.coerce(self.compile(nodes[0], scope), VARCHAR, node, "normalize needs text")
+        return combine(f"athena_normalize({value.sql}, '{form}')", VARCHAR, (value,))
+
+    def _call_current_timestamp(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
+        return replace(
+            self._currenttimestamp(exp.CurrentTimestamp(), scope),
+            type=types.zoned(self._digits(nodes, node), types.UTC),
+        )
+
+    def _call_localtimestamp(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
+        return replace(
+            self._localtimestamp(exp.Localtimestamp(), scope), type=Type("timestamp", (self._digits(nodes, node),))
+        )
+
+    def _digits(self, nodes: list[exp.Expr], node: exp.Expr) -> int:
+        if len(nodes) != 1 or not isinstance(nodes[0], exp.Literal) or nodes[0].is_string or int(nodes[0].name) > 6:
+            raise not_supported(f"{position(self.sql, node)}: {node.sql(dialect='trino')}")
+        return int(nodes[0].name)
+
     def _call_format_datetime(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
         if len(nodes) != 2:
             raise self._unexpected("format_datetime", nodes, node, scope)
@@ -1045,6 +1116,11 @@ class ExpressionCompiler:
                     distinct, values = "DISTINCT ", value.expressions
                 nodes = [*nodes[:index], *values, *nodes[index + 1 :]]
                 order, ordering = self.queries.ordering(part, scope)
+        if name in functions.NEEDS_ORDER and "ORDER BY" not in over:
+            raise self.fail("MISSING_ORDER_BY", node, f"{name} function requires an ORDER BY window clause")
+        if name in ("sum", "avg") and [type(part) for part in nodes] == [exp.Null]:
+            message = "Could not choose a best candidate operator. Explicit type casts must be added."
+            raise self.fail("AMBIGUOUS_FUNCTION_CALL", node, message)
         if over and order:
             raise not_supported(f"{position(self.sql, node)}: Window function with ORDER BY is not supported")
         if name in functions.WINDOW and distinct:
@@ -1141,13 +1217,14 @@ def _accept(letter: str, value: Typed) -> Typed | None:
     """`value` as a parameter of this kind takes it, or None when it does not."""
     kind = value.type
     if kind.base == "unknown":
-        wanted = {"n": BIGINT, "i": BIGINT, "d": types.DOUBLE, "s": VARCHAR, "t": TIMESTAMP, "b": BOOLEAN}
+        wanted = {"q": BIGINT, "n": BIGINT, "i": BIGINT, "d": types.DOUBLE, "s": VARCHAR, "t": TIMESTAMP, "b": BOOLEAN}
         return value.cast(wanted[letter]) if letter in wanted else value
     accepts = {
         "n": kind.is_numeric, "i": kind.is_integer, "d": kind.is_numeric,
         "s": kind.is_text, "k": kind.is_text, "t": kind.is_temporal, "b": kind.base == "boolean",
         "l": kind.base == "array", "L": kind.base == "array", "m": kind.base == "map", "x": kind.base == "varbinary",
-        "j": kind.base == "json" or kind.is_text,
+        "j": kind.base == "json" or kind.is_text, "v": kind.base in types.INTERVALS,
+        "q": kind.is_numeric or kind.base in types.INTERVALS,
     }  # fmt: skip
     if not accepts.get(letter, True):
         return None
@@ -1173,12 +1250,20 @@ def _castable(source: Type, kind: Type) -> bool:
     simple = ("boolean",)
     if "json" in (source.base, kind.base):
         return True
+    if source.is_text and kind.base == "uuid":
+        return True
+    if source.base in types.INTERVALS or source.base == "uuid":
+        return kind.base == "varchar"
     if source.is_text:
         return kind.is_numeric or kind.is_temporal or kind.is_text or kind.base in (*simple, "time")
     if kind.is_text:
         return source.is_numeric or source.is_temporal or source.base in (*simple, "time")
     if source.is_temporal:
-        return kind.is_temporal
+        return kind.is_temporal or (kind.base == "time" and source.base != "date")
+    if source.base in types.INTERVALS:
+        return kind.base == "varchar"
+    if "uuid" in (source.base, kind.base):
+        return kind.is_text or source.is_text
     return (source.is_numeric or source.base in simple) and (kind.is_numeric or kind.base in simple)
 
 

@@ -463,7 +463,7 @@ def _path(written: str) -> tuple[str | int, ...]:
     at = 1
     if not written.startswith("$"):
         raise Failed("INVALID_FUNCTION_ARGUMENT", f"Invalid JSON path: '{written}'")
-    step = regex.compile(r"""\.([\w:-]+)|\[(-?\d+)\]|\["((?:[^"\\]|\\["\\])*)"\]|\.?\[?'([^']*)'\]?|\[([\w:-]+)\]""")
+    step = regex.compile(r"""\.([\w:]+)|\[(-?\d+)\]|\["((?:[^"\\]|\\["\\])*)"\]|\.?\[?'([^']*)'\]?|\[([\w:-]+)\]""")
     while at < len(written):
         found = step.match(written, pos=at)
         if not found or found[4] is not None:
@@ -621,7 +621,93 @@ def human_readable_seconds(seconds: float) -> str:
     return ", ".join(parts) or "0 seconds"
 
 
+@computed
+def iso_date(text: str) -> dt.date:
+    """ISO 8601 text as a date."""
+    found = zones.iso_8601(text)
+    if found is None or "T" in text:
+        raise Failed("INVALID_FUNCTION_ARGUMENT", f'Invalid format: "{text}"')
+    return found[0].date()
+
+
+@computed
+def text_timestamp(text: str) -> str:
+    """Text as CAST to timestamp takes it: a date and maybe a time, between which there is a blank, in any zone."""
+    found = zones.divided(text)
+    if found is None:
+        raise Failed("INVALID_CAST_ARGUMENT", f"Value cannot be cast to timestamp: {text}")
+    return found[0]
+
+
 # More text
+
+
+@computed
+def fitting(text: str, length: int) -> str:
+    """The text of a value that is no text, where a type has room for it."""
+    if len(text) > length:
+        raise Failed("INVALID_CAST_ARGUMENT", f"Value {text} cannot be represented as varchar({length})")
+    return text
+
+
+@computed
+def format(pattern: str, values: list[str], kinds: str) -> str:  # noqa: A001 - the name that Trino gives it
+    """Values by a pattern of Java's Formatter.
+
+    Args:
+        pattern: with specifiers such as `%,.2f`.
+        values: as text.
+        kinds: a letter for each: i integer, m decimal, d double, s anything else.
+
+    Source: https://docs.oracle.com/en/java/javase/21/docs/api/java.base/java/util/Formatter.html
+    """
+    used = iter(range(len(values)))
+
+    def written(found: regex.Match[str]) -> str:
+        position, flags, width, precision, letter = found.groups()
+        if letter in "%n":
+            return "%" if letter == "%" else "\n"
+        index = int(position[:-1]) - 1 if position else next(used, len(values))
+        if index >= len(values):
+            raise Failed(
+                "INVALID_FUNCTION_ARGUMENT",
+                f"Invalid format string: {pattern} (MissingFormatArgument: Format specifier '{found[0]}')",
+            )
+        value, kind = values[index], kinds[index]
+        digits = int(precision[1:]) if precision else None
+        fits = {"d": "i", "x": "i", "o": "i", "f": "md", "e": "md", "g": "md"}.get(letter.lower(), "imds")
+        if kind not in fits:
+            java = {
+                "m": "java.math.BigDecimal",
+                "d": "java.lang.Double",
+                "i": "java.lang.Long",
+                "s": "java.lang.String",
+            }
+            raise Failed(
+                "INVALID_FUNCTION_ARGUMENT",
+                f"Invalid format string: {pattern} (IllegalFormatConversion: {letter} != {java[kind]})",
+            )
+        grouped, signed = "," * ("," in flags), "+" if "+" in flags else " " if " " in flags else ""
+        if value is None:
+            text = "null"
+        elif letter in "dxo":
+            text = f"{int(value):{signed}{grouped}{letter}}"
+        elif letter in "feg":
+            number = (
+                Decimal(value).quantize(Decimal(1).scaleb(-(6 if digits is None else digits)), "ROUND_HALF_UP", _WIDE)
+                if letter == "f"
+                else Decimal(value)
+            )
+            text = f"{number:{signed}{grouped}.{6 if digits is None else digits}{letter}}"
+        else:
+            text = value if digits is None else value[:digits]
+        text = text.upper() if letter.isupper() else text
+        size = int(width) if width else 0
+        if "-" in flags:
+            return text.ljust(size)
+        return text.zfill(size) if "0" in flags and letter in "dfxo" else text.rjust(size)
+
+    return str(regex.sub(r"%(\d+\$)?([-#+ 0,(]*)(\d+)?(\.\d+)?([a-zA-Z%])", written, pattern))
 
 
 @computed

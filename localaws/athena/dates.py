@@ -46,8 +46,12 @@ def _compiled(pattern: str) -> tuple[Any, list[str]]:
         if code in _REFUSED:
             raise Failed("INVALID_FUNCTION_ARGUMENT", f"{code} not supported in date format string")
         if code in _FIELDS:
-            fields.append(_FIELDS[code][0])
-            return f"({_FIELDS[code][1]})"
+            name, written = _FIELDS[code]
+            fields.append(name)
+            # Where digits follow digits, each field has its own number of them.
+            if r"\d" in written and _FIELDS.get(pattern[found.end() : found.end() + 2], ("", ""))[1].count(r"\d"):
+                written = {"%Y": r"\d{4}", "%x": r"\d{4}", "%j": r"\d{3}"}.get(code, r"\d{2}")
+            return f"({written})"
         return regex.escape(code[1:] if code.startswith("%") and len(code) > 1 else code)
 
     return regex.compile(regex.sub(r"%.|[^%]+|%", part, pattern, flags=regex.DOTALL), regex.IGNORECASE), fields

@@ -71,6 +71,7 @@ _ENGINE_ERRORS: tuple[tuple[str, str], ...] = (
         r"type (?P<type>\w+)",
         "NUMERIC_VALUE_OUT_OF_RANGE: Out of range for {type}: {value}",
     ),
+    (r"Could not convert .*?NaN", "INVALID_CAST_ARGUMENT: Cannot cast double NaN"),
     (r"Map keys can not be NULL", "INVALID_FUNCTION_ARGUMENT: map key cannot be null"),
     (r"Map keys must be unique", "INVALID_FUNCTION_ARGUMENT: Duplicate map keys are not allowed"),
     (r"map key list does not align", "INVALID_FUNCTION_ARGUMENT: Key and value arrays must be the same length"),

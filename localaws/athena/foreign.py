@@ -40,6 +40,11 @@ def refuse(sql: str, tokens: Sequence[Token], tree: exp.Expr) -> None:
     """
     for token in _out_of_place(tokens):
         raise MalformedQuery(f"{_place(sql, token.start)}: mismatched input '{sql[token.start : token.end + 1]}'")
+    for end in _joins_without_condition(tokens):
+        place = _place(sql, len(sql) if end is None else end.start)
+        raise MalformedQuery(
+            f"{place}: mismatched input '{'<EOF>' if end is None else end.text}'. Expecting: 'ON', 'USING'"
+        )
     for token in _intervals_without_unit(tokens):
         raise QueryFailed(f"TYPE_NOT_FOUND: {_place(sql, token.start)}: Unknown resolvedType: interval")
     for token in _unknown_types(tokens):
@@ -48,8 +53,6 @@ def refuse(sql: str, tokens: Sequence[Token], tree: exp.Expr) -> None:
         foreign = isinstance(node, _NODES) or any(node.args.get(name) for name in _ARGUMENTS.get(type(node), ()))
         if foreign or (isinstance(node, _COMPARISONS) and isinstance(node.this, _COMPARISONS)):
             raise MalformedQuery(f"{_place(sql, _start(node))}: mismatched input in '{node.sql(dialect='trino')}'")
-        if isinstance(node, exp.Join) and _lacks_condition(sql, node):
-            raise MalformedQuery(f"{_place(sql, _start(node))}: mismatched input. Expecting: 'ON', 'USING'")
         if isinstance(node, exp.Select) and not node.expressions:
             raise MalformedQuery(f"{_place(sql, len(sql))}: mismatched input '<EOF>'")
 
@@ -112,9 +115,39 @@ def _unknown_types(tokens: Sequence[Token]) -> Iterator[Token]:
             yield token
 
 
-def _lacks_condition(sql: str, join: exp.Join) -> bool:
-    """Whether it is a JOIN, and no comma or CROSS JOIN, with neither ON nor USING."""
-    if join.args.get("on") is not None or join.args.get("using") or join.kind or join.args.get("method"):
-        return False
-    before = sql[: _start(join)].rstrip(" \t\r\n(").upper()
-    return before.endswith("JOIN")
+_ENDS_JOINS = (
+    "WHERE",
+    "GROUP",
+    "HAVING",
+    "ORDER",
+    "LIMIT",
+    "OFFSET",
+    "FETCH",
+    "UNION",
+    "EXCEPT",
+    "INTERSECT",
+    "WINDOW",
+    ",",
+)
+
+
+def _joins_without_condition(tokens: Sequence[Token]) -> Iterator[Token | None]:
+    """What stands where the ON or USING of a JOIN should."""
+    waiting = [0]
+    for index, token in enumerate(tokens):
+        word = "" if token.token_type in (TokenType.STRING, TokenType.IDENTIFIER) else token.text.upper()
+        if word == "(":
+            waiting.append(0)
+        elif word == "JOIN" and tokens[index - 1].text.upper() not in ("CROSS", "NATURAL"):
+            waiting[-1] += 1
+        elif word in ("ON", "USING"):
+            waiting[-1] -= 1
+        elif word in (*_ENDS_JOINS, ")"):
+            if waiting[-1] > 0:
+                yield token
+            if word == ")" and len(waiting) > 1:
+                waiting.pop()
+            else:
+                waiting[-1] = 0
+    if waiting[-1] > 0:
+        yield None

@@ -44,7 +44,7 @@ class Scalar:
         parameters: one letter for each parameter, separated by blanks, followed by ``?`` (optional) or ``*`` (any
             number): n number, i integer, d double, s text, t date or timestamp, b boolean, l array, L array whose
             elements get one type with those of the other L and with e, an element,
-            m map, x binary, j JSON or text, k constant text, c values of one common type, a anything, f lambda.
+            m map, x binary, v interval, q number or interval, j JSON or text, k constant text, c values of one common type, a anything, f lambda.
         returns: its type, or a function of the arguments that gives it.
         sql: a template with ``{0}``, ``{1}`` for the arguments, or a function of the arguments.
         pure: False when two calls may differ.
@@ -196,13 +196,14 @@ def _regex_replaced_type(arguments: Arguments) -> Type:
     return _text_of(None if value is None or replacement is None else value + value * replacement // 2 * (value + 1))
 
 
-def _printf(arguments: Arguments) -> str:
-    values = "".join(f", {argument.sql}" for argument in arguments[1:])
-    return f"printf({arguments[0].sql}{values})"
-
-
 def _pad(side: str) -> Callable[[Arguments], str]:
-    return lambda arguments: f"{side}pad({arguments[0].sql}, CAST({arguments[1].sql} AS INTEGER), {arguments[2].sql})"
+    wrong = failure(text("INVALID_FUNCTION_ARGUMENT: Target length must be in the range [0..2147483647]"))
+
+    def write(arguments: Arguments) -> str:
+        value, size, filling = (argument.sql for argument in arguments)
+        return f"{side}pad({value}, CAST(CASE WHEN {size} < 0 THEN {wrong} ELSE {size} END AS INTEGER), {filling})"
+
+    return write
 
 
 # Dates and times
@@ -240,6 +241,8 @@ def _date_diff(arguments: Arguments) -> str:
 
 def _date_trunc(arguments: Arguments) -> str:
     unit, value = arguments
+    if unit.literal is None:
+        return f"date_trunc({unit.sql}, {value.sql})"
     return f"date_trunc('{_unit(unit, value, 'date_trunc')}', {value.sql})"
 
 
@@ -274,6 +277,15 @@ def _text_length(arguments: Arguments) -> str:
     if not kind.is_text and kind.base != "unknown":
         raise QueryFailed(f"FUNCTION_NOT_FOUND: Unexpected parameters ({kind}) for function length")
     return f"length({arguments[0].sql})"
+
+
+def _codepoint(arguments: Arguments) -> str:
+    kind = _first(arguments)
+    if kind.args != (1,):
+        raise QueryFailed(
+            f"FUNCTION_NOT_FOUND: Unexpected parameters ({kind}) for function codepoint. Expected: codepoint(varchar(1))"
+        )
+    return f"unicode({arguments[0].sql})"
 
 
 def _concat_ws(arguments: Arguments) -> str:
@@ -422,17 +434,18 @@ SCALAR: dict[str, Scalar] = {
         "s s i?", _list_of_first, lambda a: _computed("split_limited" if len(a) == 3 else "split")(a)
     ),
     "split_part": Scalar(
-        "s s i", _first, "CASE WHEN {2} <= len(string_split({0}, {1})) THEN split_part({0}, {1}, {2}) END"
+        "s s i", _first,
+        f"CASE WHEN {{2}} < 1 THEN CAST({failure(text('INVALID_FUNCTION_ARGUMENT: Index must be greater than zero'))} AS VARCHAR) "
+        "WHEN {2} <= len(string_split({0}, {1})) THEN split_part({0}, {1}, {2}) END",
     ),
     "lpad": Scalar("s i s", VARCHAR, _pad("l")),
     "rpad": Scalar("s i s", VARCHAR, _pad("r")),
     "chr": Scalar("i", VARCHAR, "chr(CAST({0} AS INTEGER))"),
-    "codepoint": Scalar("s", types.INTEGER, "unicode({0})"),
+    "codepoint": Scalar("s", types.INTEGER, _codepoint),
     "translate": Scalar("s s s", VARCHAR, "translate({0}, {1}, {2})"),
     "levenshtein_distance": Scalar("s s", BIGINT, "levenshtein({0}, {1})"),
     "hamming_distance": Scalar("s s", BIGINT, "hamming({0}, {1})"),
     "concat_ws": Scalar("s a*", VARCHAR, _concat_ws),
-    "format": Scalar("k a*", VARCHAR, _printf),
     "regexp_like": Scalar("s s", BOOLEAN, _computed("regexp_like")),
     "regexp_extract": Scalar("s s i?", _first, _computed("regexp_extract", "0")),
     "regexp_extract_all": Scalar("s s i?", _list_of_first, _computed("regexp_extract_all", "0")),
@@ -479,13 +492,14 @@ SCALAR: dict[str, Scalar] = {
     "day_of_year": _part("doy"),
     "doy": _part("doy"),
     "last_day_of_month": Scalar("t", DATE, "last_day({0})"),
-    "date_trunc": Scalar("k t", lambda a: a[1].type, _date_trunc),
+    "date_trunc": Scalar("s t", lambda a: a[1].type, _date_trunc),
     "date_add": Scalar("k i t", lambda a: a[2].type, _date_add),
     "date_diff": Scalar("k t t", BIGINT, _date_diff),
     "date_format": Scalar("t s", VARCHAR, "athena_date_format(CAST({0} AS TIMESTAMP), {1})"),
     "date_parse": Scalar("s s", TIMESTAMP, _computed("date_parse")),
     "parse_datetime": Scalar("s k", TIMESTAMP_TZ, _strptime(from_joda, "parse_datetime")),
-    "from_iso8601_date": Scalar("s", DATE, "CAST(athena_date_text({0}) AS DATE)"),
+    "from_iso8601_date": Scalar("s", DATE, _computed("iso_date")),
+    "to_milliseconds": Scalar("v", BIGINT, "CAST(epoch({0}) * 1000 AS BIGINT)"),
     "to_iso8601": Scalar(
         "t", VARCHAR,
         lambda a: (
@@ -520,10 +534,14 @@ SCALAR: dict[str, Scalar] = {
         "CASE WHEN {0} IS NOT NULL AND {1} IS NOT NULL THEN len({1}) = 0 OR "
         "list_contains(list_transform(range(1, len({0}) - len({1}) + 2), lambda i: {0}[i:i + len({1}) - 1] = {1}), true) END",
     ),
-    "map_entries": Scalar("m", lambda a: array(Type("row", tuple(("", kind) for kind in _first(a).args))), "map_entries({0})"),
+    "map_entries": Scalar("m", lambda a: array(Type("row", tuple(("", kind) for kind in _first(a).args))), "list_transform(map_entries({0}), lambda e: struct_pack(field0 := e.key, field1 := e.value))"),
     "map_from_entries": Scalar("l", lambda a: Type("map", tuple(kind for _, kind in _element(a).args)), "map_from_entries({0})"),
     "map_concat": Scalar("m m", _first, "map_concat({0}, {1})"),
-    "slice": Scalar("l i i", _first, "list_slice({0}, {1}, {1} + {2} - 1)"),
+    "slice": Scalar(
+        "l i i", _first,
+        f"list_slice({{0}}, CASE WHEN {{1}} = 0 THEN {failure(text('INVALID_FUNCTION_ARGUMENT: SQL array indices start at 1'))} "
+        "ELSE {1} END, CASE WHEN {1} < 0 THEN len({0}) + {1} + {2} ELSE {1} + {2} - 1 END)",
+    ),
     "sequence": Scalar("a a a?", _sequence_type, _sequence),
     "repeat": Scalar("a i", lambda a: array(_first(a)), "list_transform(range({1}), lambda x: {0})"),
     "map_keys": Scalar("m", lambda a: array(_first(a).args[0]), "map_keys({0})"),
@@ -568,7 +586,7 @@ def _summed(arguments: Arguments) -> Type:
 
 def _averaged(arguments: Arguments) -> Type:
     kind = _first(arguments)
-    return kind if kind.is_decimal or kind.base == "real" else DOUBLE
+    return kind if kind.is_decimal or kind.base in ("real", *types.INTERVALS) else DOUBLE
 
 
 def _average(arguments: Arguments, render: Render) -> str:
@@ -617,7 +635,12 @@ def _percentile(arguments: Arguments, render: Render) -> str:
 
 def _map_agg(arguments: Arguments, render: Render) -> str:
     key, value = arguments
-    return f"map_from_entries({render('list', f'struct_pack(k := {key.sql}, v := {value.sql})')})"
+    return f"athena_map_agg({render('list', f'struct_pack(k := {key.sql}, v := {value.sql})')})"
+
+
+def _multimap_agg(arguments: Arguments, render: Render) -> str:
+    key, value = arguments
+    return f"athena_multimap_agg({render('list', f'struct_pack(k := {key.sql}, v := {value.sql})')})"
 
 
 def _extreme(name: str) -> Callable[[Arguments, Render], str]:
@@ -646,8 +669,8 @@ def _of_pairs(name: str) -> Callable[[Arguments, Render], str]:
 
 AGGREGATE: dict[str, Aggregate] = {
     "count": Aggregate("a?", BIGINT, "count"),
-    "sum": Aggregate("n", _summed, "sum"),
-    "avg": Aggregate("n", _averaged, _average),
+    "sum": Aggregate("q", _summed, "sum"),
+    "avg": Aggregate("q", _averaged, _average),
     "min": Aggregate("a i?", _nth(1), _extreme("min")),
     "max": Aggregate("a i?", _nth(1), _extreme("max")),
     "count_if": Aggregate("b", BIGINT, lambda a, render: render("count", f"CASE WHEN {a[0].sql} THEN true END")),
@@ -672,6 +695,7 @@ AGGREGATE: dict[str, Aggregate] = {
     "covar_pop": Aggregate("n n", _real_or_double, _of_pairs("covar_pop")),
     "histogram": Aggregate("a", lambda a: Type("map", (_first(a), BIGINT)), "histogram"),
     "map_agg": Aggregate("a a", lambda a: Type("map", (a[0].type, a[1].type)), _map_agg),
+    "multimap_agg": Aggregate("a a", lambda a: Type("map", (a[0].type, array(a[1].type))), _multimap_agg),
     "listagg": Aggregate("s s?", VARCHAR, "string_agg"),
     "regr_slope": Aggregate("n n", _real_or_double, _of_pairs("regr_slope")),
     "regr_intercept": Aggregate("n n", _real_or_double, _of_pairs("regr_intercept")),
@@ -682,6 +706,16 @@ AGGREGATE: dict[str, Aggregate] = {
     "bitwise_and_agg": Aggregate("i", BIGINT, "bit_and"),
     "bitwise_or_agg": Aggregate("i", BIGINT, "bit_or"),
 }
+
+
+def _nth_value(arguments: Arguments, render: Render) -> str:
+    value, offset = (argument.sql for argument in arguments)
+    wrong = failure(text("INVALID_FUNCTION_ARGUMENT: Offset must be at least 1"))
+    return render("nth_value", value, f"CASE WHEN {offset} < 1 THEN {wrong} ELSE {offset} END")
+
+
+NEEDS_ORDER = ("lag", "lead", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile")
+"""Window functions that mean nothing without an order."""
 
 WINDOW: dict[str, Aggregate] = {
     "row_number": Aggregate("", BIGINT, "row_number"),
@@ -694,7 +728,7 @@ WINDOW: dict[str, Aggregate] = {
     "lead": Aggregate("a i? a?", _first, "lead"),
     "first_value": Aggregate("a", _first, "first_value"),
     "last_value": Aggregate("a", _first, "last_value"),
-    "nth_value": Aggregate("a i", _first, "nth_value"),
+    "nth_value": Aggregate("a i", _first, _nth_value),
 }
 
 NULL_TREATMENT = ("lag", "lead", "first_value", "last_value", "nth_value")

@@ -586,7 +586,12 @@ class QueryCompiler:
         selected, kinds = [], []
         values = [self.expressions.compile(part, scope) for part in node.expressions]
         for value in values:
-            if value.type.base == "array":
+            if value.type.base == "array" and value.type.args[0].base == "row":
+                for number, (field, kind) in enumerate(value.type.args[0].args):
+                    member = f"struct_extract(x, {types.text(field or f'field{number}')})"
+                    selected.append(f"unnest(list_transform({value.sql}, lambda x: {member}))")
+                    kinds.append(kind)
+            elif value.type.base == "array":
                 selected.append(f"unnest({value.sql})")
                 kinds.append(value.type.args[0])
             elif value.type.base == "map":
@@ -594,8 +599,6 @@ class QueryCompiler:
                 kinds += value.type.args
             else:
                 raise self._fail("TYPE_MISMATCH", node, f"Cannot unnest type: {value.type}")
-        if any(kind.base == "row" for kind in kinds):
-            raise not_supported(f"{position(self.sql, node)}: UNNEST of rows")
         if ordinality:
             sizes = (f"{'cardinality' if one.type.base == 'map' else 'len'}({one.sql})" for one in values)
             selected.append(f"unnest(range(1, CAST(greatest({', '.join(sizes)}) AS BIGINT) + 1))")
@@ -629,9 +632,8 @@ class QueryCompiler:
         scope = Scope([], parent)
         rows = []
         for row in node.expressions:
-            inside = (
-                row.expressions if isinstance(row, exp.Tuple) else [row.this if isinstance(row, exp.Paren) else row]
-            )
+            is_row = isinstance(row, exp.Tuple) or (isinstance(row, exp.Anonymous) and row.name.lower() == "row")
+            inside = row.expressions if is_row else [row.this if isinstance(row, exp.Paren) else row]
             rows.append([self.expressions.compile(part, scope) for part in inside])
         if len({len(row) for row in rows}) != 1:
             raise self._fail("TYPE_MISMATCH", node, "Values rows have mismatched sizes")

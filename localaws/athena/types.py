@@ -157,6 +157,7 @@ DATE, TIMESTAMP, TIME = Type("date"), Type("timestamp", (3,)), Type("time")
 TIMESTAMP_TZ = Type("timestamp with time zone", (3,))
 JSON, UNKNOWN = Type("json"), Type("unknown")
 UUID = Type("uuid")
+INTERVALS = ("interval day to second", "interval year to month")
 INTERVAL_DAY, INTERVAL_YEAR = Type("interval day to second"), Type("interval year to month")
 
 
@@ -209,7 +210,7 @@ def common(left: Type, right: Type) -> Type | None:
         if None in kinds:
             return None
         return Type("row", tuple((name, kind) for (name, _), kind in zip(left.args, kinds, strict=True)))
-    return left if left.base == right.base else None
+    return left if left.base == right.base and left.base not in ("array", "map", "row") else None
 
 
 def common_number(left: Type, right: Type) -> Type:
@@ -276,7 +277,7 @@ def _hive(spelling: str) -> tuple[Type, str]:
 _FROM_SQL = {
     exp.DType.BOOLEAN: BOOLEAN, exp.DType.TINYINT: TINYINT, exp.DType.SMALLINT: SMALLINT, exp.DType.INT: INTEGER,
     exp.DType.BIGINT: BIGINT, exp.DType.FLOAT: REAL, exp.DType.DOUBLE: DOUBLE, exp.DType.VARBINARY: VARBINARY,
-    exp.DType.DATE: DATE, exp.DType.TIME: TIME, exp.DType.JSON: JSON,
+    exp.DType.DATE: DATE, exp.DType.TIME: TIME, exp.DType.JSON: JSON, exp.DType.UUID: UUID,
 }  # fmt: skip
 
 
