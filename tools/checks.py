@@ -60,7 +60,7 @@ UNIT = (
         "airflow",
         ("tests/unit/compose", "tests/unit/dags", "tests/unit/plugins", "tests/unit/tools"),
     ),
-    Suite("unit-localaws", "localaws", ("tests/unit/localaws",)),
+    Suite("unit-localaws", "localaws", ("tests/unit/localaws", "tests/conformance")),
 )
 
 

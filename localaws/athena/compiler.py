@@ -133,8 +133,8 @@ class ExpressionCompiler:
         elif source.base == kind.base == "timestamp" and kind.args < source.args:
             sql = _fewer_digits(sql, int(kind.args[0]))
         elif source.base == kind.base and kind.base in ("row", "array", "map"):
-            whole = self._convert_parts(value, kind, node)
-            return combine(f"TRY({whole})" if safe else whole, kind, (value,))
+            parts = self._convert_parts(value, kind, node)
+            return combine(f"TRY({parts})" if safe else parts, kind, (value,))
         sql = f"{function}({sql} AS {kind.duckdb})"
         if kind.is_text and kind.args:
             sql = f"left({sql}, {kind.args[0]})"
@@ -255,7 +255,7 @@ class ExpressionCompiler:
     def _hexstring(self, node: exp.HexString, scope: Scope) -> Typed:
         start, _ = extent(node)
         if self.sql[start : start + 2].lower() == "0x":
-            return self._literal(exp.Literal.number(str(int(str(node.this), 16))), scope)
+            return self._literal(exp.Literal(this=str(int(str(node.this), 16)), is_string=False), scope)
         return Typed(f"unhex({text(str(node.this))})", types.VARBINARY)
 
     def _null(self, node: exp.Null, scope: Scope) -> Typed:
@@ -467,8 +467,10 @@ class ExpressionCompiler:
             same = f"ELSE {' AND '.join(fields)}"
         elif kind.base == "map":
             key = types.quote(f"part {next(self._parts)}")
-            values = (f"map_extract_value({side}, {key})" for side in (left, right))
-            each = f"CASE WHEN map_contains({right}, {key}) THEN {self._equal(*values, kind.args[1])} ELSE false END"
+            value, other = (f"map_extract_value({side}, {key})" for side in (left, right))
+            each = (
+                f"CASE WHEN map_contains({right}, {key}) THEN {self._equal(value, other, kind.args[1])} ELSE false END"
+            )
             pairs = f"list_transform(map_keys({left}), lambda {key}: {each})"
             same = (
                 f"WHEN cardinality({left}) <> cardinality({right}) THEN false ELSE NOT athena_contains({pairs}, false)"
@@ -1041,7 +1043,8 @@ class ExpressionCompiler:
         body = self.compile(nodes[2].this, replace(scope, aliases={**scope.aliases, **bound}))
         first, second = values
         positions = f"range(1, greatest(len({first.sql}), len({second.sql})) + 1)"
-        sql = f"CASE WHEN {first.sql} IS NOT NULL AND {second.sql} IS NOT NULL THEN list_transform({positions}, lambda {at}: {body.sql}) END"
+        known = f"{first.sql} IS NOT NULL AND {second.sql} IS NOT NULL"
+        sql = f"CASE WHEN {known} THEN list_transform({positions}, lambda {at}: {body.sql}) END"
         return combine(sql, types.array(body.type), (*values, body))
 
     def _call_zip(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
@@ -1272,8 +1275,10 @@ def _is_moment(written: str, kind: Type) -> bool:
     found = zones.divided(written)
     numbers = [int(number) for number in re.findall(r"\d+", found[0].partition(".")[0])] if found else []
     try:
-        dt.datetime(numbers[0] % 400 or 400, *numbers[1:])  # type: ignore[arg-type] - a year of four centuries like it
-    except (ValueError, TypeError, IndexError):
+        year, month, day, hour, minute, second, *_ = [*numbers, 0, 0, 0] if len(numbers) >= 3 else []
+        # Of a year as long as it, as Python's end with 9999.
+        dt.datetime(year % 400 or 400, month, day, hour, minute, second)
+    except ValueError:
         return False
     return kind.base != "date" or len(numbers) == 3
 

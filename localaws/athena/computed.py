@@ -1,7 +1,7 @@
 """What DuckDB computes otherwise than Trino: functions in Python that the engine calls for each value.
 
-Each raises `Failed` for a value that Trino fails on; TRY gives NULL for it. Unless its NULL rule says otherwise, one with
-a NULL among its arguments is not called, and the answer is NULL. `functions.py` says which of Trino's functions use which.
+Each raises `Failed` for a value that Trino fails on; TRY gives NULL for it. With a NULL among its arguments none is
+called, and the answer is NULL. `functions.py` says which of Trino's functions use which.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from localaws.athena.failed import Failed
 
 _SQL_TYPES = {
     str: "VARCHAR", int: "BIGINT", float: "DOUBLE", bool: "BOOLEAN", bytes: "BLOB", list[str]: "VARCHAR[]",
-    dt.datetime: "TIMESTAMP", dt.date: "DATE",
+    list[str | None]: "VARCHAR[]", dt.datetime: "TIMESTAMP", dt.date: "DATE",
 }  # fmt: skip
 
 
@@ -64,8 +64,8 @@ def computed(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _sql_type(hint: Any) -> str:
-    optional = getattr(hint, "__args__", None)
-    return _SQL_TYPES[hint] if hint in _SQL_TYPES else _SQL_TYPES[optional[0]]
+    # What is not in it is one of them, or None.
+    return _SQL_TYPES.get(hint) or _SQL_TYPES[hint.__args__[0]]
 
 
 def install(connection: duckdb.DuckDBPyConnection) -> None:
@@ -276,7 +276,7 @@ def _python_syntax(written: str) -> str:
 
 
 def _matches(text: str, pattern: str, start: int = 0) -> Iterator[regex.Match[str]]:
-    """The matches one after the other; after an empty one Java goes on a character further, Python tries there again."""
+    """The matches in turn; after an empty one Java goes on a character further, Python tries there again."""
     compiled = _pattern(pattern)
     while start <= len(text) and (found := compiled.search(text, pos=start)):
         yield found
@@ -350,11 +350,8 @@ def regexp_replace(text: str, pattern: str, replacement: str) -> str:
         for literal, group in parts:
             written += literal
             if group is not None:
-                if (
-                    isinstance(group, int)
-                    and group > compiled.groups
-                    or isinstance(group, str)
-                    and group not in compiled.groupindex
+                if (isinstance(group, int) and group > compiled.groups) or (
+                    isinstance(group, str) and group not in compiled.groupindex
                 ):
                     raise Failed(
                         "INVALID_FUNCTION_ARGUMENT", f"Illegal replacement sequence: unknown group {{ {group} }}"
@@ -651,7 +648,7 @@ def fitting(text: str, length: int) -> str:
 
 
 @computed
-def format(pattern: str, values: list[str], kinds: str) -> str:  # noqa: A001 - the name that Trino gives it
+def format(pattern: str, values: list[str | None], kinds: str) -> str:  # noqa: A001 - the name that Trino gives it
     """Values by a pattern of Java's Formatter.
 
     Args:

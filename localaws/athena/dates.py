@@ -11,7 +11,10 @@ import regex
 
 from localaws.athena.failed import Failed
 
-_MONTHS = ["january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december"]  # fmt: skip
+_MONTHS = [
+    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+    "december",
+]  # fmt: skip
 _DAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 _PIVOT = 2020
 """The year in the middle of those that two digits may stand for."""
@@ -24,7 +27,8 @@ def _names(whole: list[str]) -> str:
 _FIELDS: dict[str, tuple[str, str]] = {
     "%Y": ("year", r"[+-]?\d{1,9}"), "%y": ("two_digits", r"\d{2}"), "%m": ("month", r"\d{1,2}"),
     "%c": ("month", r"\d{1,2}"), "%d": ("day", r"\d{1,2}"), "%e": ("day", r"\d{1,2}"), "%H": ("hour", r"\d{1,2}"),
-    "%k": ("hour", r"\d{1,2}"), "%h": ("hour12", r"\d{1,2}"), "%I": ("hour12", r"\d{1,2}"), "%l": ("hour12", r"\d{1,2}"),
+    "%k": ("hour", r"\d{1,2}"), "%h": ("hour12", r"\d{1,2}"), "%I": ("hour12", r"\d{1,2}"),
+    "%l": ("hour12", r"\d{1,2}"),
     "%i": ("minute", r"\d{1,2}"), "%s": ("second", r"\d{1,2}"), "%S": ("second", r"\d{1,2}"),
     "%f": ("fraction", r"\d{1,9}"), "%p": ("half", "am|pm"), "%j": ("day_of_year", r"\d{1,3}"),
     "%M": ("month_name", _names(_MONTHS)), "%b": ("month_name", _names(_MONTHS)), "%W": ("day_name", _names(_DAYS)),
@@ -205,8 +209,11 @@ def _joda_field(moment: dt.datetime, letter: str, count: int, zone: str, offset:
         return "AD" if moment.year > 0 else "BC"
     if letter in "zZ":
         if not zone:
-            message = "format_datetime for TIMESTAMP type, cannot use 'Z' nor 'z' in format, as this type does not contain TZ information"  # fmt: skip
-            raise Failed("INVALID_FUNCTION_ARGUMENT", message)
+            raise Failed(
+                "INVALID_FUNCTION_ARGUMENT",
+                "format_datetime for TIMESTAMP type, cannot use 'Z' nor 'z' in format, as this type does not contain "
+                "TZ information",
+            )
         if letter == "z" or count > 2:
             return zone
         sign, (hours, minutes) = "-" if offset < 0 else "+", divmod(abs(offset), 60)

@@ -67,8 +67,8 @@ _ENGINE_ERRORS: tuple[tuple[str, str], ...] = (
         "INVALID_CAST_ARGUMENT: Cannot cast '{value}' to {type}",
     ),
     (
-        r"Type \w+(?:\(.*?\))? with value (?P<value>\S+) can't be cast because the value is out of range for the destination "
-        r"type (?P<type>\w+)",
+        r"Type \w+(?:\(.*?\))? with value (?P<value>\S+) can't be cast because the value is out of range for the "
+        r"destination type (?P<type>\w+)",
         "NUMERIC_VALUE_OUT_OF_RANGE: Out of range for {type}: {value}",
     ),
     (r"Could not convert .*?NaN", "INVALID_CAST_ARGUMENT: Cannot cast double NaN"),

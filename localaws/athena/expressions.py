@@ -174,9 +174,11 @@ MACROS = (
        list_position(list_transform(entries, lambda x: x.k), e.k) = i))""",
     """CREATE MACRO athena_multimap_agg(entries) AS map_from_entries(list_transform(
        list_filter(entries, lambda e, i: list_position(list_transform(entries, lambda x: x.k), e.k) = i),
-       lambda e: struct_pack(k := e.k, v := list_transform(list_filter(entries, lambda x: x.k = e.k), lambda x: x.v))))""",
+       lambda e: struct_pack(k := e.k,
+                             v := list_transform(list_filter(entries, lambda x: x.k = e.k), lambda x: x.v))))""",
     """CREATE MACRO athena_interval_text(v) AS CASE WHEN epoch(v) < 0 THEN '-' ELSE '' END
-       || CAST(abs(epoch(v)) // 86400 AS BIGINT) || strftime(make_timestamp(CAST(abs(epoch(v)) * 1000000 AS BIGINT)), ' %H:%M:%S.%g')""",
+       || CAST(abs(epoch(v)) // 86400 AS BIGINT)
+       || strftime(make_timestamp(CAST(abs(epoch(v)) * 1000000 AS BIGINT)), ' %H:%M:%S.%g')""",
     # Arrays: NULL where an element that is NULL may be the one.
     """CREATE MACRO athena_contains(l, x) AS CASE WHEN list_contains(l, x) THEN true
        WHEN l IS NULL OR x IS NULL OR list_count(l) < len(l) THEN NULL ELSE false END""",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 
 from sqlglot import exp
 from sqlglot.tokens import Token, TokenType
@@ -13,9 +12,50 @@ from localaws.athena.errors import MalformedQuery, QueryFailed
 _OPERATORS = ("::", "<=>", "==", "~", "|", "&", "^")
 _UNITS = ("YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND")
 _TYPES = frozenset(
-    "numeric number dec long text string datetime datetime2 timestamptz timestamp_ntz unsigned signed float float4 "
-    "float8 int2 int4 int8 int64 float64 byte bytes blob clob bool bit nvarchar nchar varchar2 character variant object "
-    "money serial mediumint mediumtext longtext tinytext struct list bignumeric hugeint".split()
+    [
+        "numeric",
+        "number",
+        "dec",
+        "long",
+        "text",
+        "string",
+        "datetime",
+        "datetime2",
+        "timestamptz",
+        "timestamp_ntz",
+        "unsigned",
+        "signed",
+        "float",
+        "float4",
+        "float8",
+        "int2",
+        "int4",
+        "int8",
+        "int64",
+        "float64",
+        "byte",
+        "bytes",
+        "blob",
+        "clob",
+        "bool",
+        "bit",
+        "nvarchar",
+        "nchar",
+        "varchar2",
+        "character",
+        "variant",
+        "object",
+        "money",
+        "serial",
+        "mediumint",
+        "mediumtext",
+        "longtext",
+        "tinytext",
+        "struct",
+        "list",
+        "bignumeric",
+        "hugeint",
+    ]
 )
 """Names of types that the parser knows, and Trino does not."""
 
@@ -47,12 +87,19 @@ def refuse(sql: str, tokens: Sequence[Token], tree: exp.Expr) -> None:
         )
     for token in _intervals_without_unit(tokens):
         raise QueryFailed(f"TYPE_NOT_FOUND: {_place(sql, token.start)}: Unknown resolvedType: interval")
-    for token in _unknown_types(tokens):
+    for token, following in _unknown_types(tokens):
+        if following.text == "<":
+            raise MalformedQuery(f"{_place(sql, following.start)}: mismatched input '<'. Expecting: '(', ')', 'ARRAY'")
         raise QueryFailed(f"TYPE_MISMATCH: {_place(sql, token.start)}: Unknown type: {token.text.lower()}")
     for node in tree.walk():
-        foreign = isinstance(node, _NODES) or any(node.args.get(name) for name in _ARGUMENTS.get(type(node), ()))
+        if isinstance(node, exp.Table) and not isinstance(node.this, exp.Identifier):
+            raise MalformedQuery(f"{_place(sql, _start(node))}: mismatched input in '{_written(sql, node)}'")
+        names = _ARGUMENTS.get(type(node), ())
+        foreign = isinstance(node, _NODES) or any(node.args.get(name) for name in names)
+        # CORRESPONDING is Trino's word for what the parser keeps as BY NAME.
+        foreign = foreign and not (isinstance(node, exp.Union) and "CORRESPONDING" in sql.upper())
         if foreign or (isinstance(node, _COMPARISONS) and isinstance(node.this, _COMPARISONS)):
-            raise MalformedQuery(f"{_place(sql, _start(node))}: mismatched input in '{node.sql(dialect='trino')}'")
+            raise MalformedQuery(f"{_place(sql, _start(node))}: mismatched input in '{_written(sql, node)}'")
         if isinstance(node, exp.Select) and not node.expressions:
             raise MalformedQuery(f"{_place(sql, len(sql))}: mismatched input '<EOF>'")
 
@@ -63,6 +110,11 @@ def _place(sql: str, start: int) -> str:
 
 def _start(node: exp.Expr) -> int:
     return min((part.meta["start"] for part in node.walk() if "start" in part.meta), default=0)
+
+
+def _written(sql: str, node: exp.Expr) -> str:
+    end = max((part.meta["end"] for part in node.walk() if "end" in part.meta), default=len(sql))
+    return sql[_start(node) : end + 1]
 
 
 def _out_of_place(tokens: Sequence[Token]) -> Iterator[Token]:
@@ -76,15 +128,15 @@ def _out_of_place(tokens: Sequence[Token]) -> Iterator[Token]:
             yield token
         elif word == "," and ends:
             yield following or token
-        elif word == "AS" and text_follows and following:
+        elif word in ("AS", "FROM", "JOIN") and text_follows and following and not _is_no_table(words, index):
             yield following
+        elif word in ("LEFT", "RIGHT", "UNNEST") and following and words[index + 1] == "(" and _is_call(words, index):
+            yield token
         elif word == "IS" and following:
             after = index + 2 if words[index + 1] == "NOT" else index + 1
             if words[after : after + 1] not in (["NULL"], ["DISTINCT"]):
                 yield tokens[min(after, len(tokens) - 1)]
-        elif word == "LIMIT" and words[index + 2 : index + 3] == [","]:
-            yield tokens[index + 2]
-        elif (
+        elif (word == "LIMIT" and words[index + 2 : index + 3] == [","]) or (
             word == "EXTRACT"
             and words[index + 1 : index + 2] == ["("]
             and tokens[index + 2].token_type == TokenType.STRING
@@ -103,16 +155,33 @@ def _intervals_without_unit(tokens: Sequence[Token]) -> Iterator[Token]:
             yield token
 
 
-def _unknown_types(tokens: Sequence[Token]) -> Iterator[Token]:
-    """The names of foreign types in CASTs."""
+def _unknown_types(tokens: Sequence[Token]) -> Iterator[tuple[Token, Token]]:
+    """The names of foreign types in CASTs, and what follows each."""
     opened: list[bool] = []
-    for before, token in pairwise(tokens):
+    for before, token, following in zip(tokens, tokens[1:], tokens[2:], strict=False):
         if token.token_type == TokenType.L_PAREN:
             opened.append(before.text.upper() in ("CAST", "TRY_CAST"))
         elif token.token_type == TokenType.R_PAREN and opened:
             opened.pop()
         elif before.token_type == TokenType.ALIAS and opened and opened[-1] and token.text.lower() in _TYPES:
-            yield token
+            yield token, following
+
+
+def _is_no_table(words: Sequence[str], index: int) -> bool:
+    """Whether a FROM is of IS DISTINCT FROM, or of a call such as TRIM(x FROM y)."""
+    if words[index] != "FROM" or words[index - 1] == "DISTINCT":
+        return words[index] == "FROM"
+    depth = 0
+    for at in range(index - 1, 0, -1):
+        depth += (words[at] == ")") - (words[at] == "(")
+        if depth < 0:
+            return words[at - 1] in ("TRIM", "EXTRACT", "SUBSTRING", "OVERLAY", "POSITION")
+    return False
+
+
+def _is_call(words: Sequence[str], index: int) -> bool:
+    """Whether a name is called where an expression may stand: UNNEST also stands where a table does."""
+    return words[index] != "UNNEST" or words[index - 1] not in ("FROM", "JOIN", ",") or words[:index].count("FROM") == 0
 
 
 _ENDS_JOINS = (

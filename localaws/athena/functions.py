@@ -6,7 +6,6 @@ runs here must also run on Athena. Names and types: https://trino.io/docs/curren
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -44,7 +43,8 @@ class Scalar:
         parameters: one letter for each parameter, separated by blanks, followed by ``?`` (optional) or ``*`` (any
             number): n number, i integer, d double, s text, t date or timestamp, b boolean, l array, L array whose
             elements get one type with those of the other L and with e, an element,
-            m map, x binary, v interval, q number or interval, j JSON or text, k constant text, c values of one common type, a anything, f lambda.
+            m map, x binary, v interval, q number or interval, j JSON or text, k constant text, c values of one common
+            type, a anything, f lambda.
         returns: its type, or a function of the arguments that gives it.
         sql: a template with ``{0}``, ``{1}`` for the arguments, or a function of the arguments.
         pure: False when two calls may differ.
@@ -157,7 +157,8 @@ def _substring(arguments: Arguments) -> str:
     value, start, *length = (argument.sql for argument in arguments)
     call = f"substring({value}, {start}{''.join(', ' + n for n in length)})"
     none = "".join(f" OR {n} <= 0" for n in length)
-    return f"CASE WHEN {value} IS NULL THEN NULL WHEN {start} = 0 OR {start} < -length({value}){none} THEN '' ELSE {call} END"
+    empty = f"{start} = 0 OR {start} < -length({value}){none}"
+    return f"CASE WHEN {value} IS NULL THEN NULL WHEN {empty} THEN '' ELSE {call} END"
 
 
 def _computed(name: str, *defaults: str) -> Callable[[Arguments], str]:
@@ -283,7 +284,8 @@ def _codepoint(arguments: Arguments) -> str:
     kind = _first(arguments)
     if kind.args != (1,):
         raise QueryFailed(
-            f"FUNCTION_NOT_FOUND: Unexpected parameters ({kind}) for function codepoint. Expected: codepoint(varchar(1))"
+            f"FUNCTION_NOT_FOUND: Unexpected parameters ({kind}) for function codepoint. "
+            "Expected: codepoint(varchar(1))"
         )
     return f"unicode({arguments[0].sql})"
 
@@ -351,6 +353,9 @@ def of_hours(name: str, arguments: Arguments) -> bool:
     return name in ("date_diff", "date_add") and str(arguments[0].literal).lower() in units
 
 
+_NO_INDEX = failure(text("INVALID_FUNCTION_ARGUMENT: Index must be greater than zero"))
+_NO_START = failure(text("INVALID_FUNCTION_ARGUMENT: SQL array indices start at 1"))
+
 SCALAR: dict[str, Scalar] = {
     # Numbers
     "abs": Scalar("n", _first, "abs({0})"),
@@ -376,8 +381,8 @@ SCALAR: dict[str, Scalar] = {
     "atan2": Scalar("d d", DOUBLE, "atan2({0}, {1})"),
     "from_base": Scalar("s i", BIGINT, _computed("from_base")),
     "to_base": Scalar("i i", VARCHAR, _computed("to_base")),
-    "bitwise_left_shift": Scalar("i i", _first, "CASE WHEN {1} >= 64 THEN 0 ELSE ({0} << {1}) END"),
-    "bitwise_right_shift": Scalar("i i", _first, "CASE WHEN {1} >= 64 THEN 0 ELSE ({0} >> {1}) END"),
+    "bitwise_left_shift": Scalar("n i", _first, "CASE WHEN {1} >= 64 THEN 0 ELSE (CAST({0} AS BIGINT) << {1}) END"),
+    "bitwise_right_shift": Scalar("n i", _first, "CASE WHEN {1} >= 64 THEN 0 ELSE (CAST({0} AS BIGINT) >> {1}) END"),
     "sin": Scalar("d", DOUBLE, "sin({0})"),
     "cos": Scalar("d", DOUBLE, "cos({0})"),
     "tan": Scalar("d", DOUBLE, "tan({0})"),
@@ -435,7 +440,7 @@ SCALAR: dict[str, Scalar] = {
     ),
     "split_part": Scalar(
         "s s i", _first,
-        f"CASE WHEN {{2}} < 1 THEN CAST({failure(text('INVALID_FUNCTION_ARGUMENT: Index must be greater than zero'))} AS VARCHAR) "
+        f"CASE WHEN {{2}} < 1 THEN CAST({_NO_INDEX} AS VARCHAR) "
         "WHEN {2} <= len(string_split({0}, {1})) THEN split_part({0}, {1}, {2}) END",
     ),
     "lpad": Scalar("s i s", VARCHAR, _pad("l")),
@@ -532,14 +537,20 @@ SCALAR: dict[str, Scalar] = {
     "contains_sequence": Scalar(
         "L L", BOOLEAN,
         "CASE WHEN {0} IS NOT NULL AND {1} IS NOT NULL THEN len({1}) = 0 OR "
-        "list_contains(list_transform(range(1, len({0}) - len({1}) + 2), lambda i: {0}[i:i + len({1}) - 1] = {1}), true) END",
+        "list_contains("
+        "list_transform(range(1, len({0}) - len({1}) + 2), lambda i: {0}[i:i + len({1}) - 1] = {1}), true) END",
     ),
-    "map_entries": Scalar("m", lambda a: array(Type("row", tuple(("", kind) for kind in _first(a).args))), "list_transform(map_entries({0}), lambda e: struct_pack(field0 := e.key, field1 := e.value))"),
-    "map_from_entries": Scalar("l", lambda a: Type("map", tuple(kind for _, kind in _element(a).args)), "map_from_entries({0})"),
+    "map_entries": Scalar(
+        "m", lambda a: array(Type("row", tuple(("", kind) for kind in _first(a).args))),
+        "list_transform(map_entries({0}), lambda e: struct_pack(field0 := e.key, field1 := e.value))",
+    ),
+    "map_from_entries": Scalar(
+        "l", lambda a: Type("map", tuple(kind for _, kind in _element(a).args)), "map_from_entries({0})"
+    ),
     "map_concat": Scalar("m m", _first, "map_concat({0}, {1})"),
     "slice": Scalar(
         "l i i", _first,
-        f"list_slice({{0}}, CASE WHEN {{1}} = 0 THEN {failure(text('INVALID_FUNCTION_ARGUMENT: SQL array indices start at 1'))} "
+        f"list_slice({{0}}, CASE WHEN {{1}} = 0 THEN {_NO_START} "
         "ELSE {1} END, CASE WHEN {1} < 0 THEN len({0}) + {1} + {2} ELSE {1} + {2} - 1 END)",
     ),
     "sequence": Scalar("a a a?", _sequence_type, _sequence),

@@ -63,7 +63,8 @@ def offset_of(value: Typed) -> str:
 
 
 _TEXT = regex.compile(
-    r"\s*([+-]?\d{4,}-\d{1,2}-\d{1,2}(?: \d{1,2}:\d{1,2}(?::\d{1,2}(?:\.\d+)?)?)?)(?: ?([A-Za-z][\w/+-]*|[+-]\d{1,2}:\d{2}))?\s*"
+    r"\s*([+-]?\d{4,}-\d{1,2}-\d{1,2}(?: \d{1,2}:\d{1,2}(?::\d{1,2}(?:\.\d+)?)?)?)"
+    r"(?: ?([A-Za-z][\w/+-]*|[+-]\d{1,2}:\d{2}))?\s*"
 )
 
 
@@ -74,10 +75,12 @@ def divided(written: str) -> tuple[str, str] | None:
     return (found[1], zone) if found and zone else None
 
 
-_ISO_DATE = r"(?P<year>[+-]?\d{4,})(?:-(?P<month>\d{1,2})(?:-(?P<day>\d{1,2}))?|-W(?P<week>\d{1,2})(?:-(?P<weekday>\d))?|-(?P<yearday>\d{3}))?"
 _ISO = regex.compile(
-    _ISO_DATE
-    + r"(?:T(?:(?P<hour>\d{1,2})(?::?(?P<minute>\d{1,2})(?::?(?P<second>\d{1,2})(?:[.,](?P<fraction>\d+))?)?)?)?(?P<zone>Z|[+-]\d{2}(?::?\d{2})?)?)?"
+    r"""(?P<year>[+-]?\d{4,})
+        (?:-(?P<month>\d{1,2})(?:-(?P<day>\d{1,2}))?|-W(?P<week>\d{1,2})(?:-(?P<weekday>\d))?|-(?P<yearday>\d{3}))?
+        (?:T(?:(?P<hour>\d{1,2})(?::?(?P<minute>\d{1,2})(?::?(?P<second>\d{1,2})(?:[.,](?P<fraction>\d+))?)?)?)?
+            (?P<zone>Z|[+-]\d{2}(?::?\d{2})?)?)?""",
+    regex.VERBOSE,
 )
 
 

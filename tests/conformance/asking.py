@@ -1,4 +1,9 @@
-"""Statements asked of the local Athena's compiler and engine, without a server, and beside Trino's answers."""
+"""Statements asked of the local Athena's compiler and engine, without a server, and set beside Trino's answers.
+
+`python -m tests.conformance.asking` prints how many of each corpus are answered how, and what differs; with `--keep` it
+writes differences.json, by which the test knows a regression. `statements/` has 1,988 statements with the answers of a
+real Trino 476, whose session zone was UTC, and `tables/` the tables they are about.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +11,12 @@ import datetime as dt
 import json
 import math
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -26,6 +31,7 @@ from localaws.athena.runs import readable
 from localaws.athena.syntax import parse_query
 
 HERE = Path(__file__).parent
+DIFFERENCES = HERE / "differences.json"
 NOW = dt.datetime(2026, 1, 15, 12, 30, 15)
 DATABASES = ("default", "bi", "tpch")
 SIMPLE_TYPES = {"string": "string", "int32": "int", "int64": "bigint", "double": "double", "bool": "boolean"}
@@ -192,17 +198,26 @@ def _ordered(sql: str) -> bool:
     return query.args.get("order") is not None
 
 
+def known_differences() -> dict[str, str]:
+    """The class of each statement that is not answered as Trino does, by its id."""
+    found: dict[str, str] = json.loads(DIFFERENCES.read_text(encoding="utf-8"))
+    return found
+
+
 def main() -> None:
-    """Print the classes by corpus, and what differs."""
+    """Print the classes by corpus, and what differs; with `--keep`, keep that as what is known."""
     athena = Athena()
     judged = [athena.judge(statement) for statement in statements()]
-    for corpus in sorted({each.statement.corpus for each in judged}):
-        found = Counter(each.judgement for each in judged if each.statement.corpus == corpus)
-        print(f"{corpus:<14}", *(f"{name} {found[name]:<5}" for name in CLASSES))
-    print(f"{'all':<14}", *(f"{name} {count:<5}" for name, count in Counter(each.judgement for each in judged).items()))
-    for each in judged:
-        if each.judgement != SAME:
-            print(f"{each.judgement} {each.statement.id}: {each.statement.sql}\n    {each.why}")
+    lines = []
+    for corpus in [*sorted({each.statement.corpus for each in judged}), ""]:
+        found = Counter(each.judgement for each in judged if corpus in ("", each.statement.corpus))
+        lines.append(f"{corpus or 'all':<10} " + " ".join(f"{name} {found[name]:<5}" for name in CLASSES))
+    differing = [each for each in judged if each.judgement != SAME]
+    lines += [f"{each.judgement} {each.statement.id}: {each.statement.sql}\n    {each.why}" for each in differing]
+    sys.stdout.write("\n".join(lines) + "\n")
+    if "--keep" in sys.argv:
+        known = {each.statement.id: each.judgement for each in differing}
+        DIFFERENCES.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

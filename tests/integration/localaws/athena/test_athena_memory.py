@@ -12,7 +12,7 @@ DATES = [dt.date(2025, 1, 1) + dt.timedelta(days=day) for day in range(200)]
 @pytest.fixture(scope="module")
 def history(athena, start_localaws):
     """`sales` with a file and three rows for each of the dates, and less memory than the files need 25 times over."""
-    server = start_localaws(LOCALAWS_ATHENA_MEMORY="64MB")
+    server = start_localaws(LOCALAWS_ATHENA_MEMORY="128MB")
     server.client("s3").create_bucket(Bucket=athena.bucket)
     server.client("glue").create_database(DatabaseInput={"Name": athena.database})
     small = replace(athena, clients=server.client)
