@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import threading
@@ -66,6 +67,13 @@ def prepare(instance: duckdb.DuckDBPyConnection) -> None:
 def clear_scratch() -> None:
     """Remove what queries of an earlier server left behind."""
     shutil.rmtree(SCRATCH, ignore_errors=True)
+
+
+@atexit.register
+def close() -> None:
+    """Close the instance, which otherwise complains at the end of its functions in Python."""
+    if _instance.cache_info().currsize:
+        _instance().close()
 
 
 def replace_broken() -> None:

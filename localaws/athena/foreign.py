@@ -76,7 +76,6 @@ def refuse(sql: str, tokens: Sequence[Token], tree: exp.Expr) -> None:
 
     Raises:
         MalformedQuery: with the place of it.
-        QueryFailed: for a type that Trino does not have.
     """
     for token in _out_of_place(tokens):
         raise MalformedQuery(f"{_place(sql, token.start)}: mismatched input '{sql[token.start : token.end + 1]}'")
@@ -85,12 +84,9 @@ def refuse(sql: str, tokens: Sequence[Token], tree: exp.Expr) -> None:
         raise MalformedQuery(
             f"{place}: mismatched input '{'<EOF>' if end is None else end.text}'. Expecting: 'ON', 'USING'"
         )
-    for token in _intervals_without_unit(tokens):
-        raise QueryFailed(f"TYPE_NOT_FOUND: {_place(sql, token.start)}: Unknown resolvedType: interval")
-    for token, following in _unknown_types(tokens):
+    for _, following in _unknown_types(tokens):
         if following.text == "<":
             raise MalformedQuery(f"{_place(sql, following.start)}: mismatched input '<'. Expecting: '(', ')', 'ARRAY'")
-        raise QueryFailed(f"TYPE_MISMATCH: {_place(sql, token.start)}: Unknown type: {token.text.lower()}")
     for node in tree.walk():
         if isinstance(node, exp.Table) and not isinstance(node.this, exp.Identifier):
             raise MalformedQuery(f"{_place(sql, _start(node))}: mismatched input in '{_written(sql, node)}'")
@@ -102,6 +98,18 @@ def refuse(sql: str, tokens: Sequence[Token], tree: exp.Expr) -> None:
             raise MalformedQuery(f"{_place(sql, _start(node))}: mismatched input in '{_written(sql, node)}'")
         if isinstance(node, exp.Select) and not node.expressions:
             raise MalformedQuery(f"{_place(sql, len(sql))}: mismatched input '<EOF>'")
+
+
+def refuse_types(sql: str, tokens: Sequence[Token]) -> None:
+    """Refuse a statement that names a type which Trino does not have; it parses, and fails when it is run.
+
+    Raises:
+        QueryFailed: with the place of it.
+    """
+    for token in _intervals_without_unit(tokens):
+        raise QueryFailed(f"TYPE_NOT_FOUND: {_place(sql, token.start)}: Unknown resolvedType: interval")
+    for token, _ in _unknown_types(tokens):
+        raise QueryFailed(f"TYPE_MISMATCH: {_place(sql, token.start)}: Unknown type: {token.text.lower()}")
 
 
 def _place(sql: str, start: int) -> str:

@@ -14,11 +14,12 @@ from localaws.athena.catalog import Catalog, Table
 from localaws.athena.compiler import ExpressionCompiler
 from localaws.athena.errors import QueryFailed, not_supported
 from localaws.athena.expressions import Field, Typed, Uses, combine
+from localaws.athena.foreign import refuse_types
 from localaws.athena.nodes import refuse_unread
 from localaws.athena.relations import HIDDEN_COLUMNS
 from localaws.athena.scans import Predicate, Scan
 from localaws.athena.scope import Scope
-from localaws.athena.syntax import parse_query, position
+from localaws.athena.syntax import AthenaSql, parse_query, position
 from localaws.athena.types import BIGINT, Type, quote
 
 _MAX_VIEW_DEPTH = 20
@@ -102,6 +103,7 @@ class QueryCompiler:
         Raises:
             QueryFailed: when Athena would refuse it, or it cannot be run here as a whole.
         """
+        refuse_types(self.sql, AthenaSql().tokenize(self.sql))
         refuse_unread(self.sql, node)
         return self.query(node)
 

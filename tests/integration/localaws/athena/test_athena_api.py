@@ -219,6 +219,7 @@ def test_table_metadata_of_a_table_that_is_not_there(athena):
 
 def test_the_query_language_reaches_no_files_of_the_machine(athena):
     refused(athena, "SELECT * FROM read_csv('/etc/passwd')")
+    assert athena.fails("SELECT CAST(1 AS hugeint)").startswith("TYPE_MISMATCH: line 1:18: Unknown type: hugeint")
     assert athena.fails('SELECT * FROM "/etc/passwd"').startswith("TABLE_NOT_FOUND")
     assert athena.fails("SELECT * FROM scan_0").startswith("TABLE_NOT_FOUND")
     assert athena.fails("SELECT getenv('HOME')").startswith("FUNCTION_NOT_FOUND")
