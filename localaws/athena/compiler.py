@@ -433,6 +433,13 @@ class ExpressionCompiler:
         symbol = _COMPARISONS[type(node)]
         if isinstance(node.right, (exp.Any, exp.All)):
             return self._quantified(node, scope, symbol)
+        word = node.right.name.upper() if isinstance(node.right, exp.Anonymous) else ""
+        if word in ("ALL", "ANY", "SOME") and [type(part) for part in node.right.expressions] == [exp.Values]:
+            quantifier = exp.All if word == "ALL" else exp.Any
+            values = exp.Subquery(this=node.right.expressions[0].copy())
+            return self._quantified(
+                type(node)(this=node.left.copy(), expression=quantifier(this=values)), scope, symbol
+            )
         return self._compared(node, scope, symbol)
 
     def _compared(self, node: exp.Binary, scope: Scope, symbol: str) -> Typed:
@@ -649,6 +656,8 @@ class ExpressionCompiler:
         written, sign = node.this, ""
         if isinstance(written, exp.Neg):
             written, sign = written.this, "-"
+        if isinstance(node.args.get("unit"), exp.IntervalSpan):
+            return self._interval_span(node, written, sign)
         unit = node.args["unit"].name.upper() if node.args.get("unit") else ""
         kind = types.INTERVAL_YEAR if unit in ("YEAR", "MONTH") else types.INTERVAL_DAY
         if unit not in ("YEAR", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "SECOND") or not isinstance(
@@ -656,6 +665,26 @@ class ExpressionCompiler:
         ):
             raise not_supported(f"{position(self.sql, node)}: {node.sql(dialect='trino')}")
         return Typed(f"({sign}INTERVAL {text(written.name)} {unit})", kind)
+
+    def _interval_span(self, node: exp.Interval, written: exp.Expr, sign: str) -> Typed:
+        """``INTERVAL '1 02:03' DAY TO MINUTE``: as many numbers as there are units from the first to the last."""
+        span = node.args["unit"]
+        first, last = span.name.upper(), span.expression.name.upper()
+        units = next(
+            (u for u in (("YEAR", "MONTH"), ("DAY", "HOUR", "MINUTE", "SECOND")) if {first, last} <= set(u)), ()
+        )
+        between = units[units.index(first) : units.index(last) + 1] if units else ()
+        numbers = re.split(r"[-: ]", written.name.lstrip("-+"))
+        if (
+            len(between) < 2
+            or len(numbers) != len(between)
+            or not all(map(re.compile(r"\d+(\.\d+)?").fullmatch, numbers))
+        ):
+            raise self.fail("INVALID_LITERAL", node, f"'{written.name}' is not a valid INTERVAL literal")
+        negative = (sign == "-") != written.name.startswith("-")
+        parts = " + ".join(f"INTERVAL {text(n)} {unit}" for n, unit in zip(numbers, between, strict=True))
+        kind = types.INTERVAL_YEAR if between[0] == "YEAR" else types.INTERVAL_DAY
+        return Typed(f"({'-' if negative else ''}({parts}))", kind)
 
     def _currentdate(self, node: exp.CurrentDate, scope: Scope) -> Typed:
         return Typed(f"DATE '{self.now:%Y-%m-%d}'", DATE)
@@ -1220,14 +1249,23 @@ def _accept(letter: str, value: Typed) -> Typed | None:
     """`value` as a parameter of this kind takes it, or None when it does not."""
     kind = value.type
     if kind.base == "unknown":
-        wanted = {"q": BIGINT, "n": BIGINT, "i": BIGINT, "d": types.DOUBLE, "s": VARCHAR, "t": TIMESTAMP, "b": BOOLEAN}
+        wanted = {
+            "w": TIMESTAMP,
+            "q": BIGINT,
+            "n": BIGINT,
+            "i": BIGINT,
+            "d": types.DOUBLE,
+            "s": VARCHAR,
+            "t": TIMESTAMP,
+            "b": BOOLEAN,
+        }
         return value.cast(wanted[letter]) if letter in wanted else value
     accepts = {
         "n": kind.is_numeric, "i": kind.is_integer, "d": kind.is_numeric,
         "s": kind.is_text, "k": kind.is_text, "t": kind.is_temporal, "b": kind.base == "boolean",
         "l": kind.base == "array", "L": kind.base == "array", "m": kind.base == "map", "x": kind.base == "varbinary",
         "j": kind.base == "json" or kind.is_text, "v": kind.base in types.INTERVALS,
-        "q": kind.is_numeric or kind.base in types.INTERVALS,
+        "q": kind.is_numeric or kind.base in types.INTERVALS, "w": kind.is_temporal or kind.base in types.INTERVALS,
     }  # fmt: skip
     if not accepts.get(letter, True):
         return None

@@ -561,6 +561,38 @@ def json_array_contains(text: str, wanted: str) -> bool | None:
     return any(type(item) is type(sought) and item == sought for item in value)
 
 
+def _sql_json(text: str, path: str) -> Any:
+    """What a path of SQL/JSON leads to, of which the plain steps are known; `_MISSING` where there is nothing."""
+    found = regex.fullmatch(r"(lax|strict)\s+(\$.*)", path)
+    if not found:
+        raise Failed("SYNTAX_ERROR", "missing {'lax', 'strict'}")
+    if regex.search(r"[*?@()]", found[2]):
+        raise Failed("NOT_SUPPORTED", f"the JSON path {path}")
+    return _extracted(text, found[2])
+
+
+@computed
+def sql_json_value(text: str, path: str) -> str | None:
+    """The scalar that a path leads to, as text."""
+    value = _sql_json(text, path)
+    if value is _MISSING or value is None or isinstance(value, (dict, list)):
+        return None
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@computed
+def sql_json_exists(text: str, path: str) -> bool:
+    """Whether a path leads to anything."""
+    return _sql_json(text, path) is not _MISSING
+
+
+@computed
+def sql_json_query(text: str, path: str) -> str | None:
+    """What a path leads to, as JSON."""
+    value = _sql_json(text, path)
+    return None if value is _MISSING else _written(value, ordered=False)
+
+
 # Dates
 
 

@@ -172,6 +172,7 @@ MACROS = (
     # Of equal keys the first counts; a key that is NULL does not.
     """CREATE MACRO athena_map_agg(entries) AS map_from_entries(list_filter(entries, lambda e, i:
        list_position(list_transform(entries, lambda x: x.k), e.k) = i))""",
+    "CREATE MACRO athena_entries(m) AS list_transform(map_entries(m), lambda e: struct_pack(k := e.key, v := e.value))",
     """CREATE MACRO athena_multimap_agg(entries) AS map_from_entries(list_transform(
        list_filter(entries, lambda e, i: list_position(list_transform(entries, lambda x: x.k), e.k) = i),
        lambda e: struct_pack(k := e.k,

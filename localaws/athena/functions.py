@@ -43,8 +43,8 @@ class Scalar:
         parameters: one letter for each parameter, separated by blanks, followed by ``?`` (optional) or ``*`` (any
             number): n number, i integer, d double, s text, t date or timestamp, b boolean, l array, L array whose
             elements get one type with those of the other L and with e, an element,
-            m map, x binary, v interval, q number or interval, j JSON or text, k constant text, c values of one common
-            type, a anything, f lambda.
+            m map, x binary, v interval, q number or interval, w date, timestamp or interval, j JSON or text, k constant
+            text, c values of one common type, a anything, f lambda.
         returns: its type, or a function of the arguments that gives it.
         sql: a template with ``{0}``, ``{1}`` for the arguments, or a function of the arguments.
         pure: False when two calls may differ.
@@ -253,8 +253,20 @@ def _strptime(convert: Callable[[str], str], function: str) -> Callable[[Argumen
     )  # fmt: skip
 
 
+_SECONDS = {"day": (86400, 1 << 40), "hour": (3600, 24), "minute": (60, 60), "second": (1, 60)}
+
+
 def _part(name: str) -> Scalar:
-    return Scalar("t", BIGINT, f"date_part('{name}', {{0}})")
+    def write(arguments: Arguments) -> str:
+        value = arguments[0]
+        if value.type == types.INTERVAL_DAY and name in _SECONDS:
+            size, count = _SECONDS[name]
+            return f"(CAST(trunc(epoch({value.sql})) AS BIGINT) // {size} % {count})"
+        if value.type.base in types.INTERVALS and not (value.type == types.INTERVAL_YEAR and name in ("year", "month")):
+            raise QueryFailed(f"FUNCTION_NOT_FOUND: Unexpected parameters ({value.type}) for function {name}")
+        return f"date_part('{name}', {value.sql})"
+
+    return Scalar("w", BIGINT, write)
 
 
 # Arrays, maps, JSON
@@ -419,6 +431,9 @@ SCALAR: dict[str, Scalar] = {
     },
     "url_extract_port": Scalar("s", BIGINT, _computed("url_port")),
     "url_extract_parameter": Scalar("s s", _first, _computed("url_parameter")),
+    "json_value": Scalar("j s", VARCHAR, "athena_sql_json_value(CAST({0} AS VARCHAR), {1})"),
+    "json_exists": Scalar("j s", BOOLEAN, "athena_sql_json_exists(CAST({0} AS VARCHAR), {1})"),
+    "json_query": Scalar("j s", VARCHAR, "athena_sql_json_query(CAST({0} AS VARCHAR), {1})"),
     "split_to_map": Scalar("s s s", _map_of_text, _split_to_map),
     "char_length": Scalar("s", BIGINT, "length({0})"),
     "character_length": Scalar("s", BIGINT, "length({0})"),
@@ -534,6 +549,11 @@ SCALAR: dict[str, Scalar] = {
     "arrays_overlap": Scalar("L L", BOOLEAN, "athena_overlap({0}, {1})"),
     "flatten": Scalar("l", _element, "flatten({0})"),
     "shuffle": Scalar("l", _first, "list_sort({0})", pure=False),
+    "array_histogram": Scalar(
+        "l", lambda a: Type("map", (_element(a), BIGINT)),
+        "map_from_entries(list_transform(list_filter(athena_distinct({0}), lambda x: x IS NOT NULL), "
+        "lambda x: struct_pack(k := x, v := len(list_filter({0}, lambda y: y = x)))))",
+    ),
     "contains_sequence": Scalar(
         "L L", BOOLEAN,
         "CASE WHEN {0} IS NOT NULL AND {1} IS NOT NULL THEN len({1}) = 0 OR "
@@ -705,6 +725,9 @@ AGGREGATE: dict[str, Aggregate] = {
     "covar_samp": Aggregate("n n", _real_or_double, _of_pairs("covar_samp")),
     "covar_pop": Aggregate("n n", _real_or_double, _of_pairs("covar_pop")),
     "histogram": Aggregate("a", lambda a: Type("map", (_first(a), BIGINT)), "histogram"),
+    "map_union": Aggregate(
+        "m", _first, lambda a, render: f"athena_map_agg(flatten({render('list', f'athena_entries({a[0].sql})')}))"
+    ),
     "map_agg": Aggregate("a a", lambda a: Type("map", (a[0].type, a[1].type)), _map_agg),
     "multimap_agg": Aggregate("a a", lambda a: Type("map", (a[0].type, array(a[1].type))), _multimap_agg),
     "listagg": Aggregate("s s?", VARCHAR, "string_agg"),

@@ -52,6 +52,8 @@ READ: dict[type[exp.Expr], str] = {
     exp.Null: "",
     exp.Boolean: "this",
     exp.Interval: "this unit",
+    exp.IntervalSpan: _BINARY,
+    exp.Lateral: "this alias view? outer? cross_apply?",
     exp.CurrentDate: "",
     exp.CurrentTimestamp: "",
     exp.Localtimestamp: "",

@@ -463,6 +463,9 @@ class QueryCompiler:
             return self._derived(inner, node.alias.lower(), node)
         if isinstance(node, exp.Values):
             return self._derived(self._values(node, None), node.alias.lower(), node)
+        if isinstance(node, exp.Lateral) and isinstance(node.this, exp.Subquery):
+            beside = self._derived(self.query(node.this, Scope(left.fields, parent)), node.alias.lower(), node)
+            return replace(beside, sql=f"LATERAL {beside.sql}")
         raise not_supported(f"{position(self.sql, node)}: {node.sql(dialect='trino')} in FROM")
 
     def _derived(self, relation: Relation, name: str, node: exp.Expr, database: str = "") -> _From:
