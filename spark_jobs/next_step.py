@@ -73,9 +73,10 @@ def accept(listening: socket.socket) -> dict[str, Any]:
             connection.sendall(b"\n")
         except OSError:
             continue
-        connection.settimeout(None)
-        threading.Thread(target=end_with, args=(connection,), daemon=True).start()
         request: dict[str, Any] = json.loads(line)
+        if request:
+            connection.settimeout(None)
+            threading.Thread(target=end_with, args=(connection,), daemon=True).start()
         return request
     return {}
 

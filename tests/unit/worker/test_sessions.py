@@ -168,7 +168,7 @@ def test_a_step_goes_down_with_its_command(worker: Any, command: Any, number: si
     if step == "validate":
         assert ended(command("clean", *RUN))[0] == 0
     started = command(step, *RUN, "--sleep", "60")
-    (session,) = eventually(lambda: list((worker.HOME / "sessions").glob("*-*")))
+    (session,) = eventually(lambda: sessions_of(worker))
     eventually(lambda: shown(session).count("process ") == (2 if step == "validate" else 1))
     process = int(shown(session).splitlines()[-1].split()[1])
     started.send_signal(number)
@@ -189,7 +189,7 @@ def test_a_process_that_waits_in_vain_leaves(worker: Any, command: Any) -> None:
     eventually(lambda: [path.name for path in (worker.HOME / "scratch").iterdir()] == ["_sweep.lock"])
 
 
-def test_a_process_that_waits_makes_room_for_one_that_has_work(command: Any) -> None:
+def test_a_process_that_waits_makes_room_for_one_that_has_work(worker: Any, command: Any) -> None:
     _, waiting, _ = ended(command("clean", *RUN, slots=1))
     started = time.monotonic()
     code, output, _ = ended(command("clean", *OTHER, slots=1))
@@ -197,11 +197,18 @@ def test_a_process_that_waits_makes_room_for_one_that_has_work(command: Any) -> 
     assert output.startswith("1 Sparks run already: waiting for one to end\n")
     assert time.monotonic() - started < 20
     eventually(lambda: not is_running(process_of(waiting)))
+    # It ends well: a command may not have seen yet that its step has ended.
+    codes = [(session / "code").read_text() for session in sessions_of(worker) if (session / "code").exists()]
+    assert set(codes) == {"0"}
+
+
+def sessions_of(worker: Any) -> list[Path]:
+    return list((worker.HOME / "sessions").glob("*-*"))
 
 
 def test_folders_of_sessions_that_ended_are_removed_by_a_later_one(worker: Any, command: Any) -> None:
     ended(command("validate", *RUN, "--exit", "1"))
-    (old,) = (worker.HOME / "sessions").glob("*-*")
+    (old,) = sessions_of(worker)
     ended(command("validate", *OTHER, "--exit", "1"))
     assert old.exists()
     os.utime(old, (0, 0))
