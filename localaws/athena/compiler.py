@@ -1023,6 +1023,17 @@ class ExpressionCompiler:
         sql = f"athena_format_datetime({moment}, {pattern.sql}, {text(zone)}, {offset})"
         return combine(sql, VARCHAR, (value, pattern))
 
+    def _call_to_iso8601(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
+        value = self.compile(nodes[0], scope) if len(nodes) == 1 else None
+        if value is None or not value.type.is_temporal:
+            raise self._unexpected("to_iso8601", nodes, node, scope)
+        if value.type.base == "date":
+            return combine(f"strftime({value.sql}, '%Y-%m-%d')", VARCHAR, (value,))
+        sql = f"replace(athena_timestamp_text({zones.local(value).sql}, {value.type.args[0]}), ' ', 'T')"
+        if value.type.base == "timestamp with time zone":
+            sql = f"({sql} || athena_offset_text({zones.offset_of(value)}))"
+        return combine(sql, VARCHAR, (value,))
+
     def _call_reverse(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
         value = self.compile(nodes[0], scope) if len(nodes) == 1 else None
         if value is not None and value.type.base == "array":

@@ -781,6 +781,25 @@ def strpos(text: str, sought: str, instance: int) -> int:
 
 
 @computed
+def soundex(text: str) -> str:
+    """How English text sounds, as a letter and three digits."""
+    if not text.isascii() or not text.isalpha():
+        raise Failed("INVALID_FUNCTION_ARGUMENT", f"The character is not mapped: {text}")
+    digits = {
+        letter: digit
+        for digit, letters in enumerate(["BFPV", "CGJKQSXZ", "DT", "L", "MN", "R"], 1)
+        for letter in letters
+    }
+    codes = [digits.get(letter, 0 if letter not in "HW" else None) for letter in text.upper()]
+    found, before = "", codes[0]
+    for code in codes[1:]:
+        if code is not None:
+            found += str(code) if code and code != before else ""
+            before = code
+    return f"{text[0].upper()}{found[:3]:<03}"
+
+
+@computed
 def luhn_check(text: str) -> bool:
     """Whether the last digit is the check digit of the others."""
     if not text.isdigit():

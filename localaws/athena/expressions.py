@@ -180,6 +180,9 @@ MACROS = (
     """CREATE MACRO athena_interval_text(v) AS CASE WHEN epoch(v) < 0 THEN '-' ELSE '' END
        || CAST(abs(epoch(v)) // 86400 AS BIGINT)
        || strftime(make_timestamp(CAST(abs(epoch(v)) * 1000000 AS BIGINT)), ' %H:%M:%S.%g')""",
+    """CREATE MACRO athena_offset_text(minutes) AS CASE WHEN minutes = 0 THEN 'Z' ELSE
+       CASE WHEN minutes < 0 THEN '-' ELSE '+' END || lpad(CAST(abs(minutes) // 60 AS VARCHAR), 2, '0')
+       || ':' || lpad(CAST(abs(minutes) % 60 AS VARCHAR), 2, '0') END""",
     # Arrays: NULL where an element that is NULL may be the one.
     """CREATE MACRO athena_contains(l, x) AS CASE WHEN list_contains(l, x) THEN true
        WHEN l IS NULL OR x IS NULL OR list_count(l) < len(l) THEN NULL ELSE false END""",

@@ -347,7 +347,8 @@ def _sequence(arguments: Arguments) -> str:
         every = f"list_transform(range({count}), lambda i: {first} + to_months(CAST(i * {months} AS INTEGER)))"
         return f"list_filter({every}, lambda d: CASE WHEN {months} > 0 THEN d <= {last} ELSE d >= {last} END)"
     if _first(arguments).is_temporal:
-        return f"generate_series({first}, {last}, {step[0] if step else 'INTERVAL 1 DAY'})"
+        each_day = f"CASE WHEN {first} <= {last} THEN INTERVAL 1 DAY ELSE to_days(-1) END"
+        return f"generate_series({first}, {last}, {step[0] if step else each_day})"
     by = step[0] if step else f"CASE WHEN {first} <= {last} THEN 1 ELSE -1 END"
     # Trino's own limit.
     long = failure("'INVALID_FUNCTION_ARGUMENT: result of sequence function must not have more than 10000 entries'")
@@ -355,7 +356,7 @@ def _sequence(arguments: Arguments) -> str:
     return f"generate_series({first}, {end}, {by})"
 
 
-OF_INSTANTS = ("to_unixtime", "typeof", "greatest", "least", "to_iso8601")
+OF_INSTANTS = ("to_unixtime", "typeof", "greatest", "least")
 """Functions to which the zone of a timestamp is no matter; the others are about what the clocks there show."""
 
 
@@ -365,8 +366,16 @@ def of_hours(name: str, arguments: Arguments) -> bool:
     return name in ("date_diff", "date_add") and str(arguments[0].literal).lower() in units
 
 
+_NEGATIVE = failure(text("INVALID_FUNCTION_ARGUMENT: size must not be negative"))
 _NO_INDEX = failure(text("INVALID_FUNCTION_ARGUMENT: Index must be greater than zero"))
 _NO_START = failure(text("INVALID_FUNCTION_ARGUMENT: SQL array indices start at 1"))
+
+
+def _multimap_of_entries(arguments: Arguments) -> str:
+    key, value = (text(name or f"field{number}") for number, (name, _) in enumerate(_element(arguments).args))
+    pair = f"struct_pack(k := struct_extract(e, {key}), v := struct_extract(e, {value}))"
+    return f"athena_multimap_agg(list_transform({arguments[0].sql}, lambda e: {pair}))"
+
 
 SCALAR: dict[str, Scalar] = {
     # Numbers
@@ -424,6 +433,7 @@ SCALAR: dict[str, Scalar] = {
     "length": Scalar("a", BIGINT, _text_length),
     "format_number": Scalar("i", VARCHAR, _computed("format_number")),
     "human_readable_seconds": Scalar("d", VARCHAR, _computed("human_readable_seconds")),
+    "soundex": Scalar("s", Type("varchar", (4,)), _computed("soundex")),
     "luhn_check": Scalar("s", BOOLEAN, _computed("luhn_check")),
     **{
         f"url_extract_{part}": Scalar("s", _first, f"athena_url_part({{0}}, '{part}')")
@@ -449,7 +459,6 @@ SCALAR: dict[str, Scalar] = {
     "strpos": Scalar("s s i?", BIGINT, _computed("strpos", "1")),
     "index": Scalar("s s", BIGINT, "strpos({0}, {1})"),
     "starts_with": Scalar("s s", BOOLEAN, "starts_with({0}, {1})"),
-    "ends_with": Scalar("s s", BOOLEAN, "ends_with({0}, {1})"),
     "split": Scalar(
         "s s i?", _list_of_first, lambda a: _computed("split_limited" if len(a) == 3 else "split")(a)
     ),
@@ -520,13 +529,6 @@ SCALAR: dict[str, Scalar] = {
     "parse_datetime": Scalar("s k", TIMESTAMP_TZ, _strptime(from_joda, "parse_datetime")),
     "from_iso8601_date": Scalar("s", DATE, _computed("iso_date")),
     "to_milliseconds": Scalar("v", BIGINT, "CAST(epoch({0}) * 1000 AS BIGINT)"),
-    "to_iso8601": Scalar(
-        "t", VARCHAR,
-        lambda a: (
-            f"strftime({a[0].sql}, '%Y-%m-%d')" if _first(a).base == "date"
-            else f"strftime({a[0].sql}, '%Y-%m-%dT%H:%M:%S.%g')" + (" || 'Z'" if _first(a) == TIMESTAMP_TZ else "")
-        ),
-    ),
     "from_unixtime": Scalar("d", TIMESTAMP_TZ, "to_timestamp({0})"),
     "to_unixtime": Scalar("t", DOUBLE, "epoch({0})"),
     # Arrays, maps, JSON
@@ -548,6 +550,13 @@ SCALAR: dict[str, Scalar] = {
     ),
     "arrays_overlap": Scalar("L L", BOOLEAN, "athena_overlap({0}, {1})"),
     "flatten": Scalar("l", _element, "flatten({0})"),
+    "trim_array": Scalar(
+        "l i", _first, f"list_slice({{0}}, 1, CASE WHEN {{1}} < 0 THEN {_NEGATIVE} ELSE len({{0}}) - {{1}} END)"
+    ),
+    "ngrams": Scalar(
+        "l i", lambda a: array(_first(a)),
+        "list_transform(range(1, greatest(len({0}) - {1} + 1, 1) + 1), lambda i: {0}[i:i + {1} - 1])",
+    ),
     "shuffle": Scalar("l", _first, "list_sort({0})", pure=False),
     "array_histogram": Scalar(
         "l", lambda a: Type("map", (_element(a), BIGINT)),
@@ -566,6 +575,10 @@ SCALAR: dict[str, Scalar] = {
     ),
     "map_from_entries": Scalar(
         "l", lambda a: Type("map", tuple(kind for _, kind in _element(a).args)), "map_from_entries({0})"
+    ),
+    "multimap_from_entries": Scalar(
+        "l", lambda a: Type("map", (_element(a).args[0][1], array(_element(a).args[1][1]))),
+        _multimap_of_entries,
     ),
     "map_concat": Scalar("m m", _first, "map_concat({0}, {1})"),
     "slice": Scalar(
