@@ -66,7 +66,7 @@ def test_only_arguments_that_exist_are_said_to_be_read():
 
 
 def test_every_class_with_a_handler_says_what_it_reads():
-    handled = {kind for kind in CLASSES if f"_{kind.key}" in vars(ExpressionCompiler)}
+    handled = {kind for kind in CLASSES if hasattr(ExpressionCompiler, f"_{kind.key}")}
     assert handled <= set(READ)
 
 
