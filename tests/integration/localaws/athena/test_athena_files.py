@@ -144,6 +144,21 @@ def test_columns_of_text_are_told_by_their_place(athena):
     assert athena.rows("SELECT id, n, more FROM placed") == [["1", "7", None]]
 
 
+@pytest.mark.parametrize(
+    ("condition", "ids"),
+    [
+        ("is_nan(x)", ["2"]), ("NOT is_nan(x)", ["1", "3"]), ("x > 2", ["3"]), ("NOT (x <= 3)", ["2"]),
+        ("x <> 1", ["2", "3"]), ("x = x", ["1", "3"]), ("NOT (x <> 1)", ["1"]), ("x IS NULL", ["4"]),
+    ],
+)  # fmt: skip
+def test_what_is_no_number_is_found_where_statistics_do_not_tell_of_it(athena, condition, ids):
+    if "numbers" not in [name for (name,) in athena.rows("SHOW TABLES")]:
+        athena.external_table("numbers", {"id": "int", "x": "double"}, {})
+        table = pa.table({"id": pa.array([1, 2, 3, 4], pa.int32()), "x": [1.0, float("nan"), 3.0, None]})
+        athena.put_parquet("numbers/part-0.parquet", table)
+    assert [row[0] for row in athena.rows(f"SELECT id FROM numbers WHERE {condition} ORDER BY id")] == ids
+
+
 def test_a_file_that_is_no_parquet_fails_the_query(athena):
     athena.external_table("junk", {"a": "bigint"}, {})
     athena.put("junk/a.parquet", b"this is not parquet")
