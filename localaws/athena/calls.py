@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from localaws.athena import functions, types, zones
+from localaws.athena import dates, functions, types, zones
 from localaws.athena.conversions import Conversions
 from localaws.athena.errors import QueryFailed, not_supported
 from localaws.athena.expressions import Typed, combine
+from localaws.athena.failed import Failed
 from localaws.athena.functions import Aggregate, Scalar
 from localaws.athena.scope import Scope
 from localaws.athena.syntax import position
@@ -250,6 +251,20 @@ class Calls(Conversions):
         moment = f"CAST({zones.local(value).sql} AS TIMESTAMP)"
         sql = f"athena_format_datetime({moment}, {pattern.sql}, {text(zone)}, {offset})"
         return combine(sql, VARCHAR, (value, pattern))
+
+    def _call_parse_datetime(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
+        values = [self.compile(part, scope) for part in nodes]
+        if len(values) != 2 or not all(value.type.is_text for value in values):
+            raise self._unexpected("parse_datetime", nodes, node, scope)
+        value, pattern = values
+        if value.literal is not None and pattern.literal is not None:
+            try:
+                moment, zone = dates.parse_joda(value.literal, pattern.literal)
+            except Failed as failed:
+                raise QueryFailed(f"{failed}") from None
+            return zones.constant(moment, zones.named(zone) or types.UTC, 3)
+        sql = f"timezone('UTC', athena_parse_datetime({value.sql}, {pattern.sql}))"
+        return combine(sql, TIMESTAMP_TZ, values)
 
     def _call_to_iso8601(self, nodes: list[exp.Expr], node: exp.Expr, scope: Scope) -> Typed:
         value = self.compile(nodes[0], scope) if len(nodes) == 1 else None

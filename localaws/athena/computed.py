@@ -17,7 +17,7 @@ import unicodedata
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from functools import lru_cache, wraps
 from typing import Any, get_type_hints
 from urllib.parse import parse_qsl, quote_plus, unquote, unquote_plus, urlsplit
@@ -174,6 +174,9 @@ def double_decimal(value: float, precision: int, scale: int) -> str:
     return _decimal(Decimal(repr(value)), f"DOUBLE '{value}'", precision, scale)
 
 
+_WIDE = Context(prec=400)
+
+
 def _decimal(value: Decimal, told: str, precision: int, scale: int) -> str:
     try:
         rounded = value.quantize(Decimal(1).scaleb(-scale), rounding="ROUND_HALF_UP", context=_WIDE)
@@ -183,9 +186,6 @@ def _decimal(value: Decimal, told: str, precision: int, scale: int) -> str:
         why = "Value too large." if told.startswith("VARCHAR") else ""
         raise Failed("INVALID_CAST_ARGUMENT", f"Cannot cast {told} to DECIMAL({precision}, {scale}). {why}".rstrip(" "))
     return f"{rounded:f}"
-
-
-_WIDE = __import__("decimal").Context(prec=400)
 
 
 @computed
@@ -244,6 +244,10 @@ def normalize(text: str, form: str) -> str:
 # Regular expressions, in Java's syntax
 
 
+MATCH_SECONDS = 60.0
+"""How long one search may take: a pattern can need more than a life."""
+
+
 @lru_cache(maxsize=1000)
 def _pattern(written: str) -> regex.Pattern[str]:
     try:
@@ -277,10 +281,18 @@ def _python_syntax(written: str) -> str:
 
 def _matches(text: str, pattern: str, start: int = 0) -> Iterator[regex.Match[str]]:
     """The matches in turn; after an empty one Java goes on a character further, Python tries there again."""
-    compiled = _pattern(pattern)
-    while start <= len(text) and (found := compiled.search(text, pos=start)):
+    while start <= len(text) and (found := _search(text, pattern, start)):
         yield found
         start = found.end() + (found.end() == found.start())
+
+
+def _search(text: str, pattern: str, start: int = 0) -> regex.Match[str] | None:
+    """The first match from a place on, looked for while other threads go on."""
+    try:
+        return _pattern(pattern).search(text, pos=start, concurrent=True, timeout=MATCH_SECONDS)
+    except TimeoutError:
+        message = f"a search for {pattern} took more than {MATCH_SECONDS:.0f} s"
+        raise Failed("EXCEEDED_CPU_LIMIT", message) from None
 
 
 def _require_group(pattern: str, group: int) -> None:
@@ -294,14 +306,14 @@ def _require_group(pattern: str, group: int) -> None:
 @computed
 def regexp_like(text: str, pattern: str) -> bool:
     """Whether a pattern occurs."""
-    return _pattern(pattern).search(text) is not None
+    return _search(text, pattern) is not None
 
 
 @computed
 def regexp_extract(text: str, pattern: str, group: int) -> str | None:
     """A group of the first match; NULL where it took no part."""
     _require_group(pattern, group)
-    found = _pattern(pattern).search(text)
+    found = _search(text, pattern)
     return None if found is None else found.group(group)
 
 
@@ -648,6 +660,13 @@ def human_readable_seconds(seconds: float) -> str:
         if count:
             parts.append(f"{count} {unit}{'s' * (count != 1)}")
     return ", ".join(parts) or "0 seconds"
+
+
+@computed
+def parse_datetime(text: str, pattern: str) -> dt.datetime:
+    """Text by Joda-Time's letters as a timestamp of UTC."""
+    moment, zone = dates.parse_joda(text, pattern)
+    return _of_utc(moment, zones.named(zone) or zone, text)
 
 
 @computed

@@ -35,6 +35,8 @@ _FIELDS: dict[str, tuple[str, str]] = {
     "%a": ("day_name", _names(_DAYS)), "%v": ("week", r"\d{1,2}"), "%x": ("week_year", r"[+-]?\d{1,9}"),
 }  # fmt: skip
 _SHORT = {"%r": "%h:%i:%s %p", "%T": "%H:%i:%s"}
+_JODA_PIECE = regex.compile(r"'((?:[^']|'')*)'|(([A-Za-z])\3*)|[^A-Za-z']+")
+"""Quoted text, letters of one kind, or other text."""
 _REFUSED = ("%D", "%U", "%u", "%V", "%w", "%X")
 
 
@@ -116,6 +118,63 @@ def _moment(told: dict[str, str]) -> dt.datetime:
     return dt.datetime.combine(day, dt.time(hour, int(told.get("minute", 0)), int(told.get("second", 0)), fraction))
 
 
+_JODA = {
+    "y": "year", "Y": "year", "d": "day", "D": "day_of_year", "H": "hour", "k": "hour24", "h": "hour12", "K": "hour11",
+    "m": "minute", "s": "second", "S": "fraction", "a": "half", "E": "day_name", "M": "month", "Z": "zone",
+}  # fmt: skip
+"""The letters that text is read by, each once; the others only write."""
+
+
+@lru_cache(maxsize=1000)
+def _joda_compiled(pattern: str) -> tuple[Any, list[str]]:
+    expression, fields = "", []
+    pieces = list(_JODA_PIECE.finditer(pattern))
+    for piece, following in zip(pieces, [*pieces[1:], None], strict=True):
+        letter, count = piece[3], len(piece[2] or "")
+        if not letter:
+            literal = (piece[1] or "").replace("''", "'") or "'" if piece[0].startswith("'") else piece[0]
+            expression += regex.escape(literal)
+            continue
+        if letter not in _JODA:
+            raise Failed("NOT_SUPPORTED", f"reading a date by the letter {letter}")
+        name, written = _JODA[letter], r"\d{1,9}"
+        if letter in "ME" and count > 2:
+            name, written = ("month_name", _names(_MONTHS)) if letter == "M" else ("day_name", _names(_DAYS))
+        elif letter in "Ea":
+            written = _names(_DAYS) if letter == "E" else "am|pm"
+        elif letter == "Z":
+            written = r"Z|[+-]\d{2}:?\d{2}"
+        elif letter in "yY" and count == 2:
+            name, written = "two_digits", r"\d{2}"
+        elif following and following[3] and following[3] not in "aEZ":
+            # Where digits follow digits, each field has its own number of them.
+            written = rf"\d{{{count}}}"
+        fields.append(name)
+        expression += f"({written})"
+    return regex.compile(expression, regex.IGNORECASE), fields
+
+
+def parse_joda(text: str, pattern: str) -> tuple[dt.datetime, str]:
+    """Text by Joda-Time's letters as a local time, and its zone as it is written (`UTC` where none is).
+
+    Raises:
+        Failed: when it does not fit.
+    """
+    expression, fields = _joda_compiled(pattern)
+    found = expression.fullmatch(text)
+    if not found:
+        raise _invalid(text)
+    told = dict(zip(fields, found.groups(), strict=True))
+    if "hour24" in told:
+        told["hour"] = str(int(told["hour24"]) % 24)
+    if "hour11" in told:
+        told["hour12"] = str(int(told["hour11"]) or 12)
+    try:
+        return _moment(told), told.get("zone", "UTC")
+    except ValueError:
+        raise _invalid(text) from None
+
+
 _MYSQL: dict[str, Callable[[dt.datetime], str]] = {
     "%a": lambda t: _DAYS[t.weekday()][:3].title(), "%b": lambda t: _MONTHS[t.month - 1][:3].title(),
     "%c": lambda t: str(t.month), "%d": lambda t: f"{t.day:02d}", "%e": lambda t: str(t.day),
@@ -171,7 +230,7 @@ def format_joda(moment: dt.datetime, pattern: str, zone: str, offset: int) -> st
     """
     result = []
     at = 0
-    for found in regex.finditer(r"'((?:[^']|'')*)'|(([A-Za-z])\3*)|[^A-Za-z']+", pattern):
+    for found in _JODA_PIECE.finditer(pattern):
         at = found.end()
         if found[2]:
             result.append(_joda_field(moment, found[3], len(found[2]), zone, offset))

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from localaws.athena import computed, types
 from localaws.athena.errors import QueryFailed, not_supported
 from localaws.athena.expressions import Typed, divide, failure, modulus, scaled, unscaled
-from localaws.athena.formats import from_joda
 from localaws.athena.types import (
     BIGINT,
     BOOLEAN,
@@ -245,12 +244,6 @@ def _date_trunc(arguments: Arguments) -> str:
     if unit.literal is None:
         return f"date_trunc({unit.sql}, {value.sql})"
     return f"date_trunc('{_unit(unit, value, 'date_trunc')}', {value.sql})"
-
-
-def _strptime(convert: Callable[[str], str], function: str) -> Callable[[Arguments], str]:
-    return lambda arguments: (
-        f"strptime({arguments[0].sql}, {text(convert(_constant(arguments[1], function)))})"
-    )  # fmt: skip
 
 
 _SECONDS = {"day": (86400, 1 << 40), "hour": (3600, 24), "minute": (60, 60), "second": (1, 60)}
@@ -526,7 +519,6 @@ SCALAR: dict[str, Scalar] = {
     "date_diff": Scalar("k t t", BIGINT, _date_diff),
     "date_format": Scalar("t s", VARCHAR, "athena_date_format(CAST({0} AS TIMESTAMP), {1})"),
     "date_parse": Scalar("s s", TIMESTAMP, _computed("date_parse")),
-    "parse_datetime": Scalar("s k", TIMESTAMP_TZ, _strptime(from_joda, "parse_datetime")),
     "from_iso8601_date": Scalar("s", DATE, _computed("iso_date")),
     "to_milliseconds": Scalar("v", BIGINT, "CAST(epoch({0}) * 1000 AS BIGINT)"),
     "from_unixtime": Scalar("d", TIMESTAMP_TZ, "to_timestamp({0})"),

@@ -8,9 +8,9 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
-from localaws.athena import statements, types
+from localaws.athena import computed, dates, statements, types
 from localaws.athena.errors import MalformedQuery, QueryFailed
-from localaws.athena.formats import from_joda, from_mysql
+from localaws.athena.failed import Failed
 from localaws.athena.parquet import compatible
 from localaws.athena.results import Column, as_text, read_csv, write_csv
 from localaws.athena.statements import parse
@@ -158,10 +158,27 @@ def test_which_parquet_types_a_column_may_have(actual, wanted, fits):
     assert compatible(actual, wanted) is fits
 
 
-def test_date_patterns():
-    assert from_mysql("%Y-%m-%d %H:%i:%s") == "%Y-%m-%d %H:%M:%S"
-    assert from_joda("yyyy-MM-dd'T'HH:mm:ss.SSS") == "%Y-%m-%dT%H:%M:%S.%g"
-    with pytest.raises(QueryFailed, match="not supported in date format string"):
-        from_mysql("%w")
-    with pytest.raises(QueryFailed, match="NOT_SUPPORTED"):
-        from_joda("yyyy G")
+@pytest.mark.parametrize(
+    ("text", "pattern", "moment", "zone"),
+    [
+        ("2025-06-30T07:08:09.5", "yyyy-MM-dd'T'HH:mm:ss.SSS", dt.datetime(2025, 6, 30, 7, 8, 9, 500000), "UTC"),
+        ("30 Jun 25, 12:05 am", "d MMM yy, hh:mm a", dt.datetime(2025, 6, 30, 0, 5), "UTC"),
+        ("20250630 +0200", "yyyyMMdd Z", dt.datetime(2025, 6, 30), "+0200"),
+        ("24:00", "kk:mm", dt.datetime(1970, 1, 1), "UTC"),
+        ("Monday 30", "EEEE dd", dt.datetime(2000, 1, 24), "UTC"),
+    ],
+)
+def test_text_is_read_by_the_letters_of_joda(text, pattern, moment, zone):
+    assert dates.parse_joda(text, pattern) == (moment, zone)
+
+
+@pytest.mark.parametrize("read", [lambda: dates.parse_joda("2025", "yyyy G"), lambda: dates.parse_mysql("1", "%w")])
+def test_what_dates_are_not_read_by_is_refused(read):
+    with pytest.raises(Failed):
+        read()
+
+
+def test_a_search_has_a_bound(monkeypatch):
+    monkeypatch.setattr(computed, "MATCH_SECONDS", 1e-6)
+    with pytest.raises(Failed, match=r"^EXCEEDED_CPU_LIMIT: a search for a\+c took more than "):
+        computed.regexp_like("a" * 300_000 + "b", "a+c")
