@@ -90,9 +90,9 @@ class Range:
             return submission, reprocess.SparkSteps(context, submission)
 
 
-def test_a_date_that_fails_does_not_stop_the_others(spark: SparkSession, orders: Contract, tmp_path: Path) -> None:
+def test_a_date_that_fails_does_not_stop_the_others(spark: SparkSession, tmp_path: Path) -> None:
     of_range = Range(tmp_path)
-    submission, steps = of_range.start(spark, orders)
+    submission, steps = of_range.start(spark, job.contract_of("orders"))
     in_the_way = tmp_path / "published" / "ds=2025-06-04"
     in_the_way.parent.mkdir()
     in_the_way.write_text("not a folder")
@@ -190,15 +190,13 @@ def test_dates_are_cleaned_at_once_as_long_as_they_are_small() -> None:
     assert list(reprocess.batches([])) == []
 
 
-def test_the_next_submission_goes_on_where_the_last_one_ended(
-    spark: SparkSession, orders: Contract, tmp_path: Path
-) -> None:
+def test_the_next_submission_goes_on_where_the_last_one_ended(spark: SparkSession, tmp_path: Path) -> None:
     of_range = Range(tmp_path)
     of_range.dates = {ds: of_range.dates[ds] for ds in ("2025-06-01", "2025-06-05")}
-    submission, steps = of_range.start(spark, orders)
+    submission, steps = of_range.start(spark, job.contract_of("orders"))
     submission.load(reprocessing.STAGED, steps)
     of_range.dates["2025-06-05"]["staged"] = "digest of other files"
-    again, _ = of_range.start(spark, orders)
+    again, _ = of_range.start(spark, job.contract_of("orders"))
     assert reprocessing.with_outcome(again.dates, reprocessing.LOADED) == ["2025-06-01"]
     assert reprocessing.with_outcome(again.dates, reprocessing.STAGED) == ["2025-06-05"]
 
