@@ -52,14 +52,13 @@ from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from types import SimpleNamespace
-import boto3
 loader = SourceFileLoader('lake_worker', {str(COMMAND)!r})
 worker = module_from_spec(spec_from_loader(loader.name, loader))
 loader.exec_module(worker)
 home, deployed, slots = sys.argv[1:4]
 worker.HOME, worker.slots, worker.SLOT_POLL_SECONDS = Path(home), lambda: int(slots), 0.1
 download = lambda bucket, key, path: shutil.copy(Path(deployed) / Path(key).name, path)
-boto3.client = lambda service: SimpleNamespace(download_file=download)
+sys.modules['boto3'] = SimpleNamespace(client=lambda service: SimpleNamespace(download_file=download))
 
 class Java:
     def __init__(self, spark_home):
