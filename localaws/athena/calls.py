@@ -3,9 +3,9 @@
 # ruff: noqa: ARG002 - every kind of expression has one signature
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
@@ -19,16 +19,13 @@ from localaws.athena.scope import Scope
 from localaws.athena.syntax import position
 from localaws.athena.types import BIGINT, BOOLEAN, DATE, INTEGER, TIMESTAMP, TIMESTAMP_TZ, UNKNOWN, VARCHAR, Type, text
 
-if TYPE_CHECKING:
-    pass
 
-
-class Calls(Conversions):
+class Calls(Conversions, ABC):
     """Compiles calls; what they are of is compiled by `compile`."""
 
+    @abstractmethod
     def compile(self, node: exp.Expr, scope: Scope) -> Typed:
         """Compile one expression of any kind."""
-        raise NotImplementedError
 
     def boolean(self, node: exp.Expr, scope: Scope, where: str = "Logical expression term") -> Typed:
         """Compile a condition."""

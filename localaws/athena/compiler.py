@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
@@ -20,10 +19,6 @@ from localaws.athena.expressions import Typed, add, combine, divide, failure, mo
 from localaws.athena.scope import AmbiguousNameError, Scope
 from localaws.athena.syntax import extent, position
 from localaws.athena.types import BIGINT, BOOLEAN, INTEGER, UNKNOWN, VARCHAR, Type, text
-
-if TYPE_CHECKING:
-    pass
-
 
 _COMPARISONS = {exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
 _EXTRACTED = (

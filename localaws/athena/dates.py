@@ -69,22 +69,30 @@ def parse_mysql(text: str, pattern: str) -> dt.datetime:
     Raises:
         Failed: when it does not fit.
     """
-    expression, fields = _compiled(pattern)
-    found = expression.fullmatch(text)
-    if not found:
-        raise _invalid(text)
-    told = dict(zip(fields, found.groups(), strict=True))
-    try:
-        return _moment(told)
-    except ValueError:
-        raise _invalid(text) from None
+    return _moment(_told(text, *_compiled(pattern)), text)
 
 
 def _invalid(text: str) -> Failed:
     return Failed("INVALID_FUNCTION_ARGUMENT", f'Invalid format: "{text}"')
 
 
-def _moment(told: dict[str, str]) -> dt.datetime:
+def _told(text: str, expression: Any, fields: list[str]) -> dict[str, str]:
+    """What text tells of each field."""
+    found = expression.fullmatch(text)
+    if not found:
+        raise _invalid(text)
+    return dict(zip(fields, found.groups(), strict=True))
+
+
+def _moment(told: dict[str, str], text: str) -> dt.datetime:
+    """The moment of the fields that `text` tells."""
+    try:
+        return _existing_moment(told)
+    except ValueError:
+        raise _invalid(text) from None
+
+
+def _existing_moment(told: dict[str, str]) -> dt.datetime:
     year = 1970
     if "year" in told:
         year = int(told["year"])
@@ -160,19 +168,12 @@ def parse_joda(text: str, pattern: str) -> tuple[dt.datetime, str]:
     Raises:
         Failed: when it does not fit.
     """
-    expression, fields = _joda_compiled(pattern)
-    found = expression.fullmatch(text)
-    if not found:
-        raise _invalid(text)
-    told = dict(zip(fields, found.groups(), strict=True))
+    told = _told(text, *_joda_compiled(pattern))
     if "hour24" in told:
         told["hour"] = str(int(told["hour24"]) % 24)
     if "hour11" in told:
         told["hour12"] = str(int(told["hour11"]) or 12)
-    try:
-        return _moment(told), told.get("zone", "UTC")
-    except ValueError:
-        raise _invalid(text) from None
+    return _moment(told, text), told.get("zone", "UTC")
 
 
 _MYSQL: dict[str, Callable[[dt.datetime], str]] = {

@@ -153,13 +153,12 @@ def _out_of_place(tokens: Sequence[Token]) -> Iterator[Token]:
 
 
 def _intervals_without_unit(tokens: Sequence[Token]) -> Iterator[Token]:
+    """The words INTERVAL that a text follows, and then none of the units."""
     for index, token in enumerate(tokens[:-1]):
         value = index + 2 if tokens[index + 1].text in ("-", "+") else index + 1
-        is_interval = token.token_type == TokenType.INTERVAL and tokens[value].token_type == TokenType.STRING
-        if (
-            is_interval
-            and [word.text.upper() for word in tokens[value + 1 : value + 2] if word.text.upper() in _UNITS] == []
-        ):
+        written = [one.token_type for one in tokens[value : value + 1]] == [TokenType.STRING]
+        unit = [one.text.upper() for one in tokens[value + 1 : value + 2]]
+        if token.token_type == TokenType.INTERVAL and written and not set(unit) & set(_UNITS):
             yield token
 
 

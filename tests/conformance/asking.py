@@ -19,7 +19,6 @@ from functools import cache
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from localaws.athena import engine, types
@@ -29,12 +28,12 @@ from localaws.athena.queries import QueryCompiler, Session
 from localaws.athena.results import as_text
 from localaws.athena.runs import readable
 from localaws.athena.syntax import parse_query
+from localaws.classifiers import arrow_type
 
 HERE = Path(__file__).parent
 DIFFERENCES = HERE / "differences.json"
 NOW = dt.datetime(2026, 1, 15, 12, 30, 15)
 DATABASES = ("default", "bi", "tpch")
-SIMPLE_TYPES = {"string": "string", "int32": "int", "int64": "bigint", "double": "double", "bool": "boolean"}
 
 SAME, WRONG, TOO_LAX, REFUSED, ERROR_DIFFERS = "SAME", "WRONG", "TOO_LAX", "REFUSED", "ERROR_DIFFERS"
 CLASSES = (SAME, WRONG, TOO_LAX, REFUSED, ERROR_DIFFERS)
@@ -76,23 +75,6 @@ def statements() -> Iterator[Statement]:
             yield Statement(**json.loads(line))
 
 
-def _hive(kind: pa.DataType) -> str:
-    """The type that a table's column of this Arrow type has in the catalog."""
-    if pa.types.is_decimal(kind):
-        return f"decimal({kind.precision},{kind.scale})"
-    if pa.types.is_date(kind):
-        return "date"
-    if pa.types.is_timestamp(kind):
-        return "timestamp"
-    if pa.types.is_map(kind):
-        return f"map<{_hive(kind.key_type)},{_hive(kind.item_type)}>"
-    if pa.types.is_list(kind):
-        return f"array<{_hive(kind.value_type)}>"
-    if pa.types.is_struct(kind):
-        return f"struct<{','.join(f'{member.name}:{_hive(member.type)}' for member in kind)}>"
-    return SIMPLE_TYPES[str(kind)]
-
-
 class Tables:
     """A catalog of the corpus' tables, one Parquet file each."""
 
@@ -104,7 +86,9 @@ class Tables:
         file = HERE / "tables" / database / f"{name}.parquet"
         if not file.exists():
             return None
-        columns = [(column.name.lower(), types.from_hive(_hive(column.type))) for column in pq.read_schema(file)]
+        columns = [
+            (column.name.lower(), types.from_hive(str(arrow_type(column.type)))) for column in pq.read_schema(file)
+        ]
         return Table(database, name, columns, [], {})
 
 
