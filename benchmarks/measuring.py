@@ -157,23 +157,23 @@ def measured(*commands: Sequence[str], environment: dict[str, str]) -> tuple[Cos
         busy = busy_seconds()
         with Peak() as peak:
             started = time.monotonic()
-            codes, cpu = [], 0.0
+            cpu = 0.0
             for command in commands:
                 process = subprocess.Popen(  # noqa: S603 - our own command
                     command, env=environment, cwd=REPOSITORY, stdout=output, stderr=subprocess.STDOUT
                 )
                 _, status, usage = os.wait4(process.pid, 0)
                 process.returncode = os.waitstatus_to_exitcode(status)
-                codes.append(process.returncode)
                 cpu += usage.ru_utime + usage.ru_stime
+                if process.returncode:
+                    break
             wall = time.monotonic() - started
         cpu += cpu_of_orphans()
         others = max(busy_seconds() - busy - cpu, 0.0)
         output.seek(0)
         said = output.read()
-    for command, code in zip(commands, codes, strict=True):
-        if code:
-            sys.exit(f"{' '.join(command)} failed:\n{said[-4000:]}")
+    if process.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{said[-4000:]}")
     return Cost(wall, cpu, peak.bytes, others), said
 
 

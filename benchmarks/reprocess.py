@@ -1,4 +1,4 @@
-"""How much faster a day is loaded by one Spark session for many days than by a spark-submit per day.
+"""How much faster a day is loaded by one Spark session for many days than by a spark-submit per job and day.
 
     .venvs/worker/bin/python -m benchmarks.reprocess [--days 60] [--single 4] [--rows 1700]
 
