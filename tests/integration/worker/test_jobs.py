@@ -182,7 +182,7 @@ def test_a_stopped_job_leaves_no_process_no_scratch_and_no_manifest(worker: Work
     time.sleep(2)
     scratch = found[0]
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 128 + signal.SIGTERM
+    assert process.wait(60) == 128 + signal.SIGTERM
     assert not scratch.exists()
     processes = subprocess.run(["ps", "-A", "-ww", "-o", "args="], capture_output=True, text=True, check=True).stdout
     assert str(scratch) not in processes

@@ -258,7 +258,11 @@ def test_a_worker_that_is_not_set_up_says_so(tmp_path: Path) -> None:
     assert result.stderr.startswith("ERROR lake-worker python clean: WorkerError: there is no Python environment at")
 
 
-def test_asked_to_stop_it_takes_everything_down_and_cleans_up(worker: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("asked", ["", "setsid sh $0 & wait"], ids=["ignores it", "starts another one"])
+def test_asked_to_stop_it_takes_everything_down_and_cleans_up(worker: Any, tmp_path: Path, asked: str) -> None:
+    pids, busy = tmp_path / "pids", tmp_path / "busy"
+    # A process that writes to scratch all the time; it has a session of its own, like a Python worker of Spark.
+    busy.write_text(f"trap '{asked}' TERM\necho $$ >> {pids}\nwhile true; do touch $$-$(date +%N); done\n")
     script = tmp_path / "host.py"
     script.write_text(
         "import sys\n"
@@ -269,17 +273,14 @@ def test_asked_to_stop_it_takes_everything_down_and_cleans_up(worker: Any, tmp_p
         "worker = module_from_spec(spec_from_loader(loader.name, loader))\n"
         "loader.exec_module(worker)\n"
         f"worker.HOME = Path({str(worker.HOME)!r})\n"
+        "worker.GRACE_SECONDS = 1\n"
         "with worker.scratch_folder('clean') as scratch:\n"
-        # The grandchild ignores SIGTERM and has a session of its own, like a Python worker of Spark.
-        "    inner = 'trap \"\" TERM; echo $$ > pid; while true; do sleep 0.1; done'\n"
-        "    command = ['sh', '-c', f'setsid sh -c \\'{inner}\\' & wait']\n"
-        f"    sys.exit(worker.run(command, None, Path({str(tmp_path)!r})))\n"
+        f"    command = ['sh', '-c', 'setsid sh $0 & wait', {str(busy)!r}]\n"
+        "    sys.exit(worker.run(command, None, scratch))\n"
     )
     process = subprocess.Popen([sys.executable, script])
-    pid_file = tmp_path / "pid"
-    eventually(lambda: pid_file.exists() and bool(pid_file.read_text().strip()))
-    grandchild = int(pid_file.read_text())
+    eventually(lambda: pids.exists() and bool(pids.read_text().strip()))
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 128 + signal.SIGTERM
+    assert process.wait(60) == 128 + signal.SIGTERM
     assert [path.name for path in (worker.HOME / "scratch").iterdir()] == ["_sweep.lock"]
-    eventually(lambda: not is_running(grandchild))
+    eventually(lambda: not any(is_running(int(pid)) for pid in pids.read_text().split()))
