@@ -46,6 +46,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from spark_jobs import (
+    certain,
     drift,
     job,
     next_step,
@@ -63,8 +64,8 @@ from spark_jobs.session import spark_session
 from spark_jobs.verdict import import_great_expectations
 
 STEP = "clean"
-MAX_REPEATED = 1_000_000
-"""How many keys of duplicates are kept in memory: with more of them all rows are sorted."""
+MANY_BYTES = records.TASK_BYTES
+"""With more to work on it takes longer to sort all rows than to look first which of them are published for certain."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,26 +108,6 @@ def copies_not_read(folder: str, rows_of_file: Mapping[str, int]) -> list[dict[s
     return [
         {"name": copy["name"], "same_as": copy["same_as"], "rows": rows_of_file[copy["same_as"]]} for copy in copies
     ]
-
-
-def outcomes(
-    received: DataFrame, contract: Contract, submission: Submission, others: Mapping[str, DataFrame], *, are_many: bool
-) -> DataFrame:
-    """Records as classified rows, their duplicates told.
-
-    :param others: by name the datasets that the contract reads, as they stand on each date.
-    :param are_many: whether it takes longer to sort them all than to look first which can be duplicates.
-    """
-
-    def classified(rows: DataFrame) -> DataFrame:
-        return transforms.classified(rows, contract, submission, others)
-
-    rows = transforms.read(received, contract)
-    if are_many and contract.dedupe_by is not None:
-        rows, some = transforms.split_repeated(rows, contract, MAX_REPEATED)
-        if some is not None:
-            return classified(rows).unionByName(transforms.deduplicated(classified(some), contract))
-    return transforms.deduplicated(classified(rows), contract)
 
 
 def counted(rows: DataFrame, contract: Contract) -> list[dict[str, Any]]:
@@ -263,25 +244,24 @@ def rows_of_files(read: Sequence[records.Read], groups: list[dict[str, Any]]) ->
 
 
 def write(rows: DataFrame, folder: Path, run_dates: Sequence[date]) -> dict[date, list[Path]]:
-    """Write rows as Parquet in the new local `folder`, and give the files names that say nothing but their place.
+    """Write rows as Parquet in the new local `folder`.
 
     :param rows: of some dates, which `run_date` tells.
     :return: the files of each date: one at least, which may be empty.
     """
     if len(run_dates) == 1:
         rows.drop("run_date").write.parquet(folder.as_uri())
-        return {run_dates[0]: _numbered(folder)}
+        return {run_dates[0]: _parts(folder)}
     # Each date by one task, or each of them would write a file for each date.
     rows.repartition("run_date").write.partitionBy("run_date").parquet(folder.as_uri())
-    files = {run_date: _numbered(folder / f"run_date={run_date}") for run_date in run_dates}
+    files = {run_date: _parts(folder / f"run_date={run_date}") for run_date in run_dates}
     for run_date in (run_date for run_date, found in files.items() if not found):
         files |= write(rows.limit(0), folder / f"{run_date}", [run_date])
     return files
 
 
-def _numbered(folder: Path) -> list[Path]:
-    written = enumerate(sorted(folder.glob("part-*.parquet")))
-    return [file.rename(folder / f"part-{number:05}.parquet") for number, file in written]
+def _parts(folder: Path) -> list[Path]:
+    return sorted(folder.glob("part-*.parquet"))
 
 
 def without_empty(files: list[Path]) -> list[Path]:
@@ -290,10 +270,12 @@ def without_empty(files: list[Path]) -> list[Path]:
 
 
 def stored(files: list[Path], uri: str) -> dict[str, Any]:
-    """Copy files to the folder `uri` and say what was written, rows as the files themselves tell."""
+    """Copy files to the folder `uri`, with names that say nothing but their place, and say what was written, rows as
+    the files themselves tell.
+    """
     described = []
-    for file in files:
-        target = storage.join(uri, file.name)
+    for number, file in enumerate(files):
+        target = storage.join(uri, f"part-{number:05}.parquet")
         storage.store(file, target)
         described.append(
             {
@@ -423,11 +405,24 @@ def clean_dates(
         if not dates:
             return ended
         lines = {each.run_date: lines_of_files(read[each.run_date]) for each in dates}
+        submission, apart = dates[0].arguments.submission, certain.NOTHING
+        are_many = sum(each.bytes for each in dates) > MANY_BYTES
+        received = records.kept(context.spark, contract, kept, list(lines))
+        if are_many:
+            with phases("certain"), expressions_checked(contract):
+                told = transforms.certain(received, contract, submission, others)
+                apart = certain.take_apart(told, contract, submission, kept, list(lines), Path(scratch) / "certain")
+                received = apart.others(context.spark, contract, list(lines))
         with phases("classify"), expressions_checked(contract):
-            received = records.kept(context.spark, contract, kept, list(lines))
-            are_many = sum(each.bytes for each in dates) > records.TASK_BYTES
-            rows = outcomes(received, contract, dates[0].arguments.submission, others, are_many=are_many)
-            groups = counted(rows, contract)
+            rows = transforms.classified(transforms.read(received, contract), contract, submission, others)
+            rows = transforms.deduplicated(rows, contract)
+            if are_many:
+                # It would be done again for each of what is asked of them.
+                rows.write.parquet(f"file://{scratch}/outcomes")
+                rows = context.spark.read.parquet(f"file://{scratch}/outcomes").withColumn(
+                    "run_id", F.lit(str(submission))
+                )
+            groups = counted(rows, contract) + apart.groups
         groups_of = {run_date: [group for group in groups if group["run_date"] == run_date] for run_date in lines}
         judged, dates = len(dates), going_on(lambda run_date: check_batch(rows, groups_of[run_date]))
         if not dates:
@@ -442,6 +437,7 @@ def clean_dates(
         }
         with phases("write"):
             good = write(transforms.published(rows, contract), Path(scratch) / "published", list(counts))
+            good = {run_date: apart.files.get(run_date, []) + files for run_date, files in good.items()}
             bad: dict[date, list[Path]] = {}
             if any(count["rows"]["quarantined"] for count in counts.values()):
                 bad = write(transforms.quarantined(rows), Path(scratch) / "quarantined", list(counts))

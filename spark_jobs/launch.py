@@ -71,7 +71,7 @@ def spark_submit(script: Path, arguments: list[str]) -> list[str]:
     scratch = os.environ["TMPDIR"]
     java = [
         # Small inputs end before the optimising compiler pays; large ones need it and a parallel collector.
-        *(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"] if small else ["-XX:+UseParallelGC"]),
+        *(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"] if small else ["-XX:+UseParallelGC", "-XX:GCTimeRatio=19"]),
         # Spark generates methods that are longer than those which Java compiles otherwise.
         "-XX:-DontCompileHugeMethods",
         f"-Djava.io.tmpdir={scratch}",

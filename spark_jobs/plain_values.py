@@ -40,11 +40,11 @@ MONTH_DAYS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 DAY_SECONDS, MICROSECONDS = 86_400, 1_000_000
 
 
-def arrow_type(column: Column) -> pa.DataType:
-    """How Arrow holds the values of a column; a timestamp is a wall clock reading without a zone."""
-    if parts := decimal_parts(column.type):
+def arrow_type(type_name: str) -> pa.DataType:
+    """How Arrow holds the values of a contract type; a timestamp is a wall clock reading without a zone."""
+    if parts := decimal_parts(type_name):
         return pa.decimal128(*parts)
-    return ARROW_TYPES[column.type]
+    return ARROW_TYPES[type_name]
 
 
 def reader(column: Column) -> Callable[[pa.Array], Read] | None:
@@ -56,12 +56,12 @@ def reader(column: Column) -> Callable[[pa.Array], Read] | None:
         if precision == scale:
             return None
         fraction = rf"([.][0-9]{{1,{scale}}})?" if scale else ""
-        return partial(_cast, arrow_type(column), rf"\A-?[0-9]{{1,{precision - scale}}}{fraction}\z")
+        return partial(_cast, arrow_type(column.type), rf"\A-?[0-9]{{1,{precision - scale}}}{fraction}\z")
     match column.type:
         case "string":
             return lambda texts: (texts, pc.is_valid(texts))
         case "int" | "bigint":
-            return partial(_cast, arrow_type(column), rf"\A-?[0-9]{{1,{DIGITS[column.type]}}}\z")
+            return partial(_cast, arrow_type(column.type), rf"\A-?[0-9]{{1,{DIGITS[column.type]}}}\z")
         case "double":
             return _doubles
         case "boolean":
@@ -192,7 +192,7 @@ class PlainValues:
     @property
     def types(self) -> dict[Column, pa.DataType]:
         """The columns whose values can be plain, and how Arrow holds them."""
-        return {self._columns[at]: arrow_type(self._columns[at]) for at in self._readers}
+        return {self._columns[at]: arrow_type(self._columns[at].type) for at in self._readers}
 
     def of(self, texts: Sequence[pa.Array], readable: pa.Array) -> tuple[list[pa.Array], pa.Array]:
         """The values of the columns of `types`, blank ones null, and of each record whether all of them are plain.

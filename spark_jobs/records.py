@@ -7,11 +7,13 @@ needs them, without Python.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import date
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from contract.dataset import Contract
@@ -29,6 +31,9 @@ from spark_jobs.raw.pieces import WHOLE, Part, Piece, cut, open_piece
 BATCH_ROWS = 20_000
 TASK_BYTES = 32 << 20
 """About how many bytes of raw files a task reads."""
+
+FILE_ROWS = 1_000_000
+"""About how many records are kept in one file, of raw files that one task reads whole, however large they are."""
 
 
 class PieceOfFile(NamedTuple):
@@ -89,7 +94,7 @@ def schema(contract: Contract) -> pa.Schema:
     JSON object, where the contract keeps them and a record has any. A record is `_plain` where all columns are that
     `PlainValues` reads: they stand in `_value_<column>` then, and as texts only where a reason may still tell of them.
     `_place` tells records on the same line apart: those of JSON may share one. A record that could not be read has
-    `_record_rule` and `_record_reason` and none of these.
+    `_record_rule` and `_record_reason` and none of these. `_record` is a number that no other record read at once has.
     """
     plain_values = PlainValues(contract)
     text = pa.string()
@@ -105,8 +110,15 @@ def schema(contract: Contract) -> pa.Schema:
             ("extra", text),
             ("_record_rule", text),
             ("_record_reason", text),
+            ("_record", pa.int64()),
         ]
     )
+
+
+def held(contract: Contract) -> dict[str, str]:
+    """The published columns whose values stand in records that are plain, each with its column there."""
+    values = {column.name: f"_value_{column.name}" for column in PlainValues(contract).types}
+    return values | {name: name for name in ("extra", "source_file", "source_line")}
 
 
 def read(
@@ -120,12 +132,12 @@ def read(
     """
     pieces: list[tuple[Sequence[PieceOfFile], Path]] = []
     for run_date, of_date in tasks.items():
-        _folder_of(folder, run_date).mkdir()
-        pieces += [(task, _folder_of(folder, run_date) / f"{number}.parquet") for number, task in enumerate(of_date)]
+        folder_of(folder, run_date).mkdir()
+        pieces += [(task, folder_of(folder, run_date)) for task in of_date]
 
     def written(index: int) -> list[Read]:
-        task, path = pieces[index]
-        return write(task, contract, pseudonyms, path)
+        task, of_date = pieces[index]
+        return write(task, contract, pseudonyms, of_date, index)
 
     if len(pieces) == 1:
         # Less than it takes to start another Python.
@@ -144,22 +156,69 @@ def kept(spark: SparkSession, contract: Contract, folder: Path, run_dates: Seque
     columns = from_arrow_schema(schema(contract), prefer_timestamp_ntz=True).add("run_date", "date")
     files = spark.read.schema(columns).option("basePath", f"file://{folder}")
     # Spark takes these as they stand: it would look for the "%3D" of a URI in the name itself.
-    return files.parquet(*(f"file://{_folder_of(folder, run_date)}" for run_date in run_dates))
+    return files.parquet(*(f"file://{folder_of(folder, run_date)}" for run_date in run_dates))
 
 
-def _folder_of(folder: Path, run_date: date) -> Path:
+def folder_of(folder: Path, run_date: date) -> Path:
+    """Where in `folder` the records of a date are."""
     return folder / f"run_date={run_date}"
 
 
-def write(pieces: Sequence[PieceOfFile], contract: Contract, pseudonyms: Pseudonyms | None, path: Path) -> list[Read]:
-    """Read pieces of files, and write their records to a Parquet file at `path`.
+def _parquet_options(contract: Contract) -> dict[str, Any]:
+    """How records are written that are read a few times and then gone: fast, most values plain."""
+    numbers = "source_line", "_place", "_record"
+    few = [f"_value_{column.name}" for column in contract.columns if column.allowed or column.type == "date"]
+    return {
+        "compression": "snappy",
+        "store_decimal_as_integer": True,
+        "write_statistics": False,
+        "use_dictionary": ["source_file", *few],
+        "column_encoding": dict.fromkeys(numbers, "DELTA_BINARY_PACKED"),
+    }
+
+
+class KeptFiles:
+    """Parquet files of records in the columns of `schema`, one after the other."""
+
+    def __init__(self, folder: Path, contract: Contract, name: str) -> None:
+        """Write into a folder files of this name, numbered."""
+        self._folder = folder
+        self._schema = schema(contract)
+        self._options = _parquet_options(contract)
+        self._name = name
+        self._files = 0
+        self._writer: ParquetWriter | None = None
+        self._rows = 0
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Write a batch behind those before."""
+        if self._writer is None or self._rows >= FILE_ROWS:
+            self.close()
+            path = self._folder / f"{self._name}-{self._files:05}.parquet"
+            self._writer = ParquetWriter(path, self._schema, **self._options)
+            self._files, self._rows = self._files + 1, 0
+        self._writer.write_batch(batch)
+        self._rows += batch.num_rows
+
+    def close(self) -> None:
+        """Complete the last file."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+def write(
+    pieces: Sequence[PieceOfFile], contract: Contract, pseudonyms: Pseudonyms | None, folder: Path, task: int
+) -> list[Read]:
+    """Read pieces of files, and write their records to Parquet files in `folder`.
 
     A file that cannot be read to its end is told of, and so are the pieces before it.
+
+    :param task: a number that no other call has whose records are read at once with these.
     """
-    found = []
-    with ParquetWriter(path, schema(contract), compression="snappy", store_decimal_as_integer=True) as writer:
+    found, first = [], task << 32
+    with closing(KeptFiles(folder, contract, f"{task:05}")) as files:
         for file, piece in pieces:
-            batches = Batches(file.name, contract)
+            batches = Batches(file.name, contract, first)
             counts, problem = raw.LineCounts(), None
             with storage.open_stream(file.uri) as stream:
                 try:
@@ -167,9 +226,10 @@ def write(pieces: Sequence[PieceOfFile], contract: Contract, pseudonyms: Pseudon
                     counts = opened.counts
                     for part in opened.parts:
                         for batch in batches.of(part, pseudonyms):
-                            writer.write_batch(batch)
+                            files.add(batch)
                 except DataError as error:
                     problem = f"{error}"
+            first += batches.rows
             found.append(Read(file.name, batches.rows, batches.lines, counts, problem))
     return found
 
@@ -177,8 +237,12 @@ def write(pieces: Sequence[PieceOfFile], contract: Contract, pseudonyms: Pseudon
 class Batches:
     """Records of a piece as Arrow batches in the columns of `schema`."""
 
-    def __init__(self, file_name: str, contract: Contract) -> None:
-        """Shape the records of this file; `rows` and `lines` count them, and the lines they take."""
+    def __init__(self, file_name: str, contract: Contract, first: int = 0) -> None:
+        """Shape the records of this file; `rows` and `lines` count them, and the lines they take.
+
+        :param first: the `_record` of the first.
+        """
+        self._first = first
         self.rows = 0
         self.lines = 0
         self._file_name = file_name
@@ -237,7 +301,7 @@ class Batches:
         reason: pa.Array,
     ) -> pa.RecordBatch:
         count = len(readable)
-        places = pa.array(range(self.rows, self.rows + count), pa.int64())
+        places = np.arange(self.rows, self.rows + count)
         self.rows += count
         values, plain = self._plain_values.of(texts, readable)
         none = pa.scalar(None, pa.string())
@@ -248,5 +312,8 @@ class Batches:
             for column, text in zip(self._columns, texts, strict=True)
         ]
         file_name = pa.repeat(self._file_name, count)
-        arrays = [file_name, source_line, places, raw_row, *received, plain, *values, extra, rule, reason]
+        arrays = [
+            *(file_name, source_line, pa.array(places), raw_row, *received),
+            *(plain, *values, extra, rule, reason, pa.array(places + self._first)),
+        ]
         return pa.RecordBatch.from_arrays(arrays, schema=self._schema)

@@ -33,6 +33,7 @@ from pyspark.sql import functions as F  # noqa: N812
 from pyspark.sql.types import DoubleType, FloatType
 
 from spark_jobs.plain_values import PlainValues
+from spark_jobs.records import held
 
 PUBLISHED, QUARANTINED, DROPPED, DUPLICATE, FAILED = "published", "quarantined", "dropped", "duplicate", "failed"
 SPARK_TYPES = {"timestamp": "timestamp_ntz"}
@@ -107,13 +108,19 @@ def normalized(rows: DataFrame, contract: Contract) -> DataFrame:
     return rows
 
 
-def typed(rows: DataFrame, contract: Contract) -> DataFrame:
-    """Records with a column of its type for each of the contract's; blank and unreadable values are null."""
+def typed(rows: DataFrame, contract: Contract, *, only_plain: bool = False) -> DataFrame:
+    """Records with a column of its type for each of the contract's; blank and unreadable values are null.
+
+    :param only_plain: whether records that are not plain need no values.
+    """
     plain = PlainValues(contract).types
 
     def value_of(column: ContractColumn) -> Column:
         value = F.when(~is_blank(_text(column)), parsed(_text(column), column))
-        return F.when(F.col("_plain"), F.col(f"_value_{column.name}")).otherwise(value) if column in plain else value
+        if column not in plain:
+            return value
+        known = F.when(F.col("_plain"), F.col(f"_value_{column.name}"))
+        return known if only_plain else known.otherwise(value)
 
     return rows.withColumns({column.name: value_of(column) for column in contract.columns})
 
@@ -245,16 +252,16 @@ def column_problems(contract: Contract, *, plain: bool) -> list[Problem]:
     return problems
 
 
-def derived(rows: DataFrame, contract: Contract) -> DataFrame:
+def derived(rows: DataFrame, contract: Contract, *, only_plain: bool = False) -> DataFrame:
     """Typed rows with `_sound`, whether nothing is wrong with their columns, and the derived columns, null where it is
     or they cannot be computed.
+
+    :param only_plain: whether it does not matter of records that are not plain: none is sound then.
     """
-    sound = (
-        F.when(F.col("_plain"), ~any_of(column_problems(contract, plain=True)))
-        .when(_is_readable(), ~any_of(column_problems(contract, plain=False)))
-        .otherwise(False)
-    )
-    rows = rows.withColumn("_sound", sound)
+    sound = F.when(F.col("_plain"), ~any_of(column_problems(contract, plain=True)))
+    if not only_plain:
+        sound = sound.when(_is_readable(), ~any_of(column_problems(contract, plain=False)))
+    rows = rows.withColumn("_sound", sound.otherwise(False))
     for column in contract.derived:
         value, good = F.expr(column.expression), F.col("_sound")
         if _is_fractional(rows, value):
@@ -365,14 +372,20 @@ def read(records: DataFrame, contract: Contract) -> DataFrame:
 
 
 def classified(
-    rows: DataFrame, contract: Contract, submission: Submission, others: Mapping[str, DataFrame]
+    rows: DataFrame,
+    contract: Contract,
+    submission: Submission,
+    others: Mapping[str, DataFrame],
+    *,
+    only_plain: bool = False,
 ) -> DataFrame:
     """Typed records as rows of the published columns with `_raw_row`, `_outcome`, `_rule`, `_reason`, `_warnings`.
     Which of them are duplicates is left to `deduplicated`.
 
     :param others: by name the datasets that references and lookups read, as they stand on each `run_date`.
+    :param only_plain: whether it does not matter what becomes of records that are not plain.
     """
-    rows = derived(joined(rows, contract, others), contract)
+    rows = derived(joined(rows, contract, others), contract, only_plain=only_plain)
     return judged(rows, contract).withColumn("run_id", F.lit(str(submission)))
 
 
@@ -386,24 +399,28 @@ def _counting_once(contract: Contract) -> tuple[str, ...]:
     return ()
 
 
-def split_repeated(rows: DataFrame, contract: Contract, limit: int) -> tuple[DataFrame, DataFrame | None]:
-    """Typed records, and of those the ones apart among which all duplicates are; None where all may be.
+def certain(
+    records: DataFrame, contract: Contract, submission: Submission, others: Mapping[str, DataFrame]
+) -> DataFrame:
+    """Of records what is needed to publish most of them as they stand: `_record, _certain`, where rows may count once
+    `_hash`, and the published columns that do not stand in the record (spark_jobs/records.py).
 
-    They are told by a hash of what duplicates have in common.
-
-    :param limit: how many hashes are kept in memory at most: with more all may be duplicates.
+    A record is `_certain` where it is plain, and published without a warning unless there is a duplicate of it. All
+    duplicates have the same hash.
     """
-    # Of the two zeros that are equal, only one is the sum of both.
-    types = {column.name: column.type for column in (*contract.columns, *contract.derived)}
-    alike = [F.col(n) + 0.0 if types[n] == "double" else F.col(n) for n in _counting_once(contract)]
-    hashed = rows.withColumn("_hash", F.xxhash64("run_date", *alike))
-    repeated = hashed.groupBy("_hash").count().where("count > 1").select("_hash").limit(limit + 1).toArrow()
-    if repeated.num_rows > limit:
-        return rows, None
-    known = F.broadcast(rows.sparkSession.createDataFrame(repeated))
-    return hashed.join(known, "_hash", "left_anti").drop("_hash"), hashed.join(known, "_hash", "left_semi").drop(
-        "_hash"
-    )
+    rows, columns = normalized(records, contract).withColumn("_in_one_way", F.col("_plain")), []
+    if contract.dedupe_by is not None:
+        # Of the two zeros that are equal, only one is the sum of both.
+        types = {column.name: column.type for column in contract.columns}
+        alike = [F.col(n) + 0.0 if types[n] == "double" else F.col(n) for n in _counting_once(contract)]
+        rows = typed(rows, contract).withColumn("_hash", F.xxhash64("run_date", *alike))
+        columns.append(F.col("_hash"))
+    computed = [column for column in contract.published_columns if column.name not in (*held(contract), "run_id")]
+    columns += [F.col(column.name).cast(spark_type(column.type)) for column in computed]
+    rows = typed(rows, contract, only_plain=True)
+    rows = classified(rows, contract, submission, others, only_plain=True)
+    known = F.col("_in_one_way") & (F.col("_outcome") == PUBLISHED) & F.col("_warnings").isNull()
+    return rows.select("_record", known.alias("_certain"), *columns)
 
 
 def deduplicated(rows: DataFrame, contract: Contract) -> DataFrame:

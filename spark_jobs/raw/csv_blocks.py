@@ -233,7 +233,7 @@ class BlockReader:
 
         :param data: whole lines, all there are below the header, or at least `BLOCK_BYTES`.
         """
-        if self._quote not in data:
+        if not any(line.count(self._quote) % 2 for line in data.split(b"\n")):
             return
         counts, file = self._file.counts, self._file
         before = vars(counts).copy()

@@ -22,6 +22,10 @@ from spark_jobs.references import OtherDatasets
 
 HERE = Path(__file__).resolve().parent
 CASES = sorted(path.parent.name for path in HERE.glob("*/expected.yaml"))
+EXPECTED = {case: yaml.safe_load((HERE / case / "expected.yaml").read_text(encoding="utf-8")) for case in CASES}
+MIXED = [case for case, expected in EXPECTED.items() if expected.get("published") and expected.get("quarantined")]
+"""Those of which some records are published and some are not."""
+
 KEY = b"a key that only this test knows ."
 
 
@@ -100,11 +104,23 @@ def run(spark: SparkSession, case: str, folder: Path, expected: dict[str, Any]) 
     assert quarantined == expected.get("quarantined", {})
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    ("case", "many_bytes"),
+    [
+        *(pytest.param(case, clean.MANY_BYTES, id=case) for case in CASES),
+        *(pytest.param(case, 0, id=f"{case}, as of many") for case in MIXED),
+    ],
+)
 def test_a_broken_input_ends_as_documented(
-    spark: SparkSession, case: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    spark: SparkSession,
+    case: str,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    many_bytes: int,
 ) -> None:
-    expected = yaml.safe_load((HERE / case / "expected.yaml").read_text(encoding="utf-8"))
+    monkeypatch.setattr(clean, "MANY_BYTES", many_bytes)
+    expected = EXPECTED[case]
     said = ""
     if expected["outcome"] == "fail":
         with pytest.raises(DataError) as refused:
@@ -129,7 +145,7 @@ def test_every_case_is_documented() -> None:
 
 def test_the_corpus_has_every_format_and_every_rule_of_records() -> None:
     assert len(CASES) >= 40
-    documents = [yaml.safe_load((HERE / case / "expected.yaml").read_text(encoding="utf-8")) for case in CASES]
+    documents = EXPECTED.values()
     assert {case.split("_")[0] for case in CASES} == {"csv", "json", "jsonl", "parquet", "personal"}
     assert {"wrong_field_count", "malformed_record", "not_text"} <= {
         rule for document in documents for rule in document.get("quarantined", {})
