@@ -23,6 +23,7 @@ OVERLAYS = (
     "cloudformation",
     "changesets",
     "partitions",
+    "tables",
     "crawler",
     "alarms",
     "athena.install",

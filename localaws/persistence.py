@@ -62,13 +62,9 @@ class Saver:
                 self.not_before[name] = time.monotonic() + (time.monotonic() - started) / MAXIMUM_SHARE
 
     def _save(self, name: str, state_of: Callable[[], Any]) -> None:
-        state = _consistent(state_of)
-        if state is None:
+        text = _consistent(lambda: self._text_of(name, state_of()))
+        if text is None:
             return
-        text = json.dumps(
-            {"__ministack_format__": persistence._state_format_version(name), "payload": state},
-            default=persistence._json_default,
-        ).encode()
         digest = hashlib.sha256(text).digest()
         if self.written.get(name) == digest:
             return
@@ -81,14 +77,22 @@ class Saver:
         partial.replace(path)
         self.written[name] = digest
 
+    @staticmethod
+    def _text_of(name: str, state: Any) -> bytes | None:
+        """What the file of a service holds; None for one without a state."""
+        if state is None:
+            return None
+        document = {"__ministack_format__": persistence._state_format_version(name), "payload": state}
+        return json.dumps(document, default=persistence._json_default).encode()
 
-def _consistent(state_of: Callable[[], Any], attempts: int = 20) -> Any:
-    """A service's state, taken again when a request changed it meanwhile."""
+
+def _consistent(text_of: Callable[[], bytes | None], attempts: int = 20) -> bytes | None:
+    """A service's state as text, made again when a request changed the state meanwhile."""
     for _ in range(attempts - 1):
         with contextlib.suppress(RuntimeError):
-            return state_of()
+            return text_of()
         time.sleep(0.01)
-    return state_of()
+    return text_of()
 
 
 def _encode(original: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -102,6 +102,28 @@ def _workgroup(request: Request) -> tuple[str, Request]:
     return name, workgroup.get("Configuration") or {}
 
 
+def get_work_group(request: Request) -> Request:
+    """GetWorkGroup, with the settings that count where none were given."""
+    name = request.get("WorkGroup")
+    workgroup = athena._workgroups.get(name)
+    if workgroup is None:
+        raise RequestRefused(f"WorkGroup {name} is not found.")
+    defaults = {"EnforceWorkGroupConfiguration": False, "RequesterPaysEnabled": False, "EngineVersion": _ENGINE}
+    return {"WorkGroup": {**workgroup, "Configuration": {**defaults, **(workgroup.get("Configuration") or {})}}}
+
+
+def update_prepared_statement(request: Request) -> Request:
+    """UpdatePreparedStatement."""
+    name, workgroup = request["StatementName"], request["WorkGroup"]
+    prepared = athena._prepared_statements.get(f"{workgroup}/{name}")
+    if prepared is None:
+        told = f"PreparedStatement {name} was not found in workGroup {workgroup}"
+        raise RequestRefused(told, "ResourceNotFoundException", None)
+    given = {key: request[key] for key in ("QueryStatement", "Description") if key in request}
+    athena._prepared_statements[f"{workgroup}/{name}"] = {**prepared, **given, "LastModifiedTime": int(time.time())}
+    return {}
+
+
 def _output(request: Request, configuration: Request, caller: Caller) -> tuple[str, dict[str, str], bool]:
     """Where results go (with a final slash), the headers that encrypt them, and whether the workgroup dictates it.
 

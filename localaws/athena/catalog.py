@@ -86,6 +86,10 @@ _SERDES = (
 )  # fmt: skip
 
 
+_TEXT_PROPERTIES = ("skip.header.line.count", "skip.footer.line.count", "serialization.null.format")
+"""What a table's properties may say of its text files, too."""
+
+
 def serde_of(storage: dict[str, Any], table_parameters: dict[str, str]) -> Serde:
     """The format that a Glue storage descriptor names.
 
@@ -99,8 +103,11 @@ def serde_of(storage: dict[str, Any], table_parameters: dict[str, str]) -> Serde
     for part, name in _SERDES:
         if part in library:
             own = {key: str(value) for key, value in (info.get("Parameters") or {}).items()}
-            relevant = {k: str(v) for k, v in table_parameters.items() if k in ("skip.header.line.count",)}
-            return Serde(name, tuple(sorted({**relevant, **own}.items())))
+            relevant = {key: str(value) for key, value in table_parameters.items() if key in _TEXT_PROPERTIES}
+            properties = {**relevant, **own}
+            if properties.get("skip.footer.line.count", "0") != "0":
+                raise not_supported("skip.footer.line.count")
+            return Serde(name, tuple(sorted(properties.items())))
     raise not_supported(f"table format {library or 'without a SerDe'}")
 
 
@@ -150,8 +157,14 @@ class Catalog:
         return sorted(found, key=lambda raw: str(raw["Name"]))
 
     def partitions(self, table: Table) -> list[Partition]:
-        """The registered partitions of a table, by value; a partition may lie anywhere."""
+        """The registered partitions of a table, by value; a partition may lie anywhere.
+
+        Raises:
+            QueryFailed: when the table's are not registered but projected, from its properties.
+        """
         self.caller.require_glue("GetPartitions", table.database, table.name)
+        if str((table.raw.get("Parameters") or {}).get("projection.enabled", "")).lower() == "true":
+            raise not_supported(f"partition projection, of {table.database}.{table.name}")
         found = []
         for raw in list(glue._partitions.get(f"{table.database}/{table.name}") or []):
             storage = raw.get("StorageDescriptor") or {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,6 +13,12 @@ from localaws.athena import api, engine
 from localaws.overlay import OverlayError, replace
 
 _ATHENA = "ministack.services.athena"
+
+# Operations that ministack does not know.
+_ADDED = {
+    "ListEngineVersions": api.list_engine_versions,
+    "UpdatePreparedStatement": api.update_prepared_statement,
+}
 
 # What is used of ministack, beyond what is replaced.
 _NEEDED = {
@@ -51,12 +58,14 @@ def install() -> None:
     replace(_ATHENA, "_list_databases", api.answered(api.list_databases))
     replace(_ATHENA, "_list_table_metadata", api.answered(api.list_table_metadata))
     replace(_ATHENA, "_get_table_metadata", api.answered(api.get_table_metadata))
+    replace(_ATHENA, "_get_workgroup", api.answered(api.get_work_group))
     answer: Callable[..., Awaitable[Any]] = athena.handle_request
 
-    async def handle_request(method: str, path: str, headers: dict[str, str], *rest: Any) -> Any:
-        if headers.get("x-amz-target", "").endswith(".ListEngineVersions"):
-            return api.answered(api.list_engine_versions)({})
-        return await answer(method, path, headers, *rest)
+    async def handle_request(method: str, path: str, headers: dict[str, str], body: bytes, *rest: Any) -> Any:
+        operation = _ADDED.get(headers.get("x-amz-target", "").rpartition(".")[2])
+        if operation is not None:
+            return api.answered(operation)(json.loads(body or b"{}"))
+        return await answer(method, path, headers, body, *rest)
 
     replace(_ATHENA, "handle_request", handle_request)
     restore: Callable[[Any], Any]

@@ -223,3 +223,27 @@ def test_the_query_language_reaches_no_files_of_the_machine(athena):
     assert athena.fails('SELECT * FROM "/etc/passwd"').startswith("TABLE_NOT_FOUND")
     assert athena.fails("SELECT * FROM scan_0").startswith("TABLE_NOT_FOUND")
     assert athena.fails("SELECT getenv('HOME')").startswith("FUNCTION_NOT_FOUND")
+
+
+def test_a_workgroup_says_whether_it_dictates_its_settings(athena, workgroup):
+    told = athena.api.get_work_group(WorkGroup="primary")["WorkGroup"]["Configuration"]
+    assert told["EnforceWorkGroupConfiguration"] is False
+    name = workgroup(EnforceWorkGroupConfiguration=True, BytesScannedCutoffPerQuery=10_000_000)
+    told = athena.api.get_work_group(WorkGroup=name)["WorkGroup"]["Configuration"]
+    assert told["EnforceWorkGroupConfiguration"] is True
+    assert told["BytesScannedCutoffPerQuery"] == 10_000_000
+    assert told["EngineVersion"]["EffectiveEngineVersion"] == "Athena engine version 3"
+    with pytest.raises(ClientError, match="WorkGroup nowhere is not found"):
+        athena.api.get_work_group(WorkGroup="nowhere")
+
+
+def test_a_prepared_statement_can_be_changed(athena):
+    statement = {"StatementName": "changed", "WorkGroup": "primary"}
+    athena.api.create_prepared_statement(**statement, QueryStatement="SELECT ? + 1", Description="Adds")
+    athena.api.update_prepared_statement(**statement, QueryStatement="SELECT ? + 2")
+    told = athena.api.get_prepared_statement(**statement)["PreparedStatement"]
+    assert (told["QueryStatement"], told["Description"]) == ("SELECT ? + 2", "Adds")
+    assert athena.run("EXECUTE changed USING 40").rows == [["42"]]
+    athena.api.delete_prepared_statement(**statement)
+    with pytest.raises(athena.api.exceptions.ResourceNotFoundException):
+        athena.api.update_prepared_statement(**statement, QueryStatement="SELECT 1")

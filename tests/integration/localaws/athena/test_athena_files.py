@@ -209,6 +209,15 @@ def test_delimited_text_is_read_as_hive_reads_it(athena):
     ]  # fmt: skip
 
 
+def test_a_tables_properties_say_what_text_means_null(athena):
+    athena.run(
+        f"""CREATE EXTERNAL TABLE nulls (a string, b string) ROW FORMAT DELIMITED FIELDS TERMINATED BY ','
+        LOCATION '{athena.uri("nulls/")}' TBLPROPERTIES ('serialization.null.format' = 'NA')"""
+    )
+    athena.put("nulls/a.txt", "NA,x\n\\N,NA\n")
+    assert athena.rows("SELECT a, b FROM nulls ORDER BY b") == [[None, "x"], ["\\N", None]]
+
+
 @pytest.mark.parametrize("library", ["org.openx.data.jsonserde.JsonSerDe", "org.apache.hive.hcatalog.data.JsonSerDe"])
 def test_json_lines(athena, library):
     name = f"json_{library.split('.')[1]}"
@@ -235,6 +244,22 @@ def test_formats_that_cannot_be_read_are_refused(athena):
     athena.run(f"CREATE EXTERNAL TABLE packed (a string) ROW FORMAT DELIMITED LOCATION '{athena.uri('packed/')}'")
     athena.put("packed/a.txt.bz2", b"x")
     assert athena.fails("SELECT * FROM packed").startswith("NOT_SUPPORTED: reading s3://")
+    athena.run(
+        f"""CREATE EXTERNAL TABLE footed (a string) ROW FORMAT DELIMITED LOCATION '{athena.uri("footed/")}'
+        TBLPROPERTIES ('skip.footer.line.count' = '1')"""
+    )
+    assert athena.fails("SELECT * FROM footed").startswith("NOT_SUPPORTED: skip.footer.line.count")
+
+
+def test_partitions_that_would_be_projected_are_refused_and_not_missed(athena):
+    athena.run(
+        f"""CREATE EXTERNAL TABLE projected (a int) PARTITIONED BY (ds string) STORED AS PARQUET
+        LOCATION '{athena.uri("projected/")}' TBLPROPERTIES ('projection.enabled' = 'true',
+        'projection.ds.type' = 'date', 'projection.ds.format' = 'yyyy-MM-dd', 'projection.ds.range' = '2025-01-01,NOW')
+        """
+    )
+    told = f"NOT_SUPPORTED: partition projection, of {athena.database}.projected"
+    assert athena.fails("SELECT * FROM projected WHERE ds = '2025-06-30'").startswith(told)
 
 
 def test_a_bucket_that_is_not_there_is_an_error(athena):
