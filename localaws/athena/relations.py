@@ -3,10 +3,13 @@
 # ruff: noqa: S608 - SQL is what this writes: names and values in it are quoted
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 import duckdb
+import pyarrow as pa
 
 from localaws.athena import parquet
 from localaws.athena.catalog import Columns, Serde, Table
@@ -71,6 +74,36 @@ def compression(stored: StoredObject) -> str:
     if stored.key.endswith(_UNREADABLE):
         raise not_supported(f"reading {stored.uri}: compression")
     return next((name for suffix, name in _COMPRESSION.items() if stored.key.endswith(suffix)), "none")
+
+
+def _with_blank_lines(source: str, first: str, paths: list[StoredObject], serde: Serde, quoted: str = "") -> str:
+    """What reads files, and a row for each of their lines without anything: its first field is empty, as in Hive.
+
+    DuckDB leaves such lines out.
+
+    Args:
+        source: what reads all other lines.
+        first: its column that has the first field.
+        quoted: the character between two of which a line break is part of a value.
+    """
+    skipped = int(serde.get("skip.header.line.count", "0"))
+    counts = {stored.path: _blank_lines(stored, skipped, quoted.encode()) for stored in paths}
+    rows = ", ".join(f"({text(str(path))}, {count})" for path, count in counts.items() if count)
+    if not rows:
+        return source
+    files = f"(VALUES {rows}) AS files({_FILE}, lines)"
+    blank = f"SELECT '' AS {quote(first)}, {_FILE}, unnest(range(lines)) AS number FROM {files}"
+    return f"(FROM {source} UNION ALL BY NAME (SELECT * EXCLUDE number FROM ({blank})))"
+
+
+def _blank_lines(stored: StoredObject, skipped: int, quoted: bytes) -> int:
+    packed = compression(stored)
+    count, inside = 0, False
+    with pa.input_stream(str(stored.path), compression=None if packed == "none" else packed) as stream:
+        for line in islice(io.BufferedReader(stream), skipped, None):
+            count += not inside and line in (b"\n", b"\r\n")
+            inside ^= bool(quoted) and bool(line.count(quoted) % 2)
+    return count
 
 
 def _keys(table: Table) -> list[str]:
@@ -163,7 +196,7 @@ def _open_csv(columns: Columns, serde: Serde, paths: list[StoredObject]) -> tupl
         else:
             value = _parsed(value, kind, name)
         selected.append(f"CAST({value} AS {kind.duckdb}) AS {quote(name)}")
-    return selected, source
+    return selected, _with_blank_lines(source, names[0], paths, serde, quoted)
 
 
 def _parsed(value: str, kind: Type, name: str) -> str:
@@ -185,7 +218,7 @@ def _delimited(columns: Columns, serde: Serde, paths: list[StoredObject], used: 
     source = (
         f"read_csv({_list(paths)}, auto_detect = false, header = false, columns = {{'line': 'VARCHAR'}}, "
         f"delim = '\x1e', quote = '', escape = '', skip = {serde.get('skip.header.line.count', '0')}, "
-        f"compression = '{compression(paths[0])}', nullstr = {text(_NO_NULL)}, {_WITH_FILE})"
+        f"compression = '{compression(paths[0])}', strict_mode = false, nullstr = {text(_NO_NULL)}, {_WITH_FILE})"
     )
     delimiter = serde.get("field.delim", serde.get("serialization.format", "\x01"))
     delimiter = "\x01" if delimiter == "1" else delimiter.replace("\\t", "\t")
@@ -198,4 +231,4 @@ def _delimited(columns: Columns, serde: Serde, paths: list[StoredObject], used: 
         if kind.is_integer:
             value = f"CASE WHEN regexp_full_match({value}, '[+-]?[0-9]+') THEN {value} END"
         selected.append(f"TRY_CAST({value} AS {kind.duckdb}) AS {quote(name)}")
-    return selected, source
+    return selected, _with_blank_lines(source, "line", paths, serde)

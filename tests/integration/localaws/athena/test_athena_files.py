@@ -8,11 +8,12 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
+OPEN_CSV_SERDE = "org.apache.hadoop.hive.serde2.OpenCSVSerde"
 OPEN_CSV = {
     "InputFormat": "org.apache.hadoop.mapred.TextInputFormat",
     "OutputFormat": "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
     "SerdeInfo": {
-        "SerializationLibrary": "org.apache.hadoop.hive.serde2.OpenCSVSerde",
+        "SerializationLibrary": OPEN_CSV_SERDE,
         "Parameters": {"separatorChar": ",", "quoteChar": '"', "escapeChar": "\\", "skip.header.line.count": "1"},
     },
 }
@@ -207,6 +208,23 @@ def test_delimited_text_is_read_as_hive_reads_it(athena):
         ['"x"', "1", "1.50", "2025-06-30"], ["long", "2", "3.00", "2025-01-01"],
         ["short", None, None, None], [None, None, None, None],
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+@pytest.mark.parametrize("serde", ["DELIMITED FIELDS TERMINATED BY ','", f"SERDE '{OPEN_CSV_SERDE}'"])
+def test_a_line_without_anything_is_a_row(athena, serde, pack):
+    name = f"blank_{len(serde)}_{pack.__name__}"
+    athena.run(
+        f"""CREATE EXTERNAL TABLE {name} (a string, b string) PARTITIONED BY (ds string) ROW FORMAT {serde}
+        LOCATION '{athena.uri(name + "/")}' TBLPROPERTIES ('skip.header.line.count' = '2')"""
+    )
+    files = {"1": "\na,b\n1,x\n\n2,y\r\n\r\n\n", "2": "a,b\n\n3,z\n"}
+    for ds, content in files.items():
+        athena.put(f"{name}/ds={ds}/a.csv{'.gz' if pack is gzip.compress else ''}", pack(content.encode()))
+        athena.run(f"ALTER TABLE {name} ADD PARTITION (ds = '{ds}')")
+    rows = athena.rows(f"SELECT a, b, ds FROM {name} ORDER BY ds, b, a")
+    assert rows == [["1", "x", "1"], ["2", "y", "1"], *[["", None, "1"]] * 3, ["3", "z", "2"]]
+    assert athena.rows(f"SELECT count(*), count(a) FROM {name} WHERE ds = '1'") == [["5", "5"]]
 
 
 def test_a_tables_properties_say_what_text_means_null(athena):
