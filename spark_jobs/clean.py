@@ -9,15 +9,15 @@ one Parquet file without rows, so that crawler and Athena still see the schema; 
 Manifest: `step, dataset, ds, run, submission, rows {read, published, quarantined, duplicates, dropped {rule: n}},
 quarantined_by_rule {rule: n}, warned_by_rule {rule: n}, input {uri, files [{name, uri, bytes, rows, lines {physical,
 header, blank, skipped, comment, footer, records}}], duplicate_files [{name, same_as, rows}]}, output {uri, files [{key,
-bytes, sha256, rows}]}, quarantine {the same}, made_from {dataset: digest}, seconds {phase: s}, versions`.
-`key` is the whole key in the bucket (for a file:// URI, the path). `seconds` are those of all dates that were cleaned
-at once (spark_jobs/reprocess.py). `made_from`
-tells which folders of other datasets were read (contract/references.py). `warned_by_rule` counts rows published
-although they break a rule of action `warn`; one that breaks two is counted for each. Rows read, counted where they
-leave the reader, are = published + quarantined + dropped + duplicates, counted by outcome, of each file, and the files
-written hold as many, or the job fails and writes no manifest. The files read are those that were staged, by name and
-bytes, and of each its physical lines (in Parquet rows) = those of each kind that is no row + those of the rows read, or
-the job fails too: no line can vanish into its neighbours unseen.
+bytes, sha256, rows}]}, quarantine {the same}, made_from {dataset: digest}, dates_at_once, seconds {phase: s},
+versions`. `key` is the whole key in the bucket (for a file:// URI, the path). `seconds` are those of all dates that
+were cleaned at once, so many (spark_jobs/reprocess.py). `made_from` tells which folders of other datasets were read
+(contract/references.py). `warned_by_rule` counts rows published although they break a rule of action `warn`; one that
+breaks two is counted for each. Rows read, counted where they leave the reader, are = published + quarantined + dropped
++ duplicates, counted by outcome, of each file, and the files written hold as many, or the job fails and writes no
+manifest. The files read are those that were staged, by name and bytes, and of each its physical lines (in Parquet rows)
+= those of each kind that is no row + those of the rows read, or the job fails too: no line can vanish into its
+neighbours unseen.
 
 A row that breaks a rule of action `fail` refuses the batch: exit code 65. A dataset that the contract reads and that
 has no date yet: exit code 75, as it may come (spark_jobs/references.py). Personal values are replaced before Spark
@@ -457,6 +457,7 @@ def clean_dates(
             input=described_input(each, rows_of_file[each.run_date], lines[each.run_date]),
             **places[each.run_date],
             made_from=context.others.made_from(contract, each.run_date),
+            dates_at_once=len(files),
             seconds=phases.seconds,
             versions=job.versions("pyspark", "pyarrow"),
         )

@@ -255,7 +255,10 @@ def validate_date(
     ]
     with phases("docs"):
         docs = storage.join(arguments.docs, "index.html")
-        html = page(results, failed, clean["rows"], contract.dataset, arguments.ds, Submission.told(clean))
+        at_once = clean.get("dates_at_once", 1)
+        cleaning = "clean" if at_once == 1 else f"clean of {at_once} dates at once"
+        seconds = {cleaning: clean["seconds"], STEP: phases.seconds}
+        html = page(results, failed, clean["rows"], seconds, contract.dataset, arguments.ds, Submission.told(clean))
         storage.write_text(html, docs)
     critical = [item for item in failed if item["severity"] == "critical"]
     evaluated = sum(len(found) for found in results.values())

@@ -29,6 +29,8 @@ SHARES = {f"{outcome}_share": f"rows_{outcome}" for outcome in ("quarantined", "
 """Metrics of a run that are shares of the rows read, by the metric they are a share of."""
 OUTCOMES = {"published": "good", "quarantined": "quarantined", "duplicates": "duplicates"}
 EXAMPLES = 5
+MIN_SECONDS = 0.05
+"""Phases that take less are not told on a page."""
 OF_MANY_ROWS = re.compile("_(mean|stdev|sum|count|proportion_of_[a-z_]+)_to_")
 """Expectations that observe a number about many rows. Others, such as of a maximum, observe the value of one."""
 
@@ -180,6 +182,7 @@ def page(
     results: dict[str, list[Any]],
     failed: list[dict[str, Any]],
     rows: dict[str, Any],
+    seconds: Mapping[str, Mapping[str, float]],
     dataset: str,
     ds: date,
     submission: Submission,
@@ -189,6 +192,7 @@ def page(
     :param results: what `evaluate` found.
     :param failed: those of them that failed, as `failure` tells them.
     :param rows: numbers of rows, as in the manifest of clean.
+    :param seconds: by step those of each of its phases, as in the manifests.
     """
     from great_expectations.core import ExpectationSuiteValidationResult
     from great_expectations.render.renderer import ValidationResultsPageRenderer
@@ -218,6 +222,7 @@ def page(
         verdict=verdict_of(failed),
         expectations=len(found),
         rows=accounted(rows),
+        times=[timed(step, phases) for step, phases in seconds.items()],
         failed=[{"severity": item["severity"], "text": explained(item)} for item in failed],
     )
     return text
@@ -251,6 +256,14 @@ def accounted(rows: dict[str, Any]) -> str:
     dropped = [f"{number:,} dropped by {rule}" for rule, number in rows["dropped"].items()]
     outcomes = [f"{rows[name]:,} {told}" for name, told in OUTCOMES.items()]
     return f"{rows['read']:,} rows read = {' + '.join([*outcomes, *dropped])}"
+
+
+def timed(step: str, phases: Mapping[str, float]) -> str:
+    """How long a step took, and each of its phases that can be told, in one line."""
+    told = ", ".join(
+        f"{phase.replace('_', ' ')} {taken:.1f}" for phase, taken in phases.items() if taken >= MIN_SECONDS
+    )
+    return f"{step} took {sum(phases.values()):.1f} s{f': {told}' if told else ''}"
 
 
 def failure(batch: str, result: Any, metrics: dict[str, Any], *, shown: bool) -> dict[str, Any]:

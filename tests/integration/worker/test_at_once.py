@@ -144,6 +144,8 @@ def test_dates_end_at_once_as_each_ends_alone(
     alone = [clean.clean_dates(context, [each], job.Phases()) for each in staged(context, tmp_path / "alone", FILES)]
     found = {f"{ds}": became(ended) for ds, ended in sorted(at_once.items())}
     assert found == {f"{ds}": became(ended) for each in alone for ds, ended in each.items()}
+    counts = {ended["dates_at_once"] for ended in at_once.values() if not isinstance(ended, DataError)}
+    assert counts == {len(FILES)}, "whose seconds are told"
     assert "a.csv line 3: wrong: Below zero" in found["2025-06-04"]
     assert "damaged.csv.gz" in found["2025-06-08"]
     published = {ds: each["rows"]["published"] for ds, each in found.items() if isinstance(each, dict)}

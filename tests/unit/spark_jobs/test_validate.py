@@ -17,6 +17,7 @@ from spark_jobs.errors import DataError
 from tests.unit.spark_jobs.contracts import contract_of
 
 DS = date(2025, 6, 30)
+SECONDS = {"clean": {"check": 0.004, "start_spark": 1.826, "classify": 2.24}, "validate": {"docs": 0.04}}
 COUNTS = {"read": 1003, "published": 1, "quarantined": 1000, "duplicates": 0, "dropped": {}}
 GOOD = ("O0001", "Bob", Decimal("12.50"), "shipped", DS, "orders.csv", 2, "run-1")
 
@@ -57,9 +58,11 @@ def test_a_good_batch_passes_and_has_its_page(spark: SparkSession, orders: Contr
     frame = frame_of(spark, orders, [GOOD])
     results = verdict.evaluate(frame, metrics_of(frame, orders), validate.suite_of(orders), DS)
     assert all(result.success for found in results.values() for result in found)
-    html = verdict.page(results, [], {**COUNTS, "dropped": {"stale": 2}}, "orders", DS, "run-1")
+    html = verdict.page(results, [], {**COUNTS, "dropped": {"stale": 2}}, SECONDS, "orders", DS, "run-1")
     assert "<title>orders 2025-06-30: passed</title>" in html
     assert "1,003 rows read = 1 good + 1,000 quarantined + 0 duplicates + 2 dropped by stale" in html
+    assert "<p>clean took 4.1 s: start spark 1.8, classify 2.2</p>" in html
+    assert "<p>validate took 0.0 s</p>" in html
     assert all(column in html for column in ("order_id", "amount", "quarantined_share"))
 
 
@@ -74,7 +77,7 @@ def test_the_page_says_what_failed_and_loads_nothing(spark: SparkSession, orders
         for result in found
         if not result.success
     ]
-    html = verdict.page(results, failed, COUNTS, "orders", DS, "run-1")
+    html = verdict.page(results, failed, COUNTS, SECONDS, "orders", DS, "run-1")
     assert "<title>orders 2025-06-30: failed, nothing of this run is published</title>" in html
     assert "status expect_column_values_to_be_in_set" in html
     assert "&lt;i&gt;lost&lt;/i&gt;" in html
