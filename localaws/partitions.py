@@ -252,7 +252,21 @@ def _delete(request: Request, values: list[str]) -> None:
     glue._partition_column_statistics[key] = [entry for entry in statistics if entry.get("Values") != values]
 
 
-def _each(name: str, entries: Iterable[tuple[list[str], Callable[[], None]]]) -> Request:
+def page(request: Request, name: str, found: list[Values]) -> Request:
+    """The page of a list that a request asks for.
+
+    Raises:
+        Refused: InvalidInputException when its token is not of such a list.
+    """
+    try:
+        start = int(request.get("NextToken") or 0)
+    except ValueError as error:
+        raise Refused("InvalidInputException", "Invalid NextToken") from error
+    end = start + min(int(request.get("MaxResults") or PAGE), PAGE)
+    return {name: found[start:end], **({"NextToken": str(end)} if end < len(found) else {})}
+
+
+def each(name: str, entries: Iterable[tuple[Any, Callable[[], None]]]) -> Request:
     """Do each part of a batch, and report those that were refused."""
     errors = []
     for values, do in entries:
@@ -292,13 +306,13 @@ def batch_create_partition(request: Request) -> Request:
     table_key(request)
     given = request["PartitionInputList"]
     entries = [(one.get("Values", []), functools.partial(_create, request, one)) for one in given]
-    return _each("PartitionValues", entries)
+    return each("PartitionValues", entries)
 
 
 @action
 def batch_update_partition(request: Request) -> Request:
     table_key(request)
-    return _each(
+    return each(
         "PartitionValueList",
         [
             (
@@ -314,7 +328,7 @@ def batch_update_partition(request: Request) -> Request:
 def batch_delete_partition(request: Request) -> Request:
     table_key(request)
     doomed = [one["Values"] for one in request["PartitionsToDelete"]]
-    return _each("PartitionValues", [(values, functools.partial(_delete, request, values)) for values in doomed])
+    return each("PartitionValues", [(values, functools.partial(_delete, request, values)) for values in doomed])
 
 
 @action
@@ -337,12 +351,7 @@ def get_partitions(request: Request) -> Request:
         found = found[segment["SegmentNumber"] :: segment["TotalSegments"]]
     if request.get("ExcludeColumnSchema"):
         found = [_without_columns(partition) for partition in found]
-    try:
-        start = int(request.get("NextToken") or 0)
-    except ValueError as error:
-        raise Refused("InvalidInputException", "Invalid NextToken") from error
-    end = start + min(int(request.get("MaxResults") or PAGE), PAGE)
-    return {"Partitions": found[start:end], **({"NextToken": str(end)} if end < len(found) else {})}
+    return page(request, "Partitions", found)
 
 
 def _without_columns(partition: Values) -> Values:

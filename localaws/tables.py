@@ -5,13 +5,14 @@ Sources: https://docs.aws.amazon.com/glue/latest/webapi/API_UpdateTable.html and
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from ministack.core.responses import AccountRegionScopedDict, get_account_id
 from ministack.services import glue
 
 from localaws.overlay import replace
-from localaws.partitions import PAGE, Refused, Request, Response, Values, action, add_actions, table_key
+from localaws.partitions import Refused, Request, Response, Values, action, add_actions, each, page, table_key
 
 OPTIONAL = (
     "Description",
@@ -106,14 +107,7 @@ def _told(table: Values) -> Values:
 @action
 def get_table_versions(request: Request) -> Request:
     """GetTableVersions."""
-    found = _known(request)
-    token = request.get("NextToken") or "0"
-    if not token.isdigit():
-        raise Refused("InvalidInputException", "Invalid NextToken")
-    start = int(token)
-    end = start + min(int(request.get("MaxResults") or PAGE), PAGE)
-    more = {"NextToken": str(end)} if end < len(found) else {}
-    return {"TableVersions": [_told(table) for table in found[start:end]], **more}
+    return page(request, "TableVersions", list(map(_told, _known(request))))
 
 
 @action
@@ -152,14 +146,9 @@ def delete_table_version(request: Request) -> Request:
 def batch_delete_table_version(request: Request) -> Request:
     """BatchDeleteTableVersion: those that cannot be deleted are told."""
     table_key(request)
-    errors = []
-    for version in request["VersionIds"]:
-        try:
-            _forget(request, version)
-        except Refused as refusal:
-            detail = {"ErrorCode": refusal.code, "ErrorMessage": refusal.message}
-            errors.append({"TableName": request["TableName"], "VersionId": version, "ErrorDetail": detail})
-    return {"Errors": errors}
+    entries = [(version, functools.partial(_forget, request, version)) for version in request["VersionIds"]]
+    errors = each("VersionId", entries)["Errors"]
+    return {"Errors": [{"TableName": request["TableName"], **error} for error in errors]}
 
 
 ADDED = {

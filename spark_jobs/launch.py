@@ -70,7 +70,8 @@ def spark_submit(script: Path, arguments: list[str]) -> list[str]:
     print(f"{size:,} bytes to work on: {'small' if small else 'large'} mode", flush=True)  # noqa: T201
     scratch = os.environ["TMPDIR"]
     java = [
-        # Small inputs end before the optimising compiler pays; large ones need it and a parallel collector.
+        # Small inputs end before the optimising compiler pays; large ones need it and a parallel collector, which would
+        # rather take all memory there is than a hundredth of the time.
         *(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"] if small else ["-XX:+UseParallelGC", "-XX:GCTimeRatio=19"]),
         # Spark generates methods that are longer than those which Java compiles otherwise.
         "-XX:-DontCompileHugeMethods",
