@@ -25,13 +25,8 @@ from contract.dataset import Contract
 from contract.submission import Submission
 from pyspark.sql import DataFrame, SparkSession
 
-from spark_jobs import records, transforms
-from spark_jobs.plain_values import arrow_type
+from spark_jobs import outcomes, records, transforms
 
-FILE_RECORDS = 4_000_000
-"""How many records one published file is made of at most, about."""
-
-BATCH_RECORDS = 500_000
 HASHES_AT_ONCE = 50_000_000
 """How many hashes are sorted at once, in about 16 bytes each."""
 
@@ -44,7 +39,7 @@ class Apart:
     """Records taken apart.
 
     `files` are the Parquet files of those published for certain, by date, and `groups` tell of them what
-    `clean.counted` tells of all others, whose records are in the folder `left`.
+    `Outcomes.groups` tells of all others, whose records are in the folder `left`.
     """
 
     files: Mapping[date, list[Path]]
@@ -113,7 +108,7 @@ def take_apart(
 
 def by_published_file(files: Sequence[Path], tasks: int) -> list[list[Path]]:
     """Files of records by the published file that they are for: one, or as many as keep so many tasks busy."""
-    wanted = -(-sum(pq.read_metadata(file).num_rows for file in files) // FILE_RECORDS)
+    wanted = -(-sum(pq.read_metadata(file).num_rows for file in files) // outcomes.FILE_ROWS)
     if wanted > 1:
         wanted = -(-wanted // tasks) * tasks
     each = -(-len(files) // wanted) if wanted else 1
@@ -151,13 +146,8 @@ class Taking:
 
     @cached_property
     def _schema(self) -> pa.Schema:
-        """The columns of the public table, as Spark writes them."""
-        return pa.schema(
-            [
-                pa.field(column.name, arrow_type(column.type), nullable=column.name != "run_id")
-                for column in self._contract.published_columns
-            ]
-        )
+        """The columns of the public table."""
+        return outcomes.table_schema(self._contract.published_columns)
 
     def publish(self, files: Sequence[Path], published: Path, left: Path) -> Counter[str]:
         """Write the certain records of files as one published file, and the others each into a file in `left`.
@@ -165,12 +155,10 @@ class Taking:
         :return: the rows published of each raw file.
         """
         rows: Counter[str] = Counter()
-        with pq.ParquetWriter(
-            published, self._schema, compression="zstd", store_schema=False, store_decimal_as_integer=True
-        ) as writer:
+        with pq.ParquetWriter(published, self._schema, **outcomes.TABLE_OPTIONS) as writer:
             for path in files:
                 with closing(records.KeptFiles(left, self._contract, path.stem)) as others:
-                    for batch in pq.ParquetFile(path).iter_batches(BATCH_RECORDS):
+                    for batch in pq.ParquetFile(path).iter_batches(outcomes.ROW_GROUP_ROWS):
                         verdict = self._verdict_of(batch)
                         taken = verdict["_certain"]
                         certain = self._published(batch, verdict, taken)

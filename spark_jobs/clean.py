@@ -42,8 +42,7 @@ import pyarrow.parquet as pq
 from contract.dataset import Contract
 from contract.submission import Submission
 from pyspark.errors import ArithmeticException, DateTimeException, NumberFormatException
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F  # noqa: N812
+from pyspark.sql import SparkSession
 
 from spark_jobs import (
     certain,
@@ -60,12 +59,15 @@ from spark_jobs import (
     volume,
 )
 from spark_jobs.errors import DataError
+from spark_jobs.outcomes import Outcomes
 from spark_jobs.session import spark_session
 from spark_jobs.verdict import import_great_expectations
 
 STEP = "clean"
 MANY_BYTES = records.TASK_BYTES
 """With more to work on it takes longer to sort all rows than to look first which of them are published for certain."""
+MANY_ROWS = 500_000
+"""Compressed files may have as many in fewer bytes, and more than this machine should hold in memory at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,22 +112,8 @@ def copies_not_read(folder: str, rows_of_file: Mapping[str, int]) -> list[dict[s
     ]
 
 
-def counted(rows: DataFrame, contract: Contract) -> list[dict[str, Any]]:
-    """For each date, outcome, rule and source file `run_date, outcome, rule, source_file, rows`, and `warned`, how many
-    of those rows break each rule of action `warn`, in the contract's order.
-    """
-    rules = transforms.rule_names(contract, "warn")
-    warned = {f"warned_{at}": F.count_if(F.array_contains("_warnings", rule)) for at, rule in enumerate(rules)}
-    keys = "run_date", F.col("_outcome").alias("outcome"), F.col("_rule").alias("rule"), "source_file"
-    groups = rows.groupBy(*keys).agg(F.count("*").alias("rows"), *(count.alias(n) for n, count in warned.items()))
-    return [
-        {name: value for name, value in group.items() if name not in warned} | {"warned": [group[n] for n in warned]}
-        for group in (row.asDict() for row in groups.collect())
-    ]
-
-
 def row_counts(groups: list[dict[str, Any]], read: int, warn_rules: Sequence[str]) -> dict[str, Any]:
-    """The manifest's `rows`, `quarantined_by_rule` and `warned_by_rule` from what `counted` found.
+    """The manifest's `rows`, `quarantined_by_rule` and `warned_by_rule` from what `Outcomes.groups` found.
 
     :param read: how many rows left the reader.
     :param warn_rules: the rules of action `warn`, in the contract's order.
@@ -173,19 +161,17 @@ def expressions_checked(contract: Contract) -> Iterator[None]:
         raise DataError(f"an expression of the contract cannot be computed for a row: {told}") from error
 
 
-def check_batch(rows: DataFrame, groups: list[dict[str, Any]]) -> None:
+def check_batch(rows: Outcomes, groups: list[dict[str, Any]]) -> None:
     """Refuse a batch of which a row breaks a rule of action `fail`.
 
-    :param rows: the classified rows, maybe among those of other dates.
-    :param groups: what `counted` found of the batch.
+    :param rows: its rows, maybe among those of other dates.
+    :param groups: what was counted of the batch.
     :raises DataError: it is so.
     """
     failed = [group for group in groups if group["outcome"] == transforms.FAILED]
     if not failed:
         return
-    its = rows.where(F.col("run_date") == failed[0]["run_date"]).where(F.col("_outcome") == transforms.FAILED)
-    first = its.orderBy("source_file", "source_line", "_place").first()
-    assert first is not None  # noqa: S101 - they have been counted
+    first = rows.first_failed(failed[0]["run_date"])
     raise DataError(
         f"{first['source_file']} line {first['source_line']}: {first['_reason']} (rule {first['_rule']} refuses the "
         f"batch; {sum(group['rows'] for group in failed)} rows break such a rule)"
@@ -229,7 +215,7 @@ def rows_of_files(read: Sequence[records.Read], groups: list[dict[str, Any]]) ->
     """How many rows each file has, by its name.
 
     :param read: what was read of each piece.
-    :param groups: what `counted` found.
+    :param groups: what was counted.
     :raises AssertionError: as many were not counted by outcome.
     """
     rows: dict[str, int] = {piece.name: 0 for piece in read}
@@ -241,27 +227,6 @@ def rows_of_files(read: Sequence[records.Read], groups: list[dict[str, Any]]) ->
     if judged != rows:
         raise AssertionError(f"rows by file: {rows} read, {judged} with an outcome")
     return rows
-
-
-def write(rows: DataFrame, folder: Path, run_dates: Sequence[date]) -> dict[date, list[Path]]:
-    """Write rows as Parquet in the new local `folder`.
-
-    :param rows: of some dates, which `run_date` tells.
-    :return: the files of each date: one at least, which may be empty.
-    """
-    if len(run_dates) == 1:
-        rows.drop("run_date").write.parquet(folder.as_uri())
-        return {run_dates[0]: _parts(folder)}
-    # Each date by one task, or each of them would write a file for each date.
-    rows.repartition("run_date").write.partitionBy("run_date").parquet(folder.as_uri())
-    files = {run_date: _parts(folder / f"run_date={run_date}") for run_date in run_dates}
-    for run_date in (run_date for run_date, found in files.items() if not found):
-        files |= write(rows.limit(0), folder / f"{run_date}", [run_date])
-    return files
-
-
-def _parts(folder: Path) -> list[Path]:
-    return sorted(folder.glob("part-*.parquet"))
 
 
 def without_empty(files: list[Path]) -> list[Path]:
@@ -406,7 +371,8 @@ def clean_dates(
             return ended
         lines = {each.run_date: lines_of_files(read[each.run_date]) for each in dates}
         submission, apart = dates[0].arguments.submission, certain.NOTHING
-        are_many = sum(each.bytes for each in dates) > MANY_BYTES
+        rows_read = sum(piece.rows for each in dates for piece in read[each.run_date])
+        are_many = sum(each.bytes for each in dates) > MANY_BYTES or rows_read > MANY_ROWS
         received = records.kept(context.spark, contract, kept, list(lines))
         if are_many:
             with phases("certain"), expressions_checked(contract):
@@ -414,21 +380,14 @@ def clean_dates(
                 apart = certain.take_apart(told, contract, submission, kept, list(lines), Path(scratch) / "certain")
                 received = apart.others(context.spark, contract, list(lines))
         with phases("classify"), expressions_checked(contract):
-            rows = transforms.classified(transforms.read(received, contract), contract, submission, others)
-            rows = transforms.deduplicated(rows, contract)
-            if are_many:
-                # It would be done again for each of what is asked of them.
-                rows.write.parquet(f"file://{scratch}/outcomes")
-                rows = context.spark.read.parquet(f"file://{scratch}/outcomes").withColumn(
-                    "run_id", F.lit(str(submission))
-                )
-            groups = counted(rows, contract) + apart.groups
+            classified = transforms.classified(transforms.read(received, contract), contract, submission, others)
+            classified = transforms.deduplicated(classified, contract)
+            rows = Outcomes.of(classified, contract, Path(scratch) / "outcomes" if are_many else None)
+            groups = rows.groups() + apart.groups
         groups_of = {run_date: [group for group in groups if group["run_date"] == run_date] for run_date in lines}
-        judged, dates = len(dates), going_on(lambda run_date: check_batch(rows, groups_of[run_date]))
+        dates = going_on(lambda run_date: check_batch(rows, groups_of[run_date]))
         if not dates:
             return ended
-        if len(dates) < judged:
-            rows = rows.where(F.col("run_date").isin([each.run_date for each in dates]))
         rows_of_file = {each.run_date: rows_of_files(read[each.run_date], groups_of[each.run_date]) for each in dates}
         warn_rules = transforms.rule_names(contract, "warn")
         counts = {
@@ -436,11 +395,9 @@ def clean_dates(
             for run_date, found in rows_of_file.items()
         }
         with phases("write"):
-            good = write(transforms.published(rows, contract), Path(scratch) / "published", list(counts))
+            good = rows.published(list(counts), Path(scratch) / "published")
             good = {run_date: apart.files.get(run_date, []) + files for run_date, files in good.items()}
-            bad: dict[date, list[Path]] = {}
-            if any(count["rows"]["quarantined"] for count in counts.values()):
-                bad = write(transforms.quarantined(rows), Path(scratch) / "quarantined", list(counts))
+            bad = rows.quarantined(Path(scratch) / "quarantined")
         with phases("upload"):
             places = {
                 each.run_date: written(
@@ -516,7 +473,7 @@ def clean_staged(arguments: Arguments) -> None:
         # Here this process waits for Spark's; what validate needs takes as long.
         threading.Thread(target=import_great_expectations, daemon=True).start()
     with phases("start_spark"):
-        spark = spark_session(f"{STEP} {arguments.dataset} {arguments.ds}")
+        spark = spark_session()
     with cleaning(spark, contract, arguments.references, arguments.personal_key) as context:
         with phases("references"):
             found = staged(context, arguments, files)

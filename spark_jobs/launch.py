@@ -63,8 +63,8 @@ def input_bytes(arguments: list[str]) -> int:
     return local + sum(map(recorded_bytes, cleaned))
 
 
-def spark_submit(script: Path, arguments: list[str]) -> list[str]:
-    """The command that runs a script with Spark on all cores of this machine."""
+def spark_submit(name: str, arguments: list[str]) -> list[str]:
+    """The command that runs a job with Spark on all cores of this machine."""
     size = input_bytes(arguments)
     small = size < SMALL_INPUT
     print(f"{size:,} bytes to work on: {'small' if small else 'large'} mode", flush=True)  # noqa: T201
@@ -101,7 +101,9 @@ def spark_submit(script: Path, arguments: list[str]) -> list[str]:
         *("--driver-memory", f"{heap >> 20}m"),
         *("--driver-java-options", " ".join(java)),
         *(word for name, value in configuration.items() for word in ("--conf", f"{name}={value}")),
-        str(script),
+        *("--name", f"{name} {os.environ.get('LAKE_SUBMISSION', '')}"),
+        str(Path(__file__).with_name("submitted.py")),
+        name,
         *arguments,
     ]
 
@@ -111,13 +113,12 @@ def command_of(program: str, name: str, arguments: list[str]) -> list[str]:
 
     :raises ValueError: there is no such job, or its arguments do not make sense.
     """
-    script = Path(__file__).with_name(f"{name}.py")
-    if not script.is_file():
+    if not Path(__file__).with_name(f"{name}.py").is_file():
         raise ValueError(f"the bundle has no job {name}")
     arguments = [expanded(argument) for argument in arguments]
     if program == "python":
         return [sys.executable, "-m", f"spark_jobs.{name}", *arguments]
-    return spark_submit(script, arguments)
+    return spark_submit(name, arguments)
 
 
 def main() -> None:

@@ -50,7 +50,7 @@ def run(parsed: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         raw = shutil.copytree(storage.local_path(parsed.raw), Path(scratch) / "raw")
         drift = staged(raw, contract)["drift"]
-        spark = spark_session(f"{STEP} {parsed.dataset} {parsed.ds}")
+        spark = spark_session()
         try:
             rehearse(spark, contract, parsed, Path(scratch), drift)
         finally:

@@ -267,7 +267,7 @@ def run(parsed: argparse.Namespace) -> None:
     contract = job.contract_of(parsed.dataset)
     dates = Reprocess(parsed, phases)
     with phases("start"):
-        spark = spark_session(f"{STEP} {parsed.dataset} {parsed.ds}")
+        spark = spark_session()
         importing.join()
     with clean.cleaning(spark, contract, parsed.references, parsed.personal_key) as context:
         steps = SparkSteps(context, dates)

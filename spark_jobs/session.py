@@ -14,9 +14,9 @@ SEMANTICS = {
 }
 
 
-def spark_session(name: str) -> SparkSession:
-    """The session, started when there is none yet; `name` is shown in Spark's own logs."""
-    builder = SparkSession.builder.appName(name)
+def spark_session() -> SparkSession:
+    """The session, started when there is none yet; whoever asks meanwhile waits for it."""
+    builder = SparkSession.builder
     for key, value in SEMANTICS.items():
         builder = builder.config(key, value)
     return builder.getOrCreate()

@@ -23,7 +23,7 @@ from functools import reduce
 from operator import or_
 from typing import NamedTuple
 
-from contract.columns import BLANKS, DOUBLE, INTEGER, QUARANTINE_COLUMNS, decimal_parts, decimal_pattern
+from contract.columns import BLANKS, DOUBLE, INTEGER, decimal_parts, decimal_pattern
 from contract.columns import Column as ContractColumn
 from contract.dataset import Action, Contract, Reference, Rule
 from contract.date_patterns import Variant, apart, expression, spark_pattern, variants
@@ -448,14 +448,15 @@ def deduplicated(rows: DataFrame, contract: Contract) -> DataFrame:
     )
 
 
-def published(rows: DataFrame, contract: Contract) -> DataFrame:
-    """The rows of outcome `published`, as the public table has them, and `run_date`."""
-    wanted = [F.col(column.name).cast(spark_type(column.type)) for column in contract.published_columns]
-    return rows.where(F.col("_outcome") == PUBLISHED).select(*wanted, "run_date")
-
-
-def quarantined(rows: DataFrame) -> DataFrame:
-    """The rows of outcome `quarantined`, as the quarantine table has them, and `run_date`."""
-    internal = {name: F.col(f"_{name}").alias(name) for name in ("raw_row", "rule", "reason")}
-    wanted = [internal.get(column.name, F.col(column.name)) for column in QUARANTINE_COLUMNS]
-    return rows.where(F.col("_outcome") == QUARANTINED).select(*wanted, "run_date")
+def outcomes(rows: DataFrame, contract: Contract) -> DataFrame:
+    """Rows with an outcome as what is counted and written of them: the published columns, of which a row of another
+    outcome has values too, `run_date, _place, _outcome, _rule, _reason, _raw_row`, and for each rule of action `warn`,
+    in the contract's order, `_warned_<number>`, whether the row breaks it.
+    """
+    published = [F.col(column.name).cast(spark_type(column.type)) for column in contract.published_columns]
+    internal = "run_date", "_place", "_outcome", "_rule", "_reason", "_raw_row"
+    warned = [
+        F.coalesce(F.array_contains("_warnings", rule), F.lit(False)).alias(f"_warned_{at}")
+        for at, rule in enumerate(rule_names(contract, "warn"))
+    ]
+    return rows.select(*published, *internal, *warned)

@@ -15,7 +15,10 @@ Expectations with `"meta": {"batch": "run"}` are about the run as a whole: a tab
   are ignored, and so are all but the last 14): `previous_days`, how many there are; `rows_previous_median` and
   `rows_ratio_to_previous`, the rows published divided by that median; and the same of every `mean_<column>` and
   `null_share_<column>` that the history tells, as in `mean_amount_ratio_to_previous`. They are null with fewer than 3
-  such dates, and a ratio also where the median is 0: an expectation about a null value passes.
+  such dates, and a ratio also where the median is 0: an expectation about a null value passes;
+- `clean_seconds`, how long the date took to clean, null where it was cleaned beside others, compared likewise; and
+  `clean_slowdown`, that divided by the median of the dates before or a minute, whichever is more: a run that took
+  `SLOW` times as long as usual has a warning.
 
 Manifest: `step, dataset, ds, run, submission, success, expectations (how many), failed [{expectation, column, severity,
 batch, rows_failed, rows_checked, observed, kwargs, notes}], metrics {name: value}, profile (those metrics that the
@@ -64,6 +67,9 @@ from spark_jobs.verdict import (
 
 STEP = "validate"
 MIN_PREVIOUS_DAYS = 3
+SLOW = 3
+SLOW_SECONDS = 60
+"""A date that is usually cleaned in less is not slow before it takes `SLOW` times this."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,16 +137,49 @@ def _as_number(column: TableColumn) -> Column:
     return F.col(column.name).cast("int") if column.type == "boolean" else F.col(column.name)
 
 
-def run_metrics(clean: dict[str, Any], schema: str) -> dict[str, Any]:
-    """What the manifest of clean and the schema say of a run; see the module's documentation."""
-    counts = clean["rows"]
+def run_metrics(
+    clean: dict[str, Any], of_rows: dict[str, Any], schema: str, history: list[dict[str, Any]], ds: date
+) -> dict[str, Any]:
+    """All metrics of a run; see the module's documentation.
+
+    :param clean: the manifest of clean.
+    :param of_rows: what `row_metrics` gives of the rows that it published.
+    :param history: see `compared`.
+    """
+    # A day on which nothing was received is no small day: it has no number to compare.
+    received = of_rows if clean["rows"]["read"] else {**of_rows, "rows": None}
+    seconds = seconds_of(clean)
+    beside = compared({**received, "clean_seconds": seconds}, history, ds)
+    usual = beside["clean_seconds_previous_median"]
+    slowdown = seconds / max(usual, SLOW_SECONDS) if seconds is not None and usual is not None else None
+    return {
+        **count_metrics(clean["rows"]),
+        "schema": schema,
+        **beside,
+        "clean_slowdown": slowdown,
+        **_profile(of_rows, seconds),
+    }
+
+
+def _profile(of_rows: dict[str, Any], seconds: float | None) -> dict[str, Any]:
+    """Those metrics of a date that the dates after it are compared with, but the number of its rows."""
+    return {name: value for name, value in of_rows.items() if name != "rows"} | {"clean_seconds": seconds}
+
+
+def count_metrics(counts: dict[str, Any]) -> dict[str, Any]:
+    """What the manifest of clean says of the numbers of rows."""
     metrics: dict[str, Any] = {
         f"rows_{name}": counts[name] for name in ("read", "published", "quarantined", "duplicates")
     }
     metrics["rows_dropped"] = sum(counts["dropped"].values())
     for share, part in SHARES.items():
         metrics[share] = metrics[part] / metrics["rows_read"] if metrics["rows_read"] else 0.0
-    return {**metrics, "schema": schema}
+    return metrics
+
+
+def seconds_of(clean: dict[str, Any]) -> float | None:
+    """How long a date took to clean, by the manifest; None where other dates were cleaned at once."""
+    return None if clean.get("dates_at_once", 1) > 1 else round(sum(clean["seconds"].values()), 3)
 
 
 def compared(metrics: dict[str, Any], history: list[dict[str, Any]], ds: date) -> dict[str, Any]:
@@ -197,12 +236,20 @@ def contract_expectations(contract: Contract) -> list[dict[str, Any]]:
     return [{"type": t, "kwargs": kwargs, "meta": meta, "severity": "critical"} for t, kwargs, meta in found]
 
 
+def pipeline_expectations() -> list[dict[str, Any]]:
+    """The expectations about any run."""
+    notes = "From the pipeline: it takes much longer than the 14 dates before. Look at its phases, below."
+    kwargs = {"column": "clean_slowdown", "max_value": SLOW}
+    meta = {"batch": "run", "notes": notes}
+    return [{"type": "expect_column_values_to_be_between", "kwargs": kwargs, "meta": meta, "severity": "warning"}]
+
+
 def suite_of(contract: Contract) -> Suite:
-    """All expectations by the batch they are about, `rows` or `run`: the contract's, then the suite file's."""
+    """All expectations by the batch they are about, `rows` or `run`: of the contract, the pipeline, the suite file."""
     path = job.BUNDLE / "expectations" / f"{contract.dataset}.json"
     written = json.loads(path.read_text(encoding="utf-8"))["expectations"]
     suite: Suite = {"rows": [], "run": []}
-    for expectation in (*contract_expectations(contract), *written):
+    for expectation in (*contract_expectations(contract), *pipeline_expectations(), *written):
         suite[expectation.get("meta", {}).get("batch", "rows")].append(expectation)
     return suite
 
@@ -228,25 +275,18 @@ def validate_date(
     """
     # By Spark's reader a file of another type would be read as if it were of this one, or hidden behind the first.
     columns = footers.check(map(storage.local_path, files), contract)
-    rows = spark.read.parquet(*files).cache()
-    try:
-        with phases("read"):
-            of_rows = row_metrics(rows, contract)
-            # A day on which nothing was received is no small day: it has no number to compare.
-            received = of_rows if clean["rows"]["read"] else {**of_rows, "rows": None}
-            metrics = {**run_metrics(clean, schema_text(rows.dtypes)), **compared(received, history, arguments.ds)}
-            profile = {name: value for name, value in of_rows.items() if name != "rows"}
-            count = of_rows["rows"]
-            if count != metrics["rows_published"]:
-                raise OSError(f"{clean['output']['uri']} holds {count} rows, clean wrote {metrics['rows_published']}")
-            metrics |= profile
-        with phases("validate"):
-            # What stands in the wrong column of a dataset with personal data may be a name.
-            shown = not contract.personal_columns
-            examples = EXAMPLES if shown else 0
-            results = evaluate(rows, metrics, suite_of(contract), arguments.ds, examples, held_before)
-    finally:
-        rows.unpersist()
+    rows = spark.read.parquet(*files)
+    with phases("read"):
+        of_rows = row_metrics(rows, contract)
+        metrics = run_metrics(clean, of_rows, schema_text(rows.dtypes), history, arguments.ds)
+        count = of_rows["rows"]
+        if count != metrics["rows_published"]:
+            raise OSError(f"{clean['output']['uri']} holds {count} rows, clean wrote {metrics['rows_published']}")
+    with phases("validate"):
+        # What stands in the wrong column of a dataset with personal data may be a name.
+        shown = not contract.personal_columns
+        examples = EXAMPLES if shown else 0
+        results = evaluate(rows, metrics, suite_of(contract), arguments.ds, examples, held_before)
     failed = [
         failure(batch, result, metrics, shown=shown)
         for batch, found in results.items()
@@ -270,7 +310,7 @@ def validate_date(
         expectations=evaluated,
         failed=failed,
         metrics=metrics,
-        profile=profile,
+        profile=_profile(of_rows, metrics["clean_seconds"]),
         columns=columns,
         sources=sources_of(contract),
         contract_version=contract.version,
@@ -303,7 +343,7 @@ def run(parsed: argparse.Namespace) -> None:
             files = download(clean, Path(scratch))
             history = storage.read_json(arguments.history) if arguments.history else []
         with phases("start_spark"):
-            spark = spark_session(f"{STEP} {arguments.dataset} {arguments.ds}")
+            spark = spark_session()
         with phases("import"):
             importing.join()
         validate_date(spark, contract, arguments, clean, files, history, phases)

@@ -9,6 +9,7 @@ exception for the rows of many dates holds for each date, and need not be asked 
 from __future__ import annotations
 
 import copy
+import gc
 import html
 import json
 import math
@@ -41,9 +42,14 @@ Suite = dict[str, list[dict[str, Any]]]
 def import_great_expectations() -> None:
     """Load the library, which takes seconds: in a thread, while Spark starts in another process."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    gc.disable()
     import great_expectations
     import great_expectations.expectations.core
     import great_expectations.render.view  # noqa: F401
+
+    # All that was loaded stays: Python would look through it again and again, and for a second before it ends.
+    gc.freeze()
+    gc.enable()
 
 
 @cache
@@ -74,7 +80,7 @@ def evaluate(
 ) -> dict[str, list[Any]]:
     """Evaluate a suite for the published rows and the metrics of a run.
 
-    :param rows: read many times: cached, or small.
+    :param rows: read a few times.
     :param metrics: the run's; `rows_published` is the number of `rows`.
     :param examples: how many unexpected values a result shows at most.
     :param held_before: what `held_by_all` found of rows among which these are.

@@ -49,6 +49,6 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
             "--conf spark.sql.adaptive.enabled=false pyspark-shell"
         ),
     )
-    session = spark_session("tests")
+    session = spark_session()
     yield session
     session.stop()

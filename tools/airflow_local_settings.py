@@ -4,16 +4,23 @@
 takes the lock for writing only when it first writes, and fails at once ("database is locked", whatever the timeout)
 when somebody else has written in between: the scheduler does, every second. Taking the lock first makes it wait.
 
+A service that no longer answers tells where it is: `kill -USR1` writes the stacks of its threads to its log.
+
 Sources: https://www.sqlite.org/lang_savepoint.html, https://www.sqlite.org/rescode.html#busy_snapshot
 """
 
 from __future__ import annotations
+
+import faulthandler
+import signal
 
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import Engine
 
 # Airflow takes over the names in here as settings of its own.
 __all__: list[str] = []
+
+faulthandler.register(signal.SIGUSR1, file=2)
 
 
 @event.listens_for(Engine, "savepoint")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -18,8 +20,10 @@ from lake.contracts import load_contracts
 
 from tests.waiting import eventually
 from tests.worker_home import share_java
+from tools import processes
 from tools.airflow_api import AirflowApi
 from tools.environment import read_variables
+from tools.stack import AIRFLOW_COMMANDS, LOCALAWS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONTRACTS = load_contracts()
@@ -156,6 +160,32 @@ class Stack:
     def worker_state(self):
         answer = self.client("ec2").describe_instances(InstanceIds=[self.variables["LAKE_WORKER_INSTANCE_ID"]])
         return answer["Reservations"][0]["Instances"][0]["State"]["Name"]
+
+    def told(self):
+        """What the services say of themselves: the end of each log, with where each thread of Airflow's is, and which
+        processes hold locks on Airflow's database."""
+        services = {name: processes.running(self.folder / "run", name) for name in (*AIRFLOW_COMMANDS, LOCALAWS)}
+        for name in AIRFLOW_COMMANDS:
+            if services[name]:
+                services[name].send_signal(signal.SIGUSR1)
+        time.sleep(1)
+        parts = []
+        for name, process in services.items():
+            lines = (self.folder / "logs" / f"{name}.log").read_text(errors="replace").splitlines()[-LOG_LINES:]
+            parts.append("\n".join([f"--- {name}: {process or 'does not run'}", *lines]))
+        inodes = {f":{path.stat().st_ino} " for path in (self.folder / "airflow").glob("airflow.db*")}
+        locks = [line for line in Path("/proc/locks").read_text().splitlines() if any(map(line.__contains__, inodes))]
+        return "\n".join([*parts, "--- locks on Airflow's database", *locks])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """Let a test that fails tell what the services were doing."""
+    report = yield
+    stack = getattr(item, "funcargs", {}).get("stack")
+    if report.failed and isinstance(stack, Stack):
+        report.sections.append(("services", stack.told()))
+    return report
 
 
 def copy_checkout(copy):

@@ -16,7 +16,7 @@ from contract.dataset import Contract
 from contract.submission import Submission
 from pyspark.sql import SparkSession
 
-from spark_jobs import certain, clean, job, records, references
+from spark_jobs import certain, clean, job, outcomes, records, references
 from tests.staging import as_staged
 from tests.unit.spark_jobs.contracts import contract_of
 
@@ -123,14 +123,32 @@ def test_records_taken_apart_end_as_they_do_one_by_one(
 ) -> None:
     monkeypatch.setattr(records, "BATCH_ROWS", 10)
     monkeypatch.setattr(records, "FILE_ROWS", 50)
-    monkeypatch.setattr(certain, "FILE_RECORDS", 120)
-    monkeypatch.setattr(certain, "BATCH_RECORDS", 20)
+    monkeypatch.setattr(outcomes, "FILE_ROWS", 120)
+    monkeypatch.setattr(outcomes, "ROW_GROUP_ROWS", 20)
     monkeypatch.setattr(certain, "HASHES_AT_ONCE", 100)
     one_by_one = cleaned(CONTRACTS[name], clean.MANY_BYTES)
     assert cleaned(CONTRACTS[name], 0) == one_by_one
     rows = one_by_one["rows"]
     assert min(rows["published"], rows["quarantined"], rows["dropped"]["old"]) > 5
     assert (rows["duplicates"] > 5) == (CONTRACTS[name].dedupe_by is not None)
+
+
+@pytest.mark.parametrize(("many_rows", "apart"), [(299, True), (300, False)])
+def test_many_rows_in_few_bytes_are_taken_apart(
+    cleaned: Clean, monkeypatch: pytest.MonkeyPatch, many_rows: int, apart: bool
+) -> None:
+    taken: list[bool] = []
+    take_apart = certain.take_apart
+
+    def noted(*arguments: Any) -> certain.Apart:
+        taken.append(True)
+        return take_apart(*arguments)
+
+    monkeypatch.setattr(certain, "take_apart", noted)
+    monkeypatch.setattr(clean, "MANY_ROWS", many_rows)
+    rows = cleaned(CONTRACTS["every row"], clean.MANY_BYTES)["rows"]
+    assert rows["read"] == 300
+    assert bool(taken) is apart
 
 
 def test_most_records_are_certain(cleaned: Clean, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +196,7 @@ def test_a_record_that_was_not_judged_is_missed(tmp_path: Path) -> None:
 def test_files_are_few_and_keep_all_tasks_busy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: list[int], tasks: int, expected: list[int]
 ) -> None:
-    monkeypatch.setattr(certain, "FILE_RECORDS", 10)
+    monkeypatch.setattr(outcomes, "FILE_ROWS", 10)
     files = [tmp_path / f"{number}.parquet" for number in range(len(rows))]
     for file, count in zip(files, rows, strict=True):
         pq.write_table(pa.table({"a": range(count)}), file)

@@ -49,6 +49,8 @@ def test_a_large_input_gets_the_optimising_compiler(tmp_path: Path) -> None:
     assert "--driver-memory 2048m" in small
     assert all("-XX:+ExitOnOutOfMemoryError" in command for command in (large, small))
     assert "-XX:SharedArchiveFile=spark.jsa" in small
+    assert "--name clean a-run-0123abcd " in small
+    assert small.endswith("/spark_jobs/submitted.py clean")
 
 
 def test_the_input_of_a_job_for_many_dates_is_that_of_all(tmp_path: Path) -> None:

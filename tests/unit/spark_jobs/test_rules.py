@@ -16,6 +16,7 @@ from pyspark.sql import functions as F  # noqa: N812
 
 from spark_jobs import clean
 from spark_jobs.errors import DataError
+from spark_jobs.outcomes import Outcomes
 from tests.classifying import rows_of
 from tests.unit.spark_jobs.contracts import contract_of
 
@@ -133,8 +134,8 @@ def test_warnings_are_counted_where_rows_are_published(spark: SparkSession, tmp_
         rules=(rule("large", "n > 1", "warn"), rule("huge", "n > 2", "warn"), rule("four", "n = 4", "drop")),
     )
     (tmp_path / "a.csv").write_text("n\n1\n2\n3\n4\n")
-    rows = rows_of(spark, tmp_path, contract, RUN_DATE)
-    groups = clean.counted(rows, contract)
+    rows = Outcomes.of(rows_of(spark, tmp_path, contract, RUN_DATE), contract)
+    groups = rows.groups()
     clean.check_batch(rows, groups)
     counts = clean.row_counts(groups, 4, ["large", "huge"])
     assert counts["warned_by_rule"] == {"huge": 1, "large": 2}
@@ -145,9 +146,9 @@ def test_a_row_that_breaks_a_rule_of_action_fail_refuses_the_batch(spark: SparkS
     contract = contract_of({"name": "n", "type": "int"}, rules=(rule("negative", "n < 0", "fail"),))
     for name in ("b", "a"):
         (tmp_path / f"{name}.csv").write_text("n\n1\n-1\n-2\n")
-    rows = rows_of(spark, tmp_path, contract, RUN_DATE)
+    rows = Outcomes.of(rows_of(spark, tmp_path, contract, RUN_DATE), contract)
     with pytest.raises(DataError) as refused:
-        clean.check_batch(rows, clean.counted(rows, contract))
+        clean.check_batch(rows, rows.groups())
     assert f"{refused.value}" == (
         "a.csv line 3: negative: negative is broken (rule negative refuses the batch; 4 rows break such a rule)"
     )
@@ -255,9 +256,9 @@ def test_a_derived_value_that_is_no_number_refuses_the_batch(
     rows = judge(contract, "1\n-1\n,\nnone\n")
     assert outcomes(rows) == ["published", "failed", "quarantined", "quarantined"]
     assert rows[1]["_reason"] == f"x_not_finite: {value} is no number: x cannot be computed"
-    frame = rows_of(spark, tmp_path, contract, RUN_DATE)
+    found = Outcomes.of(rows_of(spark, tmp_path, contract, RUN_DATE), contract)
     with pytest.raises(DataError, match=r"0\.csv line 3: x_not_finite: .* \(rule x_not_finite refuses the batch"):
-        clean.check_batch(frame, clean.counted(frame, contract))
+        clean.check_batch(found, found.groups())
 
 
 @pytest.mark.parametrize("kind", ["decimal(12,2)", "boolean", "string", "int"])

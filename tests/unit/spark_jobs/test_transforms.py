@@ -9,6 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from contract.columns import Column
 from contract.dataset import Contract
@@ -16,6 +18,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from spark_jobs import clean, transforms
+from spark_jobs.outcomes import Outcomes, table_schema
 from tests.classifying import records_of, rows_of
 from tools import samples
 
@@ -161,9 +164,13 @@ def test_published_columns_have_the_types_of_the_contract(
     spark: SparkSession, orders: Contract, tmp_path: Path
 ) -> None:
     (tmp_path / "orders.csv").write_text(HEADER, encoding="utf-8")
-    published = transforms.published(rows_of(spark, tmp_path, orders, RUN_DATE), orders).drop("run_date")
-    assert published.dtypes == [(column.name, column.type) for column in orders.published_columns]
-    assert published.count() == 0
+    rows = rows_of(spark, tmp_path, orders, RUN_DATE)
+    columns = orders.published_columns
+    assert transforms.outcomes(rows, orders).dtypes[: len(columns)] == [
+        (column.name, column.type) for column in columns
+    ]
+    files = Outcomes.of(rows, orders).published([RUN_DATE], tmp_path / "published")
+    assert pq.read_table(*files[RUN_DATE]).equals(table_schema(columns).empty_table())
 
 
 def test_a_file_damaged_halfway_fails_the_batch_and_names_itself(
@@ -181,17 +188,16 @@ def test_a_file_damaged_halfway_fails_the_batch_and_names_itself(
 def test_generated_orders_end_as_the_generator_says(spark: SparkSession, orders: Contract, tmp_path: Path) -> None:
     expected = json.loads(json.dumps(samples.write("orders", date(2025, 6, 1), 3, 600, 7, tmp_path)))
     for ds, right in expected["days"].items():
-        rows = rows_of(spark, tmp_path / "orders" / f"ds={ds}", orders, date.fromisoformat(ds)).cache()
-        groups = clean.counted(rows, orders)
+        rows = Outcomes.of(rows_of(spark, tmp_path / "orders" / f"ds={ds}", orders, date.fromisoformat(ds)), orders)
+        groups = rows.groups()
         read = sum(group["rows"] for group in groups)
         counts = clean.row_counts(groups, read, [])
-        total = transforms.published(rows, orders).agg(F.sum("amount")).first()
-        assert total is not None
+        published = rows.published([date.fromisoformat(ds)], tmp_path / f"published {ds}")
+        total = pc.sum(pq.read_table(*published[date.fromisoformat(ds)])["amount"])
         found = {
             **counts["rows"],
             "quarantined_by_rule": counts["quarantined_by_rule"],
             "warned_by_rule": counts["warned_by_rule"],
-            "published_amount": f"{total[0]}",
+            "published_amount": f"{total}",
         }
         assert found == {name: right[name] for name in found}
-        rows.unpersist()

@@ -27,11 +27,8 @@ def metrics_of(rows: DataFrame, contract: Contract, history: list[dict[str, Any]
     of_rows = validate.row_metrics(rows, contract)
     count = of_rows["rows"]
     told = {"read": count, "published": count, "quarantined": 0, "duplicates": 0, "dropped": {}, **counts}
-    return {
-        **validate.run_metrics({"rows": told}, validate.schema_text(rows.dtypes)),
-        **validate.compared(of_rows, history or [], DS),
-        **of_rows,
-    }
+    clean = {"rows": told, "seconds": SECONDS["clean"]}
+    return validate.run_metrics(clean, of_rows, validate.schema_text(rows.dtypes), history or [], DS)
 
 
 def frame_of(spark: SparkSession, contract: Contract, rows: list[tuple[Any, ...]]) -> DataFrame:
@@ -227,6 +224,31 @@ def test_a_date_is_compared_with_those_before_it() -> None:
         "rows_previous_median": 0,
         "rows_ratio_to_previous": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("before", "seconds", "at_once", "warned"),
+    [
+        ([100.0, 120.0, 110.0], 331.0, 1, True),
+        ([100.0, 120.0, 110.0], 330.0, 1, False),
+        ([100.0, 120.0], 9000.0, 1, False),
+        ([5.0, 5.0, 5.0], 179.0, 1, False),
+        ([5.0, 5.0, None, 5.0], 181.0, 1, True),
+        ([100.0, 120.0, 110.0], 9000.0, 2, False),
+    ],
+    ids=["slow", "just not", "nothing to compare with", "still quick", "slow for a small one", "beside others"],
+)
+def test_a_run_that_takes_much_longer_than_those_before_has_a_warning(
+    before: list[float | None], seconds: float, at_once: int, warned: bool
+) -> None:
+    verdict.import_great_expectations()
+    clean = {"rows": COUNTS, "seconds": {"read": 1.0, "classify": seconds - 1}, "dates_at_once": at_once}
+    history = [{"ds": f"2025-06-0{day}", "rows": 1, "clean_seconds": took} for day, took in enumerate(before, 1)]
+    metrics = validate.run_metrics(clean, {"rows": 1}, "", history, DS)
+    asked: verdict.Suite = {"rows": [], "run": validate.pipeline_expectations()}
+    (result,) = verdict.evaluate(None, metrics, asked, DS)["run"]
+    assert result.success is not warned
+    assert asked["run"][0]["severity"] == "warning"
 
 
 @pytest.mark.parametrize(("days", "success"), [(2, True), (3, False)])
