@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +25,8 @@ Request = dict[str, Any]
 Response = tuple[int, dict[str, str], bytes]
 
 _MAX_QUERY_BYTES = 262_144
+EXECUTE = re.compile(r"\s*EXECUTE\s+\S+\s*\Z", re.IGNORECASE)
+"""A statement whose parameters, if any, come with the request."""
 _ENGINE = {
     "SelectedEngineVersion": "Athena engine version 3",
     "EffectiveEngineVersion": "Athena engine version 3",
@@ -32,17 +35,8 @@ _running: dict[str, Run] = {}
 
 
 def answered(operation: Callable[[Request], Any]) -> Callable[[Request], Response]:
-    """An API handler of ministack's kind: a refusal becomes its error response."""
-
-    def handler(request: Request) -> Response:
-        try:
-            answer: Response = json_response(operation(request))
-        except RequestRefused as refused:
-            extra = {"AthenaErrorCode": refused.athena_code} if refused.athena_code else None
-            answer = error_response_json(refused.code, str(refused), 400, extra=extra)
-        return answer
-
-    return handler
+    """An API handler of ministack's kind: what is answered becomes its response."""
+    return refusing(lambda request: json_response(operation(request)))
 
 
 def start_query_execution(request: Request) -> Request:
@@ -112,6 +106,36 @@ def get_work_group(request: Request) -> Request:
     return {"WorkGroup": {**workgroup, "Configuration": {**defaults, **(workgroup.get("Configuration") or {})}}}
 
 
+def checked_work_group(operation: Callable[[Request], Response]) -> Callable[[Request], Response]:
+    """An operation that configures a workgroup, for settings of which this Athena knows what they do."""
+
+    def handler(request: Request) -> Response:
+        asked = request.get("Configuration") or request.get("ConfigurationUpdates") or {}
+        managed = asked.get("ManagedQueryResultsConfiguration") or asked.get("ManagedQueryResultsConfigurationUpdates")
+        if (managed or {}).get("Enabled"):
+            raise RequestRefused("Managed query results are not supported here: give an output location")
+        version = (asked.get("EngineVersion") or {}).get("SelectedEngineVersion", "AUTO")
+        if version not in ("AUTO", _ENGINE["SelectedEngineVersion"]):
+            raise RequestRefused(f"{version} is not supported here: only {_ENGINE['SelectedEngineVersion']}")
+        return operation(request)
+
+    return refusing(handler)
+
+
+def refusing(operation: Callable[[Request], Response]) -> Callable[[Request], Response]:
+    """An API handler of ministack's kind: a refusal becomes its error response."""
+
+    def handler(request: Request) -> Response:
+        try:
+            return operation(request)
+        except RequestRefused as refused:
+            extra = {"AthenaErrorCode": refused.athena_code} if refused.athena_code else None
+            answer: Response = error_response_json(refused.code, str(refused), 400, extra=extra)
+            return answer
+
+    return handler
+
+
 def update_prepared_statement(request: Request) -> Request:
     """UpdatePreparedStatement."""
     name, workgroup = request["StatementName"], request["WorkGroup"]
@@ -151,13 +175,14 @@ def _output(request: Request, configuration: Request, caller: Caller) -> tuple[s
 
 
 def _statement(text: str, parameters: list[str], workgroup: str) -> Statement:
-    statement = statements.parse(fill_parameters(text, parameters) if parameters else text)
+    of_prepared = parameters and EXECUTE.match(text)
+    statement = statements.parse(fill_parameters(text, parameters) if parameters and not of_prepared else text)
     if not isinstance(statement, statements.Execute):
         return statement
     prepared = athena._prepared_statements.get(f"{workgroup}/{statement.name}")
     if prepared is None:
         raise MalformedQuery(f"PreparedStatement {statement.name} was not found in workGroup {workgroup}")
-    return statements.parse(fill_parameters(prepared["QueryStatement"], statement.parameters))
+    return statements.parse(fill_parameters(prepared["QueryStatement"], parameters or statement.parameters))
 
 
 def _record(request: Request, text: str, statement: Statement, workgroup: str, output: str) -> Execution:
@@ -177,7 +202,7 @@ def _record(request: Request, text: str, statement: Statement, workgroup: str, o
         },
         "ResultReuseConfiguration": {"ResultReuseByAgeConfiguration": {"Enabled": False}},
         "QueryExecutionContext": {
-            "Database": (context.get("Database") or "default").lower(),
+            "Database": (context.get("Database") or "default").strip("`").lower(),
             "Catalog": context.get("Catalog") or "AwsDataCatalog",
         },
         "Status": {"State": "QUEUED", "SubmissionDateTime": time.time()},
@@ -282,6 +307,36 @@ def get_query_results(request: Request) -> Request:
     return answer
 
 
+def _require_catalog(request: Request) -> None:
+    """Refuse a look at another data catalog than that of Glue."""
+    name = request.get("CatalogName") or "AwsDataCatalog"
+    if name.lower() != "awsdatacatalog":
+        raise RequestRefused(f"Data Catalog {name} was not found", "MetadataException", None)
+
+
+def _table_metadata(raw: Request) -> Request:
+    """A table of Glue as Athena tells of it: where its files are and how they are read stand among its parameters.
+
+    Source: https://docs.aws.amazon.com/cli/latest/reference/athena/get-table-metadata.html
+    """
+    storage = raw.get("StorageDescriptor") or {}
+    serde = storage.get("SerdeInfo") or {}
+    told = {
+        "comment": raw.get("Description"),
+        "location": storage.get("Location"),
+        "inputformat": storage.get("InputFormat"),
+        "outputformat": storage.get("OutputFormat"),
+        "serde.serialization.lib": serde.get("SerializationLibrary"),
+        **{f"serde.param.{name}": value for name, value in (serde.get("Parameters") or {}).items()},
+    }
+    times = {"CreateTime": raw.get("CreateTime"), "LastAccessTime": raw.get("LastAccessTime") or 0}
+    return {
+        **athena._glue_table_to_metadata(raw),
+        **{name: time for name, time in times.items() if time is not None},
+        "Parameters": {**(raw.get("Parameters") or {}), **{name: value for name, value in told.items() if value}},
+    }
+
+
 def _require_visible(action: str, database: str, table: str | None = None) -> None:
     """Refuse a look at the catalog that Glue does not allow the caller."""
     try:
@@ -293,6 +348,7 @@ def _require_visible(action: str, database: str, table: str | None = None) -> No
 def get_database(request: Request) -> Request:
     """GetDatabase, with the caller's permissions on Glue."""
     name = request.get("DatabaseName", "")
+    _require_catalog(request)
     _require_visible("GetDatabase", name)
     raw = glue._databases.get(name)
     if raw is None:
@@ -303,6 +359,7 @@ def get_database(request: Request) -> Request:
 def list_databases(request: Request) -> Request:
     """ListDatabases: those that the caller may see in Glue."""
     caller = Caller.of_this_request()
+    _require_catalog(request)
     found = [
         athena._athena_database(raw)
         for name, raw in glue._databases.items()
@@ -314,9 +371,10 @@ def list_databases(request: Request) -> Request:
 def list_table_metadata(request: Request) -> Request:
     """ListTableMetadata: those that the caller may see in Glue."""
     database, caller = request.get("DatabaseName", ""), Caller.of_this_request()
+    _require_catalog(request)
     _require_visible("GetTables", database)
     found = [
-        athena._glue_table_to_metadata(raw)
+        _table_metadata(raw)
         for key, raw in glue._tables.items()
         if key.startswith(f"{database}/") and caller.may_see("GetTables", f"table/{key}")
     ]
@@ -326,13 +384,14 @@ def list_table_metadata(request: Request) -> Request:
 def get_table_metadata(request: Request) -> Request:
     """GetTableMetadata; a table that does not exist is an error, as on AWS."""
     database, table = request.get("DatabaseName", ""), request.get("TableName", "")
+    _require_catalog(request)
     _require_visible("GetTable", database, table)
     raw = glue._tables.get(f"{database}/{table}")
     if raw is None:
         raise RequestRefused(
             f"EntityNotFoundException: Entity Not Found: {database}.{table}", "MetadataException", None
         )
-    return {"TableMetadata": athena._glue_table_to_metadata(raw)}
+    return {"TableMetadata": _table_metadata(raw)}
 
 
 def list_engine_versions(_request: Request) -> Request:

@@ -43,6 +43,27 @@ def not_supported(what: str) -> QueryFailed:
     return QueryFailed(f"NOT_SUPPORTED: {what}")
 
 
+_SYSTEM, _USER = 1, 2
+_ERROR_TYPES: tuple[tuple[str, int, int], ...] = (
+    (r"GENERIC_INTERNAL_ERROR", _SYSTEM, 200),
+    (r"EXCEEDED_MEMORY_LIMIT", _USER, 0),
+    (r"HIVE_(BAD_DATA|CURSOR_ERROR)", _USER, 1001),
+    (r"FAILED: ", _USER, 1003),
+    (r"[A-Z_]+: line \d+:\d+:", _USER, 1006),
+    (r"", _USER, 1000),
+)
+"""How a failure's reason begins, its category, and its type: query engine, resources, data, DDL, analysis, user."""
+
+
+def athena_error(reason: str) -> dict[str, object]:
+    """What GetQueryExecution tells of a failure beside its reason.
+
+    Source: https://docs.aws.amazon.com/athena/latest/ug/error-reference.html
+    """
+    category, kind = next((category, kind) for begin, category, kind in _ERROR_TYPES if re.match(begin, reason))
+    return {"ErrorCategory": category, "ErrorType": kind, "Retryable": False, "ErrorMessage": reason}
+
+
 # What DuckDB says while it runs, and what Trino says of the same thing.
 _ENGINE_ERRORS: tuple[tuple[str, str], ...] = (
     (r"Division by zero", "DIVISION_BY_ZERO: Division by zero"),

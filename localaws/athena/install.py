@@ -59,6 +59,8 @@ def install() -> None:
     replace(_ATHENA, "_list_table_metadata", api.answered(api.list_table_metadata))
     replace(_ATHENA, "_get_table_metadata", api.answered(api.get_table_metadata))
     replace(_ATHENA, "_get_workgroup", api.answered(api.get_work_group))
+    for operation in ("_create_workgroup", "_update_workgroup"):
+        replace(_ATHENA, operation, api.checked_work_group(getattr(athena, operation)))
     answer: Callable[..., Awaitable[Any]] = athena.handle_request
 
     async def handle_request(method: str, path: str, headers: dict[str, str], body: bytes, *rest: Any) -> Any:

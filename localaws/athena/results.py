@@ -20,25 +20,29 @@ Row = list[str | None]
 
 @dataclass(frozen=True)
 class Column:
-    """A result column, under the name that the caller sees."""
+    """A result column, under the name that the caller sees.
+
+    Hive answers SHOW and DESCRIBE, so that what they tell is a Hive `string`.
+    """
 
     name: str
     type: Type
+    of_hive: bool = False
 
     def info(self) -> dict[str, Any]:
         """Its ColumnInfo: https://docs.aws.amazon.com/athena/latest/APIReference/API_ColumnInfo.html"""
-        precision, scale = self.type.api_precision_scale
+        precision, scale = (0, 0) if self.of_hive else self.type.api_precision_scale
         return {
             "CatalogName": "hive",
             "SchemaName": "",
             "TableName": "",
             "Name": self.name,
             "Label": self.name,
-            "Type": self.type.api_name,
+            "Type": "string" if self.of_hive else self.type.api_name,
             "Precision": precision,
             "Scale": scale,
             "Nullable": "UNKNOWN",
-            "CaseSensitive": self.type.is_text,
+            "CaseSensitive": self.type.is_text and not self.of_hive,
         }
 
 
@@ -150,4 +154,4 @@ def _rows(body: bytes, start: int) -> Iterator[tuple[Row, int]]:
 
 def text_columns(*names: str) -> list[Column]:
     """Columns of text, as catalog statements return."""
-    return [Column(name, types.VARCHAR) for name in names]
+    return [Column(name, types.VARCHAR, of_hive=True) for name in names]

@@ -20,12 +20,19 @@ from localaws.athena import engine, scans, statements, writing
 from localaws.athena.access import Caller
 from localaws.athena.catalog import Catalog
 from localaws.athena.ddl import CatalogStatements
-from localaws.athena.errors import QueryCancelled, QueryFailed, RequestRefused, from_engine, not_supported
+from localaws.athena.errors import (
+    QueryCancelled,
+    QueryFailed,
+    RequestRefused,
+    athena_error,
+    from_engine,
+    not_supported,
+)
 from localaws.athena.queries import Output, QueryCompiler, Relation, Session
-from localaws.athena.results import Column, text_columns, write_csv, write_metadata
+from localaws.athena.results import Column, write_csv, write_metadata
 from localaws.athena.scans import Scan
 from localaws.athena.storage import Storage
-from localaws.athena.types import BIGINT, SEVERAL_ZONES, quote
+from localaws.athena.types import BIGINT, BOOLEAN, SEVERAL_ZONES, VARCHAR, quote
 from localaws.athena.zones import local_sql
 
 logger = logging.getLogger("athena")
@@ -135,8 +142,7 @@ class Run:
         if reason:
             status["StateChangeReason"] = reason
         if state == "FAILED":
-            ours = reason.startswith("GENERIC_INTERNAL_ERROR")
-            status["AthenaError"] = {"ErrorCategory": 1 if ours else 2, "Retryable": False, "ErrorMessage": reason}
+            status["AthenaError"] = athena_error(reason)
         self._move(state, **status)
 
     def _count(self, **statistics: Any) -> None:
@@ -265,9 +271,9 @@ class Run:
     def _explain(self, statement: statements.Explain) -> tuple[list[Column], list[str]]:
         relation = self._planned(statement)
         if statement.validate:
-            return text_columns("Valid"), ["true"]
+            return [Column("Valid", BOOLEAN)], ["true"]
         plans = self.connection.execute(f"EXPLAIN {relation.sql}").fetchall()
-        return text_columns("Query Plan"), "\n".join(plan for _, plan in plans).split("\n")
+        return [Column("Query Plan", VARCHAR)], "\n".join(plan for _, plan in plans).split("\n")
 
     def _create_view(self, statement: statements.CreateView) -> None:
         database, name = self.catalog_statements.qualified(statement.name)

@@ -247,3 +247,99 @@ def test_a_prepared_statement_can_be_changed(athena):
     athena.api.delete_prepared_statement(**statement)
     with pytest.raises(athena.api.exceptions.ResourceNotFoundException):
         athena.api.update_prepared_statement(**statement, QueryStatement="SELECT 1")
+
+
+@pytest.mark.parametrize(
+    ("sql", "category", "kind"),
+    [
+        ("SELECT nothing FROM (VALUES 1) AS t (one)", 2, 1006),
+        ("SELECT 1 / 0", 2, 1000),
+        ("CREATE DATABASE {database}", 2, 1003),
+    ],
+)
+def test_a_failure_has_a_category_and_a_type(athena, sql, category, kind):
+    error = athena.ask(sql.format(database=athena.database)).execution["Status"]["AthenaError"]
+    assert (error["ErrorCategory"], error["ErrorType"], error["Retryable"]) == (category, kind, False)
+
+
+def test_hive_answers_in_strings_and_trino_in_its_types(athena):
+    (column,) = athena.run("SHOW DATABASES").columns
+    told = column["Type"], column["Precision"], column["Scale"], column["CaseSensitive"]
+    assert told == ("string", 0, 0, False)
+    (column,) = athena.run("EXPLAIN SELECT 1").columns
+    assert (column["Name"], column["Type"], column["Precision"]) == ("Query Plan", "varchar", 2147483647)
+    (column,) = athena.run("EXPLAIN (TYPE VALIDATE) SELECT 1").columns
+    assert (column["Name"], column["Type"]) == ("Valid", "boolean")
+
+
+def test_a_database_in_the_context_may_stand_in_backquotes(athena):
+    answer = athena.run("SHOW TABLES", QueryExecutionContext={"Database": f"`{athena.database.upper()}`"})
+    assert answer.execution["QueryExecutionContext"]["Database"] == athena.database
+
+
+def test_parameters_of_a_request_are_those_of_the_statement_it_executes(athena):
+    athena.run("PREPARE of_request FROM SELECT ? + ? AS sum, ? AS word")
+    answer = athena.run("EXECUTE of_request", ExecutionParameters=["1", "2", "'x'"])
+    assert answer.rows[-1] == ["3", "x"]
+    assert (
+        "expected 3 but found 1" in refused(athena, "EXECUTE of_request", ExecutionParameters=["1"])["Error"]["Message"]
+    )
+    athena.run("DEALLOCATE PREPARE of_request")
+
+
+def test_a_catalog_is_known_by_its_name_in_any_case_and_by_no_other(athena):
+    context = {"Database": athena.database, "Catalog": "AWSDATACATALOG"}
+    assert athena.run("SELECT 1", QueryExecutionContext=context).state == "SUCCEEDED"
+    found = athena.api.list_databases(CatalogName="awsdatacatalog")["DatabaseList"]
+    assert athena.database in [database["Name"] for database in found]
+    for look in (
+        lambda: athena.api.list_databases(CatalogName="other"),
+        lambda: athena.api.get_database(CatalogName="other", DatabaseName=athena.database),
+        lambda: athena.api.list_table_metadata(CatalogName="other", DatabaseName=athena.database),
+        lambda: athena.api.get_table_metadata(CatalogName="other", DatabaseName=athena.database, TableName="t"),
+    ):
+        with pytest.raises(athena.api.exceptions.MetadataException, match="Data Catalog other was not found"):
+            look()
+
+
+def test_table_metadata_tells_where_the_files_are_and_how_they_are_read(athena):
+    location = f"s3://{athena.bucket}/told/"
+    athena.run(
+        f"CREATE EXTERNAL TABLE told (a int) ROW FORMAT DELIMITED FIELDS TERMINATED BY '|' LOCATION '{location}' "
+        "TBLPROPERTIES ('skip.header.line.count' = '1')"
+    )
+    where = {"CatalogName": "AwsDataCatalog", "DatabaseName": athena.database}
+    found = athena.api.get_table_metadata(**where, TableName="told")["TableMetadata"]
+    raw = athena.glue.get_table(DatabaseName=athena.database, Name="told")["Table"]
+    storage = raw["StorageDescriptor"]
+    assert found["Parameters"] == {
+        **raw["Parameters"],
+        "location": storage["Location"],
+        "inputformat": storage["InputFormat"],
+        "outputformat": storage["OutputFormat"],
+        "serde.serialization.lib": storage["SerdeInfo"]["SerializationLibrary"],
+        **{f"serde.param.{name}": value for name, value in storage["SerdeInfo"]["Parameters"].items()},
+    }
+    assert found["Parameters"]["serde.param.field.delim"] == "|"
+    assert found["CreateTime"] == raw["CreateTime"]
+    listed = athena.api.list_table_metadata(**where)["TableMetadataList"]
+    assert found["Parameters"] in [table["Parameters"] for table in listed]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("ManagedQueryResultsConfiguration", {"Enabled": True}),
+        ("EngineVersion", {"SelectedEngineVersion": "PySpark engine version 3"}),
+    ],
+    ids=["managed results", "Spark"],
+)
+def test_a_workgroup_of_a_kind_that_is_not_here_is_refused(athena, workgroup, setting, value):
+    with pytest.raises(ClientError, match="not supported here") as error:
+        athena.api.create_work_group(Name="of_another_kind", Configuration={setting: value})
+    assert error.value.response["Error"]["Code"] == "InvalidRequestException"
+    name = workgroup(EngineVersion={"SelectedEngineVersion": "AUTO"})
+    update = setting if setting == "EngineVersion" else f"{setting}Updates"
+    with pytest.raises(ClientError, match="not supported here"):
+        athena.api.update_work_group(WorkGroup=name, ConfigurationUpdates={update: value})
+    assert "of_another_kind" not in [group["Name"] for group in athena.api.list_work_groups()["WorkGroups"]]
