@@ -137,7 +137,10 @@ def delete(name: str, _properties: Properties) -> None:
 
 
 def install() -> None:
-    """Apply all of a bucket's properties, and delete it really."""
+    """Apply all of a bucket's properties, delete it really, and say of objects how they are encrypted.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/default-encryption-faq.html
+    """
     module = provisioners.__name__
     theirs = provisioners._s3_apply_configurations
 
@@ -146,6 +149,11 @@ def install() -> None:
         apply(name, properties, old_props)
 
     replace(module, "_s3_apply_configurations", apply_all)
+
+    def default_encryption(bucket: str) -> dict[str, str]:
+        return configured(bucket) or {"x-amz-server-side-encryption": "AES256"}
+
+    configured = replace(s3.__name__, "_bucket_default_sse_headers", default_encryption)
     handler = provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]
     register(module, "_RESOURCE_HANDLERS", "AWS::S3::Bucket", {**handler, "delete": delete}, existing=True)
     register(module, "_STACK_TAG_PROPERTY", "AWS::S3::Bucket", ("Tags", "list"))

@@ -181,7 +181,7 @@ def _copy(connection: duckdb.DuckDBPyConnection, scratch: Path, sql: str, column
     keys = set(to.partitioned_by)
     names = [quote(name) for name, _ in columns]
     selected = [
-        f"{_partition_text(source, kind) if name in keys else _as_text(source, kind, to)} AS {quote(name)}"
+        f"{_partition_text(source, kind) if name in keys else _written(source, kind, to)} AS {quote(name)}"
         for source, (name, kind) in zip(names, columns, strict=True)
     ]
     source = f"SELECT {', '.join(selected)} FROM ({sql}) AS q({', '.join(names)})"
@@ -217,8 +217,12 @@ def _partition_text(sql: str, kind: Type) -> str:
     return f"CAST({sql} AS VARCHAR)" if not kind.is_text else sql
 
 
-def _as_text(sql: str, kind: Type, to: Target) -> str:
-    if to.format == "parquet" or kind.is_numeric or kind.is_text or kind.base in ("boolean", "date"):
+def _written(sql: str, kind: Type, to: Target) -> str:
+    """A value as the files of a format have it."""
+    if to.format == "parquet":
+        # Trino's files say of every column that it may be null. DuckDB's say of one without nulls that it may not.
+        return f"CASE WHEN {sql} IS NOT NULL THEN {sql} END"
+    if kind.is_numeric or kind.is_text or kind.base in ("boolean", "date"):
         return sql
     if kind.base == "timestamp":
         return f"strftime({sql}, '%Y-%m-%d %H:%M:%S.%g')"

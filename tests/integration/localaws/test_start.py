@@ -255,6 +255,8 @@ def test_versions_encryption_and_public_access_block(aws, bucket):
     s3.delete_object(Bucket=bucket, Key="k")
     assert refusal(s3.get_object, Bucket=bucket, Key="k") == "NoSuchKey"
     assert s3.get_object(Bucket=bucket, Key="k", VersionId=first)["Body"].read() == b"1"
+    told = s3.put_object(Bucket=bucket, Key="d", Body=b""), s3.head_object(Bucket=bucket, Key="d")
+    assert [answer["ServerSideEncryption"] for answer in told] == ["AES256"] * 2, "of a bucket that asks for nothing"
     rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
     s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
     assert s3.put_object(Bucket=bucket, Key="e", Body=b"")["ServerSideEncryption"] == "AES256"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 from concurrent.futures import ThreadPoolExecutor
 
+import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
 
@@ -324,6 +326,14 @@ def test_table_metadata_tells_where_the_files_are_and_how_they_are_read(athena):
     assert found["CreateTime"] == raw["CreateTime"]
     listed = athena.api.list_table_metadata(**where)["TableMetadataList"]
     assert found["Parameters"] in [table["Parameters"] for table in listed]
+
+
+def test_columns_of_a_file_that_is_unloaded_may_be_null(athena):
+    sql = "SELECT 1 AS a, 'x' AS b, DECIMAL '1.5' AS c, ARRAY[1] AS d, CAST(NULL AS date) AS e"
+    athena.run(f"UNLOAD ({sql}) TO '{athena.uri('nullable/')}' WITH (format = 'PARQUET')")
+    (key,) = athena.keys("nullable/")
+    schema = pq.read_schema(io.BytesIO(athena.s3.get_object(Bucket=athena.bucket, Key=key)["Body"].read()))
+    assert [(field.name, field.nullable) for field in schema] == [(name, True) for name in "abcde"]
 
 
 @pytest.mark.parametrize(
