@@ -19,7 +19,7 @@ from localaws.athena.results import Row, read_csv
 from localaws.athena.runs import FINAL_STATES, Execution, Run
 from localaws.athena.statements import Statement
 from localaws.athena.storage import Storage, split_uri
-from localaws.athena.syntax import fill_parameters
+from localaws.athena.syntax import fill_parameters, literal
 
 Request = dict[str, Any]
 Response = tuple[int, dict[str, str], bytes]
@@ -174,7 +174,8 @@ def _output(request: Request, configuration: Request, caller: Caller) -> tuple[s
     return location.rstrip("/") + "/", headers, enforced
 
 
-def _statement(text: str, parameters: list[str], workgroup: str) -> Statement:
+def _statement(text: str, given: list[str], workgroup: str) -> Statement:
+    parameters = list(map(literal, given))
     of_prepared = parameters and EXECUTE.match(text)
     statement = statements.parse(fill_parameters(text, parameters) if parameters and not of_prepared else text)
     if not isinstance(statement, statements.Execute):

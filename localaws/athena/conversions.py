@@ -7,18 +7,15 @@ import datetime as dt
 import itertools
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from localaws.athena import types, zones
 from localaws.athena.errors import QueryFailed, not_supported
 from localaws.athena.expressions import Typed, combine
+from localaws.athena.scope import Queries
 from localaws.athena.syntax import position
 from localaws.athena.types import UNKNOWN, VARCHAR, Type, text
-
-if TYPE_CHECKING:
-    from localaws.athena.queries import QueryCompiler
 
 
 class Conversions:
@@ -30,7 +27,7 @@ class Conversions:
         now: when the query started, in UTC; ``current_date`` and ``now()`` stand for it.
     """
 
-    def __init__(self, sql: str, queries: QueryCompiler, now: dt.datetime) -> None:
+    def __init__(self, sql: str, queries: Queries, now: dt.datetime) -> None:
         self.sql, self.queries, self.now = sql, queries, now
         self._parts = itertools.count()
 

@@ -1,20 +1,17 @@
-"""A compiled expression: its DuckDB SQL, its Trino type, and what it depends on."""
+"""A compiled expression or query: its DuckDB SQL, its Trino types, and what it depends on."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from localaws.athena import types
+from localaws.athena.scans import Scan
 from localaws.athena.types import Type
 
-if TYPE_CHECKING:
-    from localaws.athena.scans import Scan
-
-Uses = frozenset[tuple["Scan", str]]
+Uses = frozenset[tuple[Scan, str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +37,33 @@ class Field:
     @property
     def sql(self) -> str:
         return f"{types.quote(self.alias)}.{types.quote(self.column)}" if self.alias else self.column
+
+
+@dataclass(frozen=True)
+class Output:
+    """A column that a query returns.
+
+    Attributes:
+        name: as written, or None for an expression without an alias.
+        column: the column of the query's DuckDB SQL that holds it.
+        uses: what must be read for it, beyond what the query needs anyway.
+        origin: see `Field.origin`.
+    """
+
+    name: str | None
+    column: str
+    type: Type
+    uses: Uses
+    origin: tuple[Scan, str] | None = None
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A compiled query: its DuckDB SQL, its columns, and what must be read whichever of them are used."""
+
+    sql: str
+    columns: list[Output]
+    required: Uses = frozenset()
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from localaws.athena import metadata, types
 from localaws.athena.catalog import Catalog, Table
 from localaws.athena.compiler import ExpressionCompiler
 from localaws.athena.errors import QueryFailed, not_supported
-from localaws.athena.expressions import Field, Typed, Uses, combine
+from localaws.athena.expressions import Field, Output, Relation, Typed, Uses, combine
 from localaws.athena.foreign import refuse_types
 from localaws.athena.nodes import refuse_unread
 from localaws.athena.relations import HIDDEN_COLUMNS
@@ -23,33 +23,6 @@ from localaws.athena.syntax import AthenaSql, parse_query, position
 from localaws.athena.types import BIGINT, Type, quote
 
 _MAX_VIEW_DEPTH = 20
-
-
-@dataclass(frozen=True)
-class Output:
-    """A column that a query returns.
-
-    Attributes:
-        name: as written, or None for an expression without an alias.
-        column: the column of the query's DuckDB SQL that holds it.
-        uses: what must be read for it, beyond what the query needs anyway.
-        origin: see `Field.origin`.
-    """
-
-    name: str | None
-    column: str
-    type: Type
-    uses: Uses
-    origin: tuple[Scan, str] | None = None
-
-
-@dataclass(frozen=True)
-class Relation:
-    """A compiled query: its DuckDB SQL, its columns, and what must be read whichever of them are used."""
-
-    sql: str
-    columns: list[Output]
-    required: Uses = frozenset()
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ from localaws.athena.errors import (
     from_engine,
     not_supported,
 )
-from localaws.athena.queries import Output, QueryCompiler, Relation, Session
+from localaws.athena.expressions import Output, Relation
+from localaws.athena.queries import QueryCompiler, Session
 from localaws.athena.results import Column, write_csv, write_metadata
 from localaws.athena.scans import Scan
 from localaws.athena.storage import Storage

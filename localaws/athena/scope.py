@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from localaws.athena.expressions import Field, Typed
+from sqlglot import exp
+
+from localaws.athena.expressions import Field, Relation, Typed
 from localaws.athena.types import Type
 
 
@@ -48,3 +51,19 @@ class Scope:
             if found:
                 return found[0], count
         return None
+
+
+class Queries(Protocol):
+    """What an expression needs of the queries around it and in it."""
+
+    def query(self, node: exp.Expr, parent: Scope | None = None) -> Relation:
+        """Compile a query in sight of the columns of `parent`."""
+
+    def subquery(self, node: exp.Expr, scope: Scope, columns: int | None = 1) -> Typed:
+        """A subquery of an expression, as the values of its one column."""
+
+    def window(self, node: exp.Window, scope: Scope) -> tuple[str, list[Typed]]:
+        """The OVER clause of a window call as DuckDB SQL, and the expressions in it."""
+
+    def ordering(self, clause: exp.Order, scope: Scope) -> tuple[str, list[Typed]]:
+        """An ORDER BY inside a call or window as DuckDB SQL, and the expressions in it."""

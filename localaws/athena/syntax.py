@@ -13,6 +13,7 @@ from sqlglot.tokens import TokenType
 
 from localaws.athena import foreign
 from localaws.athena.errors import MalformedQuery
+from localaws.athena.types import text
 
 _KEPT_PARSERS = ("CAST", "TRY_CAST", "EXTRACT", "TRIM", "SUBSTRING", "POSITION", "LISTAGG")
 
@@ -85,6 +86,18 @@ def fill_parameters(sql: str, parameters: list[str]) -> str:
     for mark, value in reversed(list(zip(marks, parameters, strict=True))):
         sql = sql[: mark.start] + value + sql[mark.end + 1 :]
     return sql
+
+
+def literal(value: str) -> str:
+    """A parameter of a request as SQL: one constant expression, or else the text that it is."""
+    try:
+        query = parse_query(f"SELECT {value}")
+    except MalformedQuery:
+        return text(value)
+    given = {name for name, part in query.args.items() if part}
+    parts = [part for projection in query.expressions for part in projection.walk()]
+    constant = not any(part.comments or isinstance(part, (exp.Column, exp.Star, exp.Query)) for part in parts)
+    return f"({value})" if given == {"expressions"} and len(query.expressions) == 1 and constant else text(value)
 
 
 def position(sql: str, node: exp.Expr | None) -> str:

@@ -16,7 +16,7 @@ import duckdb
 from localaws.athena import engine, types
 from localaws.athena.catalog import Columns, Serde, Table
 from localaws.athena.errors import QueryFailed, not_supported
-from localaws.athena.queries import Output
+from localaws.athena.expressions import Output
 from localaws.athena.storage import Storage, folder
 from localaws.athena.types import Type, quote, text
 

@@ -94,6 +94,29 @@ def test_parameters_are_given_as_literals(athena):
     assert "expected 2 but found 1" in refused(athena, sql, ExecutionParameters=["1"])["Error"]["Message"]
 
 
+@pytest.mark.parametrize(
+    ("given", "answer"),
+    [
+        ("1", "1"),
+        ("-1.5", "-1.5"),
+        ("DATE '2025-06-30'", "2025-06-30"),
+        ("NULL", None),
+        ("plain text", "plain text"),
+        ("it's", "it's"),
+        ("1, 2", "1, 2"),
+        ("1 -- not a comment", "1 -- not a comment"),
+        ("1 FROM information_schema.tables", "1 FROM information_schema.tables"),
+        ("(SELECT 1)", "(SELECT 1)"),
+    ],
+)
+def test_a_parameter_is_one_constant_or_a_text(athena, given, answer):
+    assert athena.rows("SELECT ? AS a", ExecutionParameters=[given]) == [[answer]]
+
+
+def test_a_parameter_stays_one_value(athena):
+    assert athena.rows("SELECT 2 * ? AS a", ExecutionParameters=["1 + 1"]) == [["4"]]
+
+
 def test_prepared_statements(athena):
     athena.api.create_prepared_statement(
         StatementName="by_api", WorkGroup="primary", QueryStatement="SELECT ? || ? AS both"
