@@ -53,11 +53,11 @@ def test_the_account_is_written_whatever_the_verdict(
     contract, manifest = job.contract_of("returns"), tmp_path / "rehearse.json"
     drift = rehearse.staged(tmp_path / "work" / "raw", contract)["drift"]
     parsed = argparse.Namespace(dataset="returns", ds=date(2025, 6, 30), run="run", manifest=manifest.as_uri())
-    with pytest.raises(DataError, match="1 of 4 expectations failed"):
+    with pytest.raises(DataError, match="1 of 5 expectations failed"):
         rehearse.rehearse(spark, contract, parsed, tmp_path / "work", drift)
     told = json.loads(manifest.read_text())
     assert told["rows"] == {"read": 3, "published": 2, "quarantined": 1, "duplicates": 0, "dropped": {}}
     assert told["quarantined_by_rule"] == {"article_missing": 1}
     assert (told["files"][0]["lines"]["comment"], told["files"][0]["lines"]["records"]) == (1, 3)
-    assert (told["expectations"], [item["severity"] for item in told["failed"]]) == (4, ["critical"])
+    assert (told["expectations"], [item["severity"] for item in told["failed"]]) == (5, ["critical"])
     assert "x.example" not in manifest.read_text()

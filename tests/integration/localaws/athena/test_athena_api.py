@@ -315,8 +315,8 @@ def test_parameters_of_a_request_are_those_of_the_statement_it_executes(athena):
 def test_a_catalog_is_known_by_its_name_in_any_case_and_by_no_other(athena):
     context = {"Database": athena.database, "Catalog": "AWSDATACATALOG"}
     assert athena.run("SELECT 1", QueryExecutionContext=context).state == "SUCCEEDED"
-    found = athena.api.list_databases(CatalogName="awsdatacatalog")["DatabaseList"]
-    assert athena.database in [database["Name"] for database in found]
+    pages = athena.api.get_paginator("list_databases").paginate(CatalogName="awsdatacatalog")
+    assert athena.database in [database["Name"] for page in pages for database in page["DatabaseList"]]
     for look in (
         lambda: athena.api.list_databases(CatalogName="other"),
         lambda: athena.api.get_database(CatalogName="other", DatabaseName=athena.database),
@@ -347,8 +347,8 @@ def test_table_metadata_tells_where_the_files_are_and_how_they_are_read(athena):
     }
     assert found["Parameters"]["serde.param.field.delim"] == "|"
     assert found["CreateTime"] == raw["CreateTime"]
-    listed = athena.api.list_table_metadata(**where)["TableMetadataList"]
-    assert found["Parameters"] in [table["Parameters"] for table in listed]
+    listed = athena.api.get_paginator("list_table_metadata").paginate(**where)
+    assert found["Parameters"] in [table["Parameters"] for page in listed for table in page["TableMetadataList"]]
 
 
 def test_columns_of_a_file_that_is_unloaded_may_be_null(athena):
