@@ -238,7 +238,7 @@ def contract_expectations(contract: Contract) -> list[dict[str, Any]]:
 
 def pipeline_expectations() -> list[dict[str, Any]]:
     """The expectations about any run."""
-    notes = "From the pipeline: it takes much longer than the 14 dates before. Look at its phases, below."
+    notes = "From the pipeline: it took much longer than the 14 dates before; look at its phases."
     kwargs = {"column": "clean_slowdown", "max_value": SLOW}
     meta = {"batch": "run", "notes": notes}
     return [{"type": "expect_column_values_to_be_between", "kwargs": kwargs, "meta": meta, "severity": "warning"}]
