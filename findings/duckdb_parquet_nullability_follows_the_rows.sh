@@ -25,7 +25,6 @@ import pyarrow.parquet as pq
 
 folder = sys.argv[1]
 connection = duckdb.connect()
-connection.execute("CREATE TABLE day (amount INTEGER)")
 for name, what, rows in (("1", "no null among the rows", "(1), (2)"), ("2", "a null among the rows", "(3), (NULL)")):
     connection.execute("CREATE OR REPLACE TABLE day (amount INTEGER)")
     connection.execute(f"INSERT INTO day VALUES {rows}")

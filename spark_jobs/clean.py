@@ -66,8 +66,8 @@ from spark_jobs.verdict import import_great_expectations
 STEP = "clean"
 MANY_BYTES = records.TASK_BYTES
 """With more to work on it takes longer to sort all rows than to look first which of them are published for certain."""
-MANY_ROWS = 500_000
-"""Compressed files may have as many in fewer bytes, and more than this machine should hold in memory at once."""
+MANY_KEPT_BYTES = 256 << 20
+"""Compressed files may have more to them: so many bytes of records are not held in memory at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -371,8 +371,7 @@ def clean_dates(
             return ended
         lines = {each.run_date: lines_of_files(read[each.run_date]) for each in dates}
         submission, apart = dates[0].arguments.submission, certain.NOTHING
-        rows_read = sum(piece.rows for each in dates for piece in read[each.run_date])
-        are_many = sum(each.bytes for each in dates) > MANY_BYTES or rows_read > MANY_ROWS
+        are_many = sum(each.bytes for each in dates) > MANY_BYTES or records.kept_bytes(kept) > MANY_KEPT_BYTES
         received = records.kept(context.spark, contract, kept, list(lines))
         if are_many:
             with phases("certain"), expressions_checked(contract):

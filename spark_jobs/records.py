@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from contract.dataset import Contract
-from pyarrow.parquet import ParquetWriter
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 
@@ -159,6 +159,12 @@ def kept(spark: SparkSession, contract: Contract, folder: Path, run_dates: Seque
     return files.parquet(*(f"file://{folder_of(folder, run_date)}" for run_date in run_dates))
 
 
+def kept_bytes(folder: Path) -> int:
+    """How many bytes the records take that `read` has kept, before they were compressed."""
+    files = map(pq.read_metadata, folder.glob("*/*.parquet"))
+    return sum(file.row_group(group).total_byte_size for file in files for group in range(file.num_row_groups))
+
+
 def folder_of(folder: Path, run_date: date) -> Path:
     """Where in `folder` the records of a date are."""
     return folder / f"run_date={run_date}"
@@ -187,7 +193,7 @@ class KeptFiles:
         self._options = _parquet_options(contract)
         self._name = name
         self._files = 0
-        self._writer: ParquetWriter | None = None
+        self._writer: pq.ParquetWriter | None = None
         self._rows = 0
 
     def add(self, batch: pa.RecordBatch) -> None:
@@ -195,7 +201,7 @@ class KeptFiles:
         if self._writer is None or self._rows >= FILE_ROWS:
             self.close()
             path = self._folder / f"{self._name}-{self._files:05}.parquet"
-            self._writer = ParquetWriter(path, self._schema, **self._options)
+            self._writer = pq.ParquetWriter(path, self._schema, **self._options)
             self._files, self._rows = self._files + 1, 0
         self._writer.write_batch(batch)
         self._rows += batch.num_rows

@@ -25,7 +25,7 @@ Request = dict[str, Any]
 Response = tuple[int, dict[str, str], bytes]
 
 _MAX_QUERY_BYTES = 262_144
-EXECUTE = re.compile(r"\s*EXECUTE\s+\S+\s*\Z", re.IGNORECASE)
+_EXECUTE = re.compile(r"\s*EXECUTE\s+\S+\s*\Z", re.IGNORECASE)
 """A statement whose parameters, if any, come with the request."""
 _ENGINE = {
     "SelectedEngineVersion": "Athena engine version 3",
@@ -176,7 +176,7 @@ def _output(request: Request, configuration: Request, caller: Caller) -> tuple[s
 
 def _statement(text: str, given: list[str], workgroup: str) -> Statement:
     parameters = list(map(literal, given))
-    of_prepared = parameters and EXECUTE.match(text)
+    of_prepared = parameters and _EXECUTE.match(text)
     statement = statements.parse(fill_parameters(text, parameters) if parameters and not of_prepared else text)
     if not isinstance(statement, statements.Execute):
         return statement

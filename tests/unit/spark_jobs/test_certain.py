@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 from collections.abc import Callable
 from datetime import date
@@ -133,11 +134,16 @@ def test_records_taken_apart_end_as_they_do_one_by_one(
     assert (rows["duplicates"] > 5) == (CONTRACTS[name].dedupe_by is not None)
 
 
-@pytest.mark.parametrize(("many_rows", "apart"), [(304, True), (305, False)])
-def test_many_rows_in_few_bytes_are_taken_apart(
-    cleaned: Clean, monkeypatch: pytest.MonkeyPatch, many_rows: int, apart: bool
+@pytest.mark.parametrize(("text", "apart"), [("x" * 20_000, True), ("x", False)])
+def test_much_in_few_bytes_is_taken_apart(
+    cleaned: Clean, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, apart: bool
 ) -> None:
+    """A file that is compressed to a fiftieth of what it holds."""
     taken: list[bool] = []
+    rest = lines(3, 150).splitlines(keepends=True)
+    content = (rest[0] + "".join(f"{text}{line}" for line in rest[1:])).encode()
+    (tmp_path / "raw" / "c.csv.gz").write_bytes(gzip.compress(content))
+    as_staged(tmp_path / "raw")
     take_apart = certain.take_apart
 
     def noted(*arguments: Any) -> certain.Apart:
@@ -145,9 +151,9 @@ def test_many_rows_in_few_bytes_are_taken_apart(
         return take_apart(*arguments)
 
     monkeypatch.setattr(certain, "take_apart", noted)
-    monkeypatch.setattr(clean, "MANY_ROWS", many_rows)
-    rows = cleaned(CONTRACTS["every row"], clean.MANY_BYTES)["rows"]
-    assert rows["read"] == 305
+    monkeypatch.setattr(clean, "MANY_KEPT_BYTES", 1 << 20)
+    cleaned(CONTRACTS["every row"], 1 << 20)
+    assert sum(file.stat().st_size for file in (tmp_path / "raw").iterdir()) < 1 << 20
     assert bool(taken) is apart
 
 
